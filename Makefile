@@ -1,0 +1,45 @@
+# make demo   see three simulated calls: no key, no phone, no server
+# make test   run all tests
+# make check  formatting, lint, types, import contracts
+# make fix    repair formatting and what the linter can repair
+# make bench  measure against a bare server, in one run
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PURE := tests/sip tests/model tests/routing tests/sessions
+COVERED := src/sipagent/sip/*,src/sipagent/model/*,src/sipagent/routing/*,src/sipagent/sessions/machine/*
+
+.PHONY: demo test check fix bench clean
+
+demo: $(STAMP)
+	@$(BIN)/sipagent demo
+
+test: $(STAMP)
+	$(BIN)/coverage run -m pytest -q $(PURE)
+	$(BIN)/coverage report --include='$(COVERED)' --fail-under=95 --skip-covered
+	$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore=,$(PURE))
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "sipagent needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
