@@ -1,0 +1,87 @@
+"""The only place where tasks are made. Each has an owner, a name and a recorded end.
+
+Everywhere else `asyncio.create_task` is banned by the linter; inside one function an
+`asyncio.TaskGroup` is the owner.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def monotonic(self) -> float:
+        """Seconds of the running event loop's clock: the one that its timers use."""
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        """Unix seconds."""
+        return time.time()
+
+
+class TaskOwner:
+    """Owns tasks from their start to their end; the crash of one does not touch the others.
+
+    `on_crash` is told the name and the exception of a task that ends by one. It is called once
+    for each such task, whoever else awaits it.
+    """
+
+    def __init__(self, on_crash: Callable[[str, BaseException], None]) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_crash = on_crash
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Run `work` as a task of this owner."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def join(self, within: float) -> bool:
+        """Wait at most `within` seconds for all tasks to end; says whether they did.
+
+        Cancelling it leaves the tasks running.
+        """
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=within)
+        return not self._tasks
+
+    async def cancel(self, within: float) -> bool:
+        """Cancel all tasks and wait at most `within` seconds; says whether they ended."""
+        for task in set(self._tasks):
+            task.cancel()
+        return await self.join(within)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (crash := task.exception()) is not None:
+            self._on_crash(task.get_name(), crash)
+
+
+async def finish(work: Coroutine[Any, Any, T], *, name: str) -> T:
+    """Run `work` to its end even if the caller is cancelled; the cancellation comes after it.
+
+    For the last words of a call: `work` must keep its own deadline.
+    """
+    task = asyncio.get_running_loop().create_task(work, name=name)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            if task.cancelled():
+                raise
+            cancelled = error
+        except Exception:  # noqa: BLE001  # read from the task below
+            break
+    if cancelled is not None:
+        raise cancelled
+    return task.result()

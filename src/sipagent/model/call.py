@@ -1,0 +1,31 @@
+"""An incoming call, as far as the webhook tells of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sipagent.model.ids import AccountName, CallId, WebhookId
+from sipagent.sip import Invite
+
+
+class MediaSecurity(StrEnum):
+    """How the media is protected. Unrecognised and absent values are UNKNOWN (openai 3.17.0)."""
+
+    RTP = "rtp"
+    SRTP = "srtp"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A call that rings. All that `invite` holds is the carrier's word, or the caller's.
+
+    `created_at` is the signed creation of the event in unix seconds, None where the event does
+    not say.
+    """
+
+    call_id: CallId
+    webhook_id: WebhookId
+    account: AccountName
+    invite: Invite
+    created_at: float | None = None
+    media_security: MediaSecurity = MediaSecurity.UNKNOWN
