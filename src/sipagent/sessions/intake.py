@@ -1,0 +1,126 @@
+"""What happens to an incoming call between its signed webhook and its task."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+import structlog
+
+from sipagent.model import (
+    Accept,
+    AccountName,
+    CallId,
+    Decision,
+    IncomingCall,
+    MediaSecurity,
+    Reason,
+    Reject,
+    TenantName,
+    WebhookId,
+)
+from sipagent.routing import RoutingTable, decide
+from sipagent.sessions.machine.lifecycle import SERVICE_UNAVAILABLE
+from sipagent.sessions.ports import Claim, Clock, Engine, Records
+from sipagent.sessions.supervisor import Supervisor
+from sipagent.sip import Headers, Invite, read_invite
+
+log = structlog.get_logger(__name__)
+
+ACCEPT_WITHIN: Final = 8.0
+"""Seconds for the provider to take an accept, retries included; then the caller is sent on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a signed webhook says of a call. `sip_headers` is JSON of any shape, unread."""
+
+    call_id: CallId
+    webhook_id: WebhookId
+    account: AccountName
+    created_at: float | None
+    sip_headers: object
+    media_security: MediaSecurity
+
+
+class Taken(StrEnum):
+    """What became of a delivery. None of these is a reason for the provider to deliver again."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+
+
+class Intake:
+    """Claims each incoming call once and hands it to the supervisor, without waiting for anyone.
+
+    `ring_window` is how many seconds after its creation a call may still ring.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: Callable[[], RoutingTable],
+        engine: Engine,
+        supervisor: Supervisor,
+        records: Records,
+        clock: Clock,
+        ring_window: float,
+    ) -> None:
+        self._table = table
+        self._engine = engine
+        self._supervisor = supervisor
+        self._records = records
+        self._clock = clock
+        self._ring_window = ring_window
+        self.draining = False
+
+    async def take(self, announced: Announcement) -> Taken:
+        """Decide on a call and see to it. Its accept or reject goes on after this returns."""
+        left = self._ring_window
+        if announced.created_at is not None:
+            left -= max(0.0, self._clock.wall() - announced.created_at)
+        if left < 0:
+            log.info("stale delivery", call_id=announced.call_id, account=announced.account)
+            return Taken.STALE
+        call, decision = self._decide(announced)
+        if await self._engine.offer(call) is Claim.DUPLICATE:
+            return Taken.DUPLICATE
+        self._records.decided(call, decision)
+        match decision.verdict:
+            case Accept(plan):
+                self._supervisor.answer(plan, within=min(ACCEPT_WITHIN, max(1.0, left)))
+                return Taken.ACCEPTED
+            case Reject() as verdict:
+                self._supervisor.refuse(call, verdict)
+                return Taken.REJECTED
+
+    def _decide(self, announced: Announcement) -> tuple[IncomingCall, Decision]:
+        """The decision; a failure to decide is a rejection, so that the fallback can ring."""
+        call = _call(announced, Invite())
+        try:
+            table = self._table()
+            headers = Headers.from_json(announced.sip_headers)
+            call = _call(announced, read_invite(headers, region=table.region))
+            decision = decide(call, table)
+        except Exception:
+            log.exception("decision failed", call_id=announced.call_id)
+            verdict = Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, TenantName("default"))
+            return call, Decision(verdict, trace=())
+        if self.draining and isinstance(decision.verdict, Accept):
+            tenant = decision.verdict.plan.tenant
+            verdict = Reject(SERVICE_UNAVAILABLE, Reason.DRAINING, tenant)
+            decision = replace(decision, verdict=verdict)
+        return call, decision
+
+
+def _call(announced: Announcement, invite: Invite) -> IncomingCall:
+    return IncomingCall(
+        call_id=announced.call_id,
+        webhook_id=announced.webhook_id,
+        account=announced.account,
+        invite=invite,
+        created_at=announced.created_at,
+        media_security=announced.media_security,
+    )

@@ -1,0 +1,113 @@
+"""The whole machine of a call: the small ones, and the one order in which they are told."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from sipagent.model import CallPlan
+from sipagent.sessions.machine import (
+    deadlines,
+    events,
+    greeting,
+    lifecycle,
+    playback,
+    responses,
+    signals,
+    transcript,
+)
+from sipagent.sessions.machine.commands import Command
+from sipagent.sessions.machine.deadlines import Deadlines
+from sipagent.sessions.machine.events import Event
+from sipagent.sessions.machine.greeting import FirstWords
+from sipagent.sessions.machine.lifecycle import Lifecycle, Phase
+from sipagent.sessions.machine.opening import first_words, opening_session
+from sipagent.sessions.machine.playback import Playback
+from sipagent.sessions.machine.responses import Responses
+from sipagent.sessions.machine.signals import Signal
+from sipagent.sessions.machine.transcript import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class CallState:
+    """Everything that is known of a call in progress. Each part belongs to its own machine."""
+
+    lifecycle: Lifecycle
+    greeting: FirstWords
+    responses: Responses = field(default_factory=Responses)
+    playback: Playback = field(default_factory=Playback)
+    transcript: Transcript = field(default_factory=Transcript)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+    @property
+    def over(self) -> bool:
+        return self.lifecycle.phase is Phase.OVER
+
+
+Step = Callable[[Any, Any, float], tuple[Any, tuple[Command | Signal, ...]]]
+
+_ORDER: Final[tuple[tuple[str, Step, Any], ...]] = (
+    ("deadlines", deadlines.step, deadlines.Heeded),
+    ("responses", responses.step, responses.Heeded),
+    ("playback", playback.step, playback.Heeded),
+    ("transcript", transcript.step, transcript.Heeded),
+    ("greeting", greeting.step, greeting.Heeded),
+    ("lifecycle", lifecycle.step, lifecycle.Heeded),
+)
+"""Who is told first. `lifecycle` is last, so that its `Finish` comes after all records."""
+
+
+def _listeners() -> MappingProxyType[type, tuple[tuple[str, Step], ...]]:
+    table: dict[type, tuple[tuple[str, Step], ...]] = {}
+    for name, machine, heeded in _ORDER:
+        for kind in heeded.__args__:
+            table[kind] = (*table.get(kind, ()), (name, machine))
+    return MappingProxyType(table)
+
+
+_LISTENERS: Final = _listeners()
+_SIGNALS: Final = frozenset(signals.Signal.__args__)
+
+
+def begin(plan: CallPlan) -> tuple[CallState, list[Command]]:
+    """The state of a call that has just been claimed, and the first thing to do for it."""
+    state = CallState(
+        lifecycle=Lifecycle(opening_session(plan)),
+        greeting=first_words(plan),
+    )
+    return _pass_round(state, signals.CallBegun(), 0.0)
+
+
+def step(state: CallState, event: Event, now: float) -> tuple[CallState, list[Command]]:
+    """What becomes of the call by this event at this time, and what is to be done in order.
+
+    An event that no machine heeds leaves the state as it is: unknown events are harmless. After
+    the end nothing happens any more.
+    """
+    if state.over:
+        return state, []
+    return _pass_round(state, event, now)
+
+
+def _pass_round(
+    state: CallState, first: Event | Signal, now: float
+) -> tuple[CallState, list[Command]]:
+    commands: list[Command] = []
+    waiting: deque[Event | Signal] = deque((first,))
+    while waiting:
+        event = waiting.popleft()
+        for name, machine in _LISTENERS.get(type(event), ()):
+            before = getattr(state, name)
+            after, outputs = machine(before, event, now)
+            if after is not before:
+                state = replace(state, **{name: after})
+            for output in outputs:
+                if type(output) in _SIGNALS:
+                    waiting.append(output)  # type: ignore[arg-type]  # just told apart
+                else:
+                    commands.append(output)  # type: ignore[arg-type]  # just told apart
+    return state, commands
+
+
+__all__ = ["CallState", "begin", "events", "step"]

@@ -1,0 +1,34 @@
+"""The times that a call waits for. Deadlines are data: the runner sets one timer, for `earliest`.
+
+A time that has been dropped or replaced never comes: what is late is not told.
+"""
+
+from dataclasses import dataclass
+
+from sipagent.sessions.machine.events import DeadlineReached
+from sipagent.sessions.machine.signals import CallOver, DeadlineDropped, DeadlineWanted
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    pending: tuple[tuple[float, str], ...] = ()
+
+    @property
+    def earliest(self) -> float | None:
+        return self.pending[0][0] if self.pending else None
+
+    def due(self, now: float) -> str | None:
+        """The key of the earliest deadline, once its time has come."""
+        return self.pending[0][1] if self.pending and self.pending[0][0] <= now else None
+
+
+Heeded = DeadlineWanted | DeadlineDropped | DeadlineReached | CallOver
+
+
+def step(state: Deadlines, event: Heeded, _: float) -> tuple[Deadlines, tuple[()]]:
+    if isinstance(event, CallOver):
+        return Deadlines(), ()
+    rest = tuple(entry for entry in state.pending if entry[1] != event.key)
+    if isinstance(event, DeadlineWanted):
+        return Deadlines(tuple(sorted((*rest, (event.at, event.key))))), ()
+    return Deadlines(rest), ()

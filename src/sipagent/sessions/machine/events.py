@@ -1,0 +1,224 @@
+"""What happens to a call: from the provider's socket, from our own requests, from the clock.
+
+The provider's words are translated by its codec; nothing here depends on one provider's JSON.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sipagent.model import Reason
+
+
+class Answer(StrEnum):
+    """What came of asking the provider to accept, reject or hang up.
+
+    DONE: the provider says so. GONE: there is no such call any more (404). DECIDED: the provider
+    refuses because the call has been decided before. REFUSED: any other definite refusal.
+    SILENT: no usable answer within the time; the request may or may not have taken effect.
+    """
+
+    DONE = "done"
+    GONE = "gone"
+    DECIDED = "decided"
+    REFUSED = "refused"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptAnswered:
+    answer: Answer
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectAnswered:
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class HangUpAnswered:
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOpened:
+    """The call's socket is attached and events may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketRefused:
+    """The call's socket could not be attached within the time for it."""
+
+    detail: str
+    not_found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SocketClosed:
+    """The call's socket has ended. `code` is the close code (RFC 6455 7.4), 1006 without one."""
+
+    code: int
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A re-dial after the socket's end. `alive` is None where no answer proves anything."""
+
+    alive: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndRequested:
+    """Somebody who may end the call wants it ended, after the agent has said `goodbye`."""
+
+    reason: Reason
+    goodbye: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineReached:
+    """The time that was asked for under this key has come."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUpdated:
+    """The provider has taken a change of the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerStarted:
+    """Voice detection hears the caller speak; the speech becomes conversation item `item_id`."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerCommitted:
+    """The caller's turn is over and part of the conversation."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerText:
+    """A piece of the caller's words, as transcribed so far."""
+
+    item_id: str
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTextDone:
+    """The caller's words in full, None where they could not be transcribed."""
+
+    item_id: str
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCreated:
+    """The model has begun a response. `tag` is the one we asked with, None if VAD asked."""
+
+    response_id: str
+    tag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDone:
+    """The model has ended a response: completed, cancelled, incomplete or failed."""
+
+    response_id: str
+    completed: bool
+    error_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentText:
+    """A piece of what the agent says."""
+
+    response_id: str
+    item_id: str
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTextDone:
+    """All that the agent says in one item; not all of it need be heard."""
+
+    response_id: str
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStarted:
+    """The caller begins to hear a response."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStopped:
+    """The caller has heard a response to its end."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioCleared:
+    """The rest of a response will not be heard: the caller spoke, or we cleared it."""
+
+    response_id: str
+
+
+class FaultKind(StrEnum):
+    """What an error event means for the call.
+
+    BUSY: a response was active when another was asked for. IDLE: there was nothing to cancel.
+    EXPIRED: the session's longest time is over. UNKNOWN_CALL: the provider has no such call.
+    OTHER: noted, and the call goes on; most errors are recoverable.
+    """
+
+    BUSY = "busy"
+    IDLE = "idle"
+    EXPIRED = "expired"
+    UNKNOWN_CALL = "unknown_call"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFault:
+    """An error event. `request_id` is the event of ours that caused it, if one did."""
+
+    kind: FaultKind
+    code: str
+    request_id: str | None
+
+
+Event = (
+    AcceptAnswered
+    | RejectAnswered
+    | HangUpAnswered
+    | SocketOpened
+    | SocketRefused
+    | SocketClosed
+    | Probed
+    | EndRequested
+    | DeadlineReached
+    | SessionUpdated
+    | CallerStarted
+    | CallerCommitted
+    | CallerText
+    | CallerTextDone
+    | ResponseCreated
+    | ResponseDone
+    | AgentText
+    | AgentTextDone
+    | AudioStarted
+    | AudioStopped
+    | AudioCleared
+    | ProviderFault
+)

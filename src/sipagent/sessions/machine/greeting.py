@@ -1,0 +1,133 @@
+"""The agent's first words, and the moment when the caller gets the turn.
+
+While a greeting is due the session was accepted with `create_response: false`, so that a caller's
+early hello does not lead to a second first sentence. When the greeting has been heard the
+profile's own turn detection is restored, and a turn that the caller finished meanwhile gets its
+one response.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from sipagent.model import Json
+from sipagent.sessions.machine.commands import UpdateSession
+from sipagent.sessions.machine.events import (
+    CallerCommitted,
+    DeadlineReached,
+    ProviderFault,
+    SessionUpdated,
+)
+from sipagent.sessions.machine.signals import (
+    CallLive,
+    DeadlineDropped,
+    DeadlineWanted,
+    PlaybackEnded,
+    Purpose,
+    ResponseDropped,
+    ResponseStarted,
+    ResponseWanted,
+)
+
+HEARD_WITHIN: Final = 15.0
+"""Seconds after which the caller gets the turn, whatever has become of the greeting."""
+
+RESTORED_WITHIN: Final = 2.0
+"""Seconds for the provider to confirm the restored turn detection."""
+
+_REQUEST: Final = "restore-turn-detection"
+_GREETING: Final = "greeting"
+_RESTORE: Final = "restore"
+
+
+class Stage(StrEnum):
+    """DUE, then SPEAKING, then RESTORING, then DONE.
+
+    UNRESTORED: the provider did not confirm the restored turn detection, so each turn of the
+    caller is answered by a request of ours; should voice detection answer as well, its response
+    is there first and ours is dropped.
+    """
+
+    DUE = "due"
+    SPEAKING = "speaking"
+    RESTORING = "restoring"
+    UNRESTORED = "unrestored"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstWords:
+    """`restore` is the change of session that gives the turn to the caller, None if none is due.
+
+    `answers` says that the profile's turn detection answers the caller's turns; `owed`, that one
+    of these turns has had no response yet.
+    """
+
+    stage: Stage
+    instructions: str = ""
+    restore: Json | None = None
+    answers: bool = False
+    owed: bool = False
+
+
+Heeded = (
+    CallLive
+    | PlaybackEnded
+    | ResponseDropped
+    | ResponseStarted
+    | CallerCommitted
+    | SessionUpdated
+    | ProviderFault
+    | DeadlineReached
+)
+Output = ResponseWanted | UpdateSession | DeadlineWanted | DeadlineDropped
+
+
+def step(state: FirstWords, event: Heeded, now: float) -> tuple[FirstWords, tuple[Output, ...]]:
+    match state.stage, event:
+        case Stage.DUE, CallLive():
+            wish = ResponseWanted(Purpose.GREETING, state.instructions)
+            deadline = DeadlineWanted(_GREETING, now + HEARD_WITHIN)
+            return replace(state, stage=Stage.SPEAKING), (wish, deadline)
+        case (Stage.SPEAKING, PlaybackEnded(purpose=Purpose.GREETING)) | (
+            Stage.SPEAKING,
+            ResponseDropped(Purpose.GREETING) | DeadlineReached("greeting"),
+        ):
+            return _hand_over(state, now)
+        case Stage.SPEAKING | Stage.RESTORING, CallerCommitted():
+            return replace(state, owed=state.answers), ()
+        case Stage.RESTORING, ResponseStarted():
+            return replace(state, owed=False), ()
+        case Stage.RESTORING, SessionUpdated():
+            return _restored(state, Stage.DONE)
+        case Stage.RESTORING, DeadlineReached("restore") | ProviderFault(
+            request_id="restore-turn-detection"
+        ):
+            return _restored(state, Stage.UNRESTORED)
+        case Stage.UNRESTORED, CallerCommitted() if state.answers:
+            return state, (ResponseWanted(Purpose.REPLY),)
+        case Stage.UNRESTORED, SessionUpdated():
+            return replace(state, stage=Stage.DONE), ()
+        case _:
+            return state, ()
+
+
+def _hand_over(state: FirstWords, now: float) -> tuple[FirstWords, tuple[Output, ...]]:
+    heard = DeadlineDropped(_GREETING)
+    if state.restore is None:
+        return replace(state, stage=Stage.DONE), (heard,)
+    outputs: tuple[Output, ...] = (
+        heard,
+        UpdateSession(_REQUEST, state.restore),
+        DeadlineWanted(_RESTORE, now + RESTORED_WITHIN),
+    )
+    if state.owed:
+        outputs = (*outputs, ResponseWanted(Purpose.REPLY))
+    return replace(state, stage=Stage.RESTORING, owed=False), outputs
+
+
+def _restored(state: FirstWords, stage: Stage) -> tuple[FirstWords, tuple[Output, ...]]:
+    outputs: tuple[Output, ...] = (DeadlineDropped(_RESTORE),)
+    if state.owed:
+        outputs = (*outputs, ResponseWanted(Purpose.REPLY))
+    return replace(state, stage=stage, owed=False), outputs

@@ -1,0 +1,286 @@
+"""From the claim to the outcome: answer, attach, hold, end.
+
+                        +-> REJECTING --+
+    NEW -> ANSWERING ---+-> ATTACHING --+-> LIVE -> GOODBYE -> HANGING_UP -> OVER
+                                            |                      ^          ^
+                                            +-> PROBING -----------+----------+
+
+The socket's end is the only sign that a call has ended, and it proves nothing by itself: a
+re-dial that is answered with 404 does. Whatever cannot be answered is rejected with 503, so that
+the carrier's own fallback can ring; whatever may have been answered and cannot be held is hung
+up, so that nobody talks to a model that nobody watches.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from sipagent.model import Json, Reason
+from sipagent.sessions.machine.commands import Accept, Attach, Finish, HangUp, Probe, Reject
+from sipagent.sessions.machine.events import (
+    AcceptAnswered,
+    Answer,
+    DeadlineReached,
+    EndRequested,
+    FaultKind,
+    HangUpAnswered,
+    Probed,
+    ProviderFault,
+    RejectAnswered,
+    SocketClosed,
+    SocketOpened,
+    SocketRefused,
+)
+from sipagent.sessions.machine.signals import (
+    CallBegun,
+    CallLive,
+    CallOver,
+    DeadlineDropped,
+    DeadlineWanted,
+    PlaybackEnded,
+    Purpose,
+    ResponseDropped,
+    ResponseWanted,
+)
+
+SERVICE_UNAVAILABLE: Final = 503
+"""RFC 3261 21.5.4: the carrier may try elsewhere."""
+
+LONGEST_CALL: Final = 65 * 60.0
+"""Seconds. The provider ends a session at 60 minutes; a call that outlives that is stuck."""
+
+GOODBYE_WITHIN: Final = 15.0
+"""Seconds for a goodbye to be heard."""
+
+CLOSED_WITHIN: Final = 5.0
+"""Seconds for the socket to close after the provider has confirmed a hang-up."""
+
+_CAP: Final = "longest-call"
+_GOODBYE: Final = "goodbye"
+_CLOSING: Final = "closing"
+
+_IF_GONE: Final = {
+    Reason.ATTACH_FAILED: Reason.CALLER_GONE,
+    Reason.CONNECTION_LOST: Reason.LINE_CLOSED,
+}
+"""What a hang-up that is answered with 404 proves about a call that we were giving up."""
+
+
+class Phase(StrEnum):
+    NEW = "new"
+    ANSWERING = "answering"
+    REJECTING = "rejecting"
+    ATTACHING = "attaching"
+    LIVE = "live"
+    GOODBYE = "goodbye"
+    HANGING_UP = "hanging_up"
+    PROBING = "probing"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """`end` is what the outcome will be once the ending is through; `asked` an end that somebody
+    asked for before the call was live. `expired`: the provider said the session's time is over.
+    """
+
+    session: Json
+    phase: Phase = Phase.NEW
+    end: Finish | None = None
+    asked: EndRequested | None = None
+    expired: bool = False
+
+
+Heeded = (
+    CallBegun
+    | AcceptAnswered
+    | RejectAnswered
+    | HangUpAnswered
+    | SocketOpened
+    | SocketRefused
+    | SocketClosed
+    | Probed
+    | EndRequested
+    | DeadlineReached
+    | ProviderFault
+    | PlaybackEnded
+    | ResponseDropped
+    | CallOver
+)
+Output = (
+    Accept
+    | Reject
+    | Attach
+    | Probe
+    | HangUp
+    | Finish
+    | CallLive
+    | CallOver
+    | ResponseWanted
+    | DeadlineWanted
+    | DeadlineDropped
+)
+Result = tuple[Lifecycle, tuple[Output, ...]]
+
+
+def step(state: Lifecycle, event: Heeded, now: float) -> Result:
+    """Late events of a phase that has passed are no-ops: both sides act at once on a phone."""
+    match state.phase:
+        case Phase.NEW:
+            return replace(state, phase=Phase.ANSWERING), (Accept(state.session),)
+        case Phase.ANSWERING:
+            return _answering(state, event)
+        case Phase.REJECTING:
+            return _rejecting(state, event)
+        case Phase.ATTACHING:
+            return _attaching(state, event, now)
+        case Phase.LIVE | Phase.GOODBYE:
+            return _live(state, event, now)
+        case Phase.HANGING_UP:
+            return _hanging_up(state, event, now)
+        case Phase.PROBING:
+            return _probing(state, event)
+        case Phase.OVER:
+            return _over(state, event)
+
+
+def _answering(state: Lifecycle, event: Heeded) -> Result:
+    match event:
+        case AcceptAnswered(Answer.DONE | Answer.DECIDED):
+            # DECIDED: an attempt of ours whose answer was lost, or of this service's former life.
+            return replace(state, phase=Phase.ATTACHING), (Attach(),)
+        case AcceptAnswered(Answer.GONE):
+            return _finish(state, Finish(Reason.CALLER_GONE, None))
+        case AcceptAnswered(Answer.REFUSED, detail):
+            return _reject(state, Finish(Reason.ACCEPT_REFUSED, detail, SERVICE_UNAVAILABLE))
+        case AcceptAnswered(Answer.SILENT, detail):
+            return _reject(state, Finish(Reason.ACCEPT_TIMEOUT, detail, SERVICE_UNAVAILABLE))
+        case EndRequested():
+            return replace(state, asked=event), ()
+        case _:
+            return state, ()
+
+
+def _reject(state: Lifecycle, end: Finish) -> Result:
+    return replace(state, phase=Phase.REJECTING, end=end), (Reject(SERVICE_UNAVAILABLE),)
+
+
+def _rejecting(state: Lifecycle, event: Heeded) -> Result:
+    match event, state.end:
+        case RejectAnswered(Answer.DONE | Answer.GONE), Finish() as end:
+            return _finish(state, end)
+        case RejectAnswered(Answer.DECIDED), Finish(Reason.ACCEPT_TIMEOUT):
+            # The accept did take effect, only its answer never came: the caller is on the line.
+            return replace(state, phase=Phase.ATTACHING, end=None), (Attach(),)
+        case RejectAnswered(), Finish() as end:
+            return _hang_up(state, replace(end, sip_code=None))
+        case EndRequested(), _:
+            return replace(state, asked=event), ()
+        case _:
+            return state, ()
+
+
+def _attaching(state: Lifecycle, event: Heeded, now: float) -> Result:
+    match event:
+        case SocketOpened() if state.asked is not None:
+            return _hang_up(state, Finish(state.asked.reason, None))
+        case SocketOpened():
+            cap = DeadlineWanted(_CAP, now + LONGEST_CALL)
+            return replace(state, phase=Phase.LIVE), (CallLive(), cap)
+        case SocketRefused(detail):
+            return _hang_up(state, Finish(Reason.ATTACH_FAILED, detail))
+        case EndRequested():
+            return replace(state, asked=event), ()
+        case _:
+            return state, ()
+
+
+def _live(state: Lifecycle, event: Heeded, now: float) -> Result:
+    match event:
+        case SocketClosed(code, expired):
+            return _socket_closed(state, code, expired=expired)
+        case ProviderFault(FaultKind.EXPIRED):
+            return replace(state, expired=True), (DeadlineWanted(_CLOSING, now + CLOSED_WITHIN),)
+        case ProviderFault(FaultKind.UNKNOWN_CALL, code):
+            end = Finish(Reason.CONNECTION_LOST, code)
+            return replace(state, phase=Phase.PROBING, end=end), (Probe(),)
+        case DeadlineReached("longest-call" | "closing"):
+            return _hang_up(state, Finish(Reason.SESSION_EXPIRED, None))
+        case EndRequested(reason, goodbye) if state.phase is Phase.LIVE:
+            end = Finish(reason, None)
+            if goodbye is None:
+                return _hang_up(state, end)
+            wish = ResponseWanted(Purpose.GOODBYE, goodbye)
+            cap = DeadlineWanted(_GOODBYE, now + GOODBYE_WITHIN)
+            return replace(state, phase=Phase.GOODBYE, end=end), (wish, cap)
+        case EndRequested(reason, None):
+            return _hang_up(state, Finish(reason, None))
+        case (
+            PlaybackEnded(purpose=Purpose.GOODBYE)
+            | ResponseDropped(Purpose.GOODBYE)
+            | DeadlineReached("goodbye")
+        ) if state.end is not None:
+            return _hang_up(state, state.end)
+        case _:
+            return state, ()
+
+
+def _socket_closed(state: Lifecycle, code: int, *, expired: bool) -> Result:
+    if expired or state.expired:
+        return _finish(state, Finish(Reason.SESSION_EXPIRED, None))
+    end = Finish(Reason.CONNECTION_LOST, f"socket closed with {code}")
+    return replace(state, phase=Phase.PROBING, end=end), (Probe(),)
+
+
+def _probing(state: Lifecycle, event: Heeded) -> Result:
+    match event, state.end:
+        case Probed(alive=False), _:
+            return _finish(state, Finish(Reason.LINE_CLOSED, None))
+        case Probed(), Finish() as end:
+            return _hang_up(state, end)
+        case _:
+            return state, ()
+
+
+def _hang_up(state: Lifecycle, end: Finish) -> Result:
+    return replace(state, phase=Phase.HANGING_UP, end=end), (HangUp(),)
+
+
+def _hanging_up(state: Lifecycle, event: Heeded, now: float) -> Result:
+    assert state.end is not None
+    match event:
+        case HangUpAnswered(Answer.DONE) if state.end.reason in _NO_SOCKET:
+            return _finish(state, state.end)
+        case HangUpAnswered(Answer.DONE):
+            return state, (DeadlineWanted(_CLOSING, now + CLOSED_WITHIN),)
+        case HangUpAnswered(Answer.GONE):
+            reason = _IF_GONE.get(state.end.reason, state.end.reason)
+            return _finish(state, replace(state.end, reason=reason))
+        case HangUpAnswered():
+            return _finish(state, replace(state.end, detail="hang-up not confirmed"))
+        case SocketClosed() | DeadlineReached("closing"):
+            return _finish(state, state.end)
+        case _:
+            return state, ()
+
+
+_NO_SOCKET: Final = frozenset(
+    {
+        Reason.ACCEPT_REFUSED,
+        Reason.ACCEPT_TIMEOUT,
+        Reason.ATTACH_FAILED,
+        Reason.CONNECTION_LOST,
+    }
+)
+"""Endings in which no socket is left whose closing could confirm the hang-up."""
+
+
+def _finish(state: Lifecycle, end: Finish) -> Result:
+    return replace(state, phase=Phase.OVER, end=end), (CallOver(),)
+
+
+def _over(state: Lifecycle, event: Heeded) -> Result:
+    """Finish once the others have said their last: `CallOver` reaches this machine last."""
+    if isinstance(event, CallOver) and state.end is not None:
+        return replace(state, end=None), (state.end,)
+    return state, ()

@@ -1,0 +1,72 @@
+"""What the caller has heard.
+
+A response is generated faster than it is played: only the output buffer's own events say that
+the caller has heard it (OpenAI, guide
+"Realtime conversations", output_audio_buffer).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sipagent.sessions.machine.events import AudioCleared, AudioStarted, AudioStopped
+from sipagent.sessions.machine.signals import (
+    Heard,
+    PlaybackEnded,
+    Purpose,
+    ResponseEnded,
+    ResponseStarted,
+)
+
+_TRACKS: Final = 8
+"""Responses remembered at once. One that never plays (text, a tool call) must not add up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    response_id: str
+    purpose: Purpose | None = None
+    playing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    tracks: tuple[Track, ...] = ()
+
+    def track(self, response_id: str) -> Track:
+        for track in self.tracks:
+            if track.response_id == response_id:
+                return track
+        return Track(response_id)
+
+    def keeping(self, track: Track) -> "Playback":
+        return Playback((*self.without(track.response_id).tracks[-_TRACKS + 1 :], track))
+
+    def without(self, response_id: str) -> "Playback":
+        return Playback(tuple(one for one in self.tracks if one.response_id != response_id))
+
+
+Heeded = ResponseStarted | ResponseEnded | AudioStarted | AudioStopped | AudioCleared
+
+
+def step(state: Playback, event: Heeded, _: float) -> tuple[Playback, tuple[PlaybackEnded, ...]]:
+    track = state.track(event.response_id)
+    match event:
+        case ResponseStarted(purpose=purpose):
+            return state.keeping(replace(track, purpose=purpose)), ()
+        case AudioStarted():
+            return state.keeping(replace(track, playing=True)), ()
+        case AudioStopped():
+            return _ended(state, track, Heard.ALL)
+        case AudioCleared():
+            return _ended(state, track, Heard.PART)
+        case ResponseEnded(completed=completed):
+            if completed or track.playing:
+                return state, ()
+            return _ended(state, track, Heard.NOTHING)
+
+
+def _ended(
+    state: Playback, track: Track, heard: Heard
+) -> tuple[Playback, tuple[PlaybackEnded, ...]]:
+    ended = PlaybackEnded(track.response_id, track.purpose, heard)
+    return state.without(track.response_id), (ended,)

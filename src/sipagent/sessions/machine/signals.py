@@ -1,0 +1,101 @@
+"""What the small machines tell each other. Never seen outside of one `step` of the whole."""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Purpose(IntEnum):
+    """Why the model is asked to speak. Of two wishes that meet, the smaller goes first."""
+
+    GOODBYE = 0
+    GREETING = 1
+    REPLY = 2
+
+    @property
+    def tag(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class CallBegun:
+    """The call is claimed and its plan is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallLive:
+    """The socket is attached: the agent may speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOver:
+    """Nothing more will be heard or said."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseWanted:
+    purpose: Purpose
+    instructions: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseStarted:
+    """A response has begun; `purpose` is None for one that the provider began by itself."""
+
+    response_id: str
+    purpose: Purpose | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseEnded:
+    response_id: str
+    purpose: Purpose | None
+    completed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDropped:
+    """A wish came to nothing: the provider refused it or never answered."""
+
+    purpose: Purpose
+
+
+class Heard(StrEnum):
+    """How much of a response the caller has heard."""
+
+    ALL = "all"
+    PART = "part"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackEnded:
+    response_id: str
+    purpose: Purpose | None
+    heard: Heard
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineWanted:
+    """Be told by `DeadlineReached(key)` at this time; a later wish for the key replaces it."""
+
+    key: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineDropped:
+    key: str
+
+
+Signal = (
+    CallBegun
+    | CallLive
+    | CallOver
+    | ResponseWanted
+    | ResponseStarted
+    | ResponseEnded
+    | ResponseDropped
+    | PlaybackEnded
+    | DeadlineWanted
+    | DeadlineDropped
+)

@@ -1,0 +1,34 @@
+"""What tests of calls need, ours and an operator's: a playbook, fakes of the ports, virtual time.
+
+A *playbook* drives a call's machine alone: events in, expected commands out. The *fakes*
+implement the ports in memory. On a *virtual* event loop time passes only when everybody waits,
+so that a test of a deadline takes no time and never fails on a slow machine.
+"""
+
+from sipagent.testing.fakes import (
+    FakeControl,
+    FakeProviders,
+    FakeSideband,
+    FakeSocket,
+    FakeTap,
+    MemoryRecords,
+    a_plan,
+    a_profile,
+)
+from sipagent.testing.playbook import Playbook, Some
+from sipagent.testing.virtual import VirtualClock, VirtualTimeLoop
+
+__all__ = [
+    "FakeControl",
+    "FakeProviders",
+    "FakeSideband",
+    "FakeSocket",
+    "FakeTap",
+    "MemoryRecords",
+    "Playbook",
+    "Some",
+    "VirtualClock",
+    "VirtualTimeLoop",
+    "a_plan",
+    "a_profile",
+]

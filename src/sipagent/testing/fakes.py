@@ -1,0 +1,224 @@
+"""The ports of a call, in memory. Each keeps what it was asked, and answers as it was told."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from sipagent.errors import AttachError
+from sipagent.model import (
+    AccountName,
+    AgentName,
+    AgentProfile,
+    CallId,
+    CallOutcome,
+    CallPlan,
+    Decision,
+    Greeting,
+    IncomingCall,
+    Json,
+    TenantName,
+    Turn,
+)
+from sipagent.sessions.machine.events import (
+    AcceptAnswered,
+    Answer,
+    Event,
+    SocketClosed,
+    SocketOpened,
+)
+from sipagent.sessions.ports import SocketRequest, Words
+
+
+def a_profile(*, greeting: str | None = "Hello.", **session: Any) -> AgentProfile:
+    """A small persona; keywords are leaves of its session."""
+    return AgentProfile(
+        name=AgentName("reception"),
+        tenant=TenantName("default"),
+        session={
+            "type": "realtime",
+            "model": "gpt-realtime-2.1",
+            "audio": {
+                "input": {
+                    "turn_detection": {
+                        "type": "server_vad",
+                        "create_response": True,
+                        "interrupt_response": True,
+                    }
+                }
+            },
+            **session,
+        },
+        greeting=None if greeting is None else Greeting(greeting),
+    )
+
+
+def a_plan(profile: AgentProfile | None = None, *, call_id: str = "rtc_1") -> CallPlan:
+    """The plan of a call that this profile answers."""
+    profile = profile or a_profile()
+    return CallPlan(
+        call_id=CallId(call_id),
+        account=AccountName("default"),
+        tenant=profile.tenant,
+        agent=profile.name,
+        session=profile.session,
+        greeting=profile.greeting,
+        config_hash="0" * 12,
+    )
+
+
+class FakeControl:
+    """Call control that answers each action as `answers` says, DONE where it says nothing.
+
+    `asked` is what was asked in order. An action in `hanging` is never answered.
+    """
+
+    def __init__(self, **answers: Answer) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, CallId, object]] = []
+        self.hanging: set[str] = set()
+
+    async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
+        return AcceptAnswered(await self._answer("accept", call_id, session))
+
+    async def reject(self, call_id: CallId, code: int) -> Answer:
+        return await self._answer("reject", call_id, code)
+
+    async def hang_up(self, call_id: CallId) -> Answer:
+        return await self._answer("hang_up", call_id, None)
+
+    async def _answer(self, action: str, call_id: CallId, body: object) -> Answer:
+        self.asked.append((action, call_id, body))
+        if action in self.hanging:
+            await asyncio.get_running_loop().create_future()
+        await asyncio.sleep(0)
+        return self.answers.get(action, Answer.DONE)
+
+
+class FakeSocket:
+    """An attached socket that a test speaks through: `deliver` events, read `sent` requests."""
+
+    def __init__(self, deliver: Callable[[Event], None]) -> None:
+        self.deliver = deliver
+        self.sent: list[SocketRequest] = []
+        self.is_closed = False
+        self._news = asyncio.Condition()
+
+    async def send(self, request: SocketRequest) -> None:
+        if self.is_closed:
+            raise ConnectionResetError("the fake socket is closed")
+        async with self._news:
+            self.sent.append(request)
+            self._news.notify_all()
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    async def sent_until(self, count: int) -> list[SocketRequest]:
+        """Wait until so many requests have been sent, and return them all."""
+        async with self._news:
+            await self._news.wait_for(lambda: len(self.sent) >= count)
+        return self.sent
+
+    def end(self, code: int = 1006) -> None:
+        """Close from the provider's side."""
+        self.is_closed = True
+        self.deliver(SocketClosed(code))
+
+
+class FakeDial:
+    def __init__(self, sideband: "FakeSideband", call_id: CallId) -> None:
+        self._sideband = sideband
+        self._call_id = call_id
+
+    async def warm(self) -> None:
+        await asyncio.sleep(0)
+
+    async def attach(self, deliver: Callable[[Event], None]) -> FakeSocket:
+        if self._sideband.refusal is not None:
+            raise AttachError(self._sideband.refusal, "refused by the test")
+        socket = FakeSocket(deliver)
+        deliver(SocketOpened())
+        self._sideband.attached(self._call_id, socket)
+        return socket
+
+    async def probe(self) -> bool | None:
+        self._sideband.probes += 1
+        return self._sideband.alive
+
+    def abandon(self) -> None:
+        self._sideband.abandoned += 1
+
+
+class FakeSideband:
+    """Sockets of fake calls. `refusal` is the status that refuses attaching; `alive` is what a
+    probe finds."""
+
+    def __init__(self) -> None:
+        self.refusal: int | None = None
+        self.alive: bool | None = False
+        self.probes = 0
+        self.abandoned = 0
+        self.sockets: dict[CallId, FakeSocket] = {}
+        self._waiting: dict[CallId, asyncio.Future[FakeSocket]] = {}
+
+    def dial(self, call_id: CallId) -> FakeDial:
+        return FakeDial(self, call_id)
+
+    def attached(self, call_id: CallId, socket: FakeSocket) -> None:
+        self.sockets[call_id] = socket
+        if (waiting := self._waiting.pop(call_id, None)) is not None:
+            waiting.set_result(socket)
+
+    async def socket(self, call_id: str = "rtc_1") -> FakeSocket:
+        """Wait for the call's socket to be attached."""
+        wanted = CallId(call_id)
+        if wanted not in self.sockets:
+            loop = asyncio.get_running_loop()
+            await self._waiting.setdefault(wanted, loop.create_future())
+        return self.sockets[wanted]
+
+
+class FakeProviders:
+    """One fake provider for every account."""
+
+    def __init__(self, control: FakeControl, sideband: FakeSideband) -> None:
+        self._control = control
+        self._sideband = sideband
+
+    def control(self, account: AccountName) -> FakeControl:
+        return self._control
+
+    def sideband(self, account: AccountName) -> FakeSideband:
+        return self._sideband
+
+
+class MemoryRecords:
+    """Records that a test can read."""
+
+    def __init__(self) -> None:
+        self.decisions: list[tuple[IncomingCall, Decision]] = []
+        self.turns: list[Turn] = []
+        self.outcomes: list[CallOutcome] = []
+
+    def decided(self, call: IncomingCall, decision: Decision) -> None:
+        self.decisions.append((call, decision))
+
+    def turn(self, plan: CallPlan, turn: Turn) -> None:
+        self.turns.append(turn)
+
+    def ended(self, outcome: CallOutcome) -> None:
+        self.outcomes.append(outcome)
+
+
+class FakeTap:
+    """A viewer of all calls, or of none."""
+
+    def __init__(self, *, watching: bool = True) -> None:
+        self.watching = watching
+        self.words: list[Words] = []
+
+    def watched(self, call_id: CallId) -> bool:
+        return self.watching
+
+    def publish(self, words: Words) -> None:
+        self.words.append(words)

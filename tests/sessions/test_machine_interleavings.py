@@ -1,0 +1,212 @@
+"""Events in any order and any number: what must hold whatever the provider and the caller do."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sipagent.model import Reason
+from sipagent.sessions.machine import transcript
+from sipagent.sessions.machine.commands import (
+    Accept,
+    Attach,
+    CancelResponse,
+    CreateResponse,
+    Finish,
+    RecordTurn,
+)
+from sipagent.sessions.machine.events import (
+    AcceptAnswered,
+    AgentText,
+    AgentTextDone,
+    Answer,
+    AudioCleared,
+    AudioStarted,
+    AudioStopped,
+    CallerCommitted,
+    CallerStarted,
+    CallerText,
+    CallerTextDone,
+    EndRequested,
+    Event,
+    FaultKind,
+    HangUpAnswered,
+    Probed,
+    ProviderFault,
+    RejectAnswered,
+    ResponseCreated,
+    ResponseDone,
+    SessionUpdated,
+    SocketClosed,
+    SocketOpened,
+    SocketRefused,
+)
+from sipagent.testing import Playbook, a_plan, a_profile
+
+IDS = st.sampled_from(["r1", "r2", "r3"])
+ITEMS = st.sampled_from(["i1", "i2", "i3", "i4"])
+TEXTS = st.sampled_from(["", "a", "hello there"])
+TAGS = st.sampled_from([None, "greeting", "reply", "goodbye", "strange"])
+ANSWERS = st.sampled_from(Answer)
+REQUESTS = st.sampled_from(
+    [None, "restore-turn-detection", "other", *(f"response-{number}" for number in range(4))]
+)
+
+ANYTHING: st.SearchStrategy[Event] = st.one_of(
+    st.builds(AcceptAnswered, ANSWERS),
+    st.builds(RejectAnswered, ANSWERS),
+    st.builds(HangUpAnswered, ANSWERS),
+    st.just(SocketOpened()),
+    st.builds(SocketRefused, st.just("why"), st.booleans()),
+    st.builds(SocketClosed, st.sampled_from([1000, 1001, 1006, 1011]), st.booleans()),
+    st.builds(Probed, st.sampled_from([True, False, None])),
+    st.builds(EndRequested, st.just(Reason.OPERATOR_HUNG_UP), st.sampled_from([None, "Bye."])),
+    st.just(SessionUpdated()),
+    st.builds(CallerStarted, ITEMS),
+    st.builds(CallerCommitted, ITEMS),
+    st.builds(CallerText, ITEMS, TEXTS),
+    st.builds(CallerTextDone, ITEMS, st.none() | TEXTS),
+    st.builds(ResponseCreated, IDS, TAGS),
+    st.builds(ResponseDone, IDS, st.booleans()),
+    st.builds(AgentText, IDS, ITEMS, TEXTS),
+    st.builds(AgentTextDone, IDS, ITEMS, TEXTS),
+    st.builds(AudioStarted, IDS),
+    st.builds(AudioStopped, IDS),
+    st.builds(AudioCleared, IDS),
+    st.builds(ProviderFault, st.sampled_from(FaultKind), st.just("code"), REQUESTS),
+)
+MOMENTS = st.lists(
+    st.tuples(ANYTHING, st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.0, 6.0, 20.0])), max_size=40
+)
+STEP = 0.5
+GREETINGS = st.sampled_from([None, "Hello."])
+
+
+def live(greeting: str | None) -> Playbook:
+    call = Playbook(a_plan(a_profile(greeting=greeting)))
+    return call.feed(AcceptAnswered(Answer.DONE), SocketOpened())
+
+
+def story(call: Playbook, moments: list[tuple[Event, float]]) -> list[Any]:
+    """Everything that was commanded, with the events and waits that led to it, in order."""
+    told: list[Any] = list(call.commands)
+    call.commands = []
+    for event, seconds in moments:
+        told.append(event)
+        call.feed(event)
+        told += call.commands
+        call.commands = []
+        for _ in range(round(seconds / STEP)):
+            call.wait(STEP)
+            told += [("waited", STEP), *call.commands]
+            call.commands = []
+    return told
+
+
+@settings(max_examples=1_500, deadline=None)
+@given(greeting=GREETINGS, moments=MOMENTS)
+def test_no_story_breaks_a_call_and_each_ends_at_most_once(
+    greeting: str | None, moments: list[tuple[Event, float]]
+) -> None:
+    call = Playbook(a_plan(a_profile(greeting=greeting)))
+    told = story(call, moments)
+    commands = [entry for entry in told if not isinstance(entry, tuple)]
+    assert sum(isinstance(entry, Accept) for entry in told) == 1
+    assert sum(isinstance(entry, Attach) for entry in told) <= 1
+    ends = [place for place, entry in enumerate(commands) if isinstance(entry, Finish)]
+    assert len(ends) <= 1
+    assert call.state.over == (len(ends) == 1)
+    if call.state.over:
+        assert call.state.deadlines.earliest is None
+        assert call.feed(SocketClosed(1000), CallerTextDone("i9", "x")).wait(9999).commands == []
+
+
+@settings(max_examples=2_500, deadline=None)
+@given(greeting=GREETINGS, moments=MOMENTS)
+def test_no_response_is_asked_for_while_one_is_asked_for_or_active(
+    greeting: str | None, moments: list[tuple[Event, float]]
+) -> None:
+    call = live(greeting)
+    asked: CreateResponse | None = None
+    active: set[str] = set()
+    now = since = 0.0
+    for entry in story(call, moments):
+        match entry:
+            case CreateResponse():
+                assert asked is None, "two requests at once"
+                assert not active, "a request during a response"
+                asked, since = entry, now
+            case ResponseCreated(response_id, tag):
+                active = {response_id}
+                asked = None if asked is not None and tag in (None, asked.tag) else asked
+            case ResponseDone(response_id):
+                active.discard(response_id)
+            case ProviderFault(_, _, request_id):
+                if asked is not None and request_id == asked.request_id:
+                    asked = None
+            case ("waited", seconds):
+                now += seconds
+                # A request that is not answered within ten seconds counts as lost.
+                asked = None if now - since >= 10 else asked
+
+
+@settings(max_examples=500, deadline=None)
+@given(moments=MOMENTS)
+def test_a_call_that_is_left_alone_comes_to_its_end(moments: list[tuple[Event, float]]) -> None:
+    """Whatever has happened, answers to what is asked and the clock suffice to end a call."""
+    call = live("Hello.")
+    story(call, moments)
+    for _ in range(8):
+        call.feed(EndRequested(Reason.OPERATOR_HUNG_UP, None), Probed(None))
+        call.feed(AcceptAnswered(Answer.GONE), RejectAnswered(Answer.DONE))
+        call.feed(SocketRefused("why", not_found=True), HangUpAnswered(Answer.DONE)).wait(30)
+    assert call.state.over
+
+
+@settings(max_examples=500, deadline=None)
+@given(moments=MOMENTS)
+def test_every_turn_is_recorded_once_in_an_order_that_sorts(
+    moments: list[tuple[Event, float]],
+) -> None:
+    call = live(None)
+    told = story(call, [*moments, (SocketClosed(1006), 0.0), (Probed(alive=False), 0.0)])
+    sequences = [entry.turn.sequence for entry in told if isinstance(entry, RecordTurn)]
+    assert len(sequences) == len(set(sequences))
+
+
+def test_memory_stays_bounded_however_long_the_call() -> None:
+    call = live(None)
+    for number in range(5_000):
+        response, item = f"r{number}", f"i{number}"
+        call.feed(CallerStarted(f"c{number}"), CallerText(f"c{number}", "word " * 10))
+        call.feed(ResponseCreated(response, None), AgentText(response, item, "word " * 1_000))
+        call.feed(ResponseDone(response, completed=True))
+        call.commands = []
+    state = call.state
+    assert len(state.transcript.open) <= 16
+    assert len(state.transcript.closed) <= 16
+    assert len(state.playback.tracks) <= 8
+    assert len(state.deadlines.pending) <= 4
+    assert len(state.responses.wishes) <= 3
+
+
+def test_a_turn_that_never_ends_is_cut() -> None:
+    call = live(None)
+    for _ in range(100):
+        call.feed(AgentText("r1", "i1", "x" * 1_000))
+    call.feed(AudioStopped("r1"))
+    (*_, recorded) = call.commands
+    assert isinstance(recorded, RecordTurn)
+    assert len(recorded.turn.text or "") == transcript.LONGEST_TURN
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_an_end_asked_for_many_times_is_one_end(times: int) -> None:
+    call = live(None)
+    call.commands = []
+    call.feed(*[EndRequested(Reason.OPERATOR_HUNG_UP, "Bye.")] * times)
+    assert [type(command) for command in call.commands] == [CreateResponse]
+    call.feed(*[EndRequested(Reason.OPERATOR_HUNG_UP, None)] * times)
+    assert sum(type(command).__name__ == "HangUp" for command in call.commands) == 1
+    assert not any(isinstance(command, CancelResponse) for command in call.commands)

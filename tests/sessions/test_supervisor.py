@@ -1,0 +1,235 @@
+"""Calls on fake ports in virtual time: what the supervisor and the runners do around the machine."""
+
+import asyncio
+
+import pytest
+
+from sipagent.model import (
+    AccountName,
+    CallId,
+    IncomingCall,
+    Reason,
+    Reject,
+    TenantName,
+    WebhookId,
+)
+from sipagent.sessions.machine.commands import CreateResponse, UpdateSession
+from sipagent.sessions.machine.events import (
+    AgentText,
+    Answer,
+    AudioStarted,
+    AudioStopped,
+    CallerText,
+    ResponseCreated,
+    ResponseDone,
+)
+from sipagent.sessions.supervisor import Supervisor, Surroundings
+from sipagent.sip import Invite
+from sipagent.testing import (
+    FakeControl,
+    FakeProviders,
+    FakeSideband,
+    FakeSocket,
+    FakeTap,
+    MemoryRecords,
+    VirtualClock,
+    a_plan,
+    a_profile,
+)
+
+pytestmark = pytest.mark.virtual_time
+
+
+class House:
+    """A supervisor among fakes."""
+
+    def __init__(self, **answers: Answer) -> None:
+        self.control = FakeControl(**answers)
+        self.sideband = FakeSideband()
+        self.records = MemoryRecords()
+        self.tap = FakeTap()
+        providers = FakeProviders(self.control, self.sideband)
+        around = Surroundings(providers, self.records, self.tap, VirtualClock())
+        self.supervisor = Supervisor(around)
+
+    def answer(self, *, call_id: str = "rtc_1", greeting: str | None = "Hello.") -> None:
+        plan = a_plan(a_profile(greeting=greeting), call_id=call_id)
+        self.supervisor.answer(plan, within=8)
+
+    async def held(self, call_id: str = "rtc_1") -> FakeSocket:
+        """A call without a greeting that is attached."""
+        self.answer(call_id=call_id, greeting=None)
+        return await self.sideband.socket(call_id)
+
+    async def over(self) -> None:
+        while self.supervisor.busy:
+            await asyncio.sleep(0.01)
+
+    @property
+    def reasons(self) -> list[Reason]:
+        return [outcome.reason for outcome in self.records.outcomes]
+
+    @property
+    def asked(self) -> list[str]:
+        return [action for action, _, _ in self.control.asked]
+
+
+async def test_a_call_is_held_from_accept_to_its_one_outcome() -> None:
+    house = House()
+    house.answer()
+    socket = await house.sideband.socket()
+    (greeting,) = await socket.sent_until(1)
+    assert isinstance(greeting, CreateResponse)
+    assert house.supervisor.live == 1
+    await asyncio.sleep(1)
+    for event in (
+        ResponseCreated("r1", "greeting"),
+        AgentText("r1", "a1", "Hello."),
+        AudioStarted("r1"),
+        ResponseDone("r1", completed=True),
+        AudioStopped("r1"),
+    ):
+        socket.deliver(event)
+    _, restored = await socket.sent_until(2)
+    assert isinstance(restored, UpdateSession)
+    socket.end()
+    await house.over()
+    (outcome,) = house.records.outcomes
+    assert outcome.name == "completed.line_closed"
+    assert outcome.turns == 1
+    assert outcome.answered_at is not None
+    assert outcome.heard_at is not None
+    assert outcome.heard_at - outcome.answered_at == pytest.approx(1)
+    assert [words.delta for words in house.tap.words] == ["Hello."]
+    assert (house.asked, house.sideband.probes) == (["accept"], 1)
+    assert house.supervisor.live == 0
+
+
+async def test_words_of_an_unwatched_call_are_not_published() -> None:
+    house = House()
+    house.tap.watching = False
+    socket = await house.held()
+    socket.deliver(CallerText("c1", "Hi"))
+    socket.end()
+    await house.over()
+    assert house.tap.words == []
+
+
+async def test_the_way_to_the_socket_is_given_back_when_the_caller_has_gone() -> None:
+    house = House(accept=Answer.GONE)
+    house.answer()
+    await house.over()
+    assert (house.reasons, house.sideband.abandoned) == ([Reason.CALLER_GONE], 1)
+
+
+@pytest.mark.parametrize("status", [401, 404, 500, None])
+async def test_a_call_whose_socket_is_refused_is_hung_up(status: int | None) -> None:
+    house = House()
+    house.sideband.refusal = status or 0
+    house.answer()
+    await house.over()
+    assert house.reasons == [Reason.ATTACH_FAILED]
+    assert house.asked == ["accept", "hang_up"]
+
+
+async def test_a_call_that_crashes_harms_no_other() -> None:
+    house = House()
+    healthy = await house.held("rtc_healthy")
+    broken = await house.held("rtc_broken")
+    broken.deliver(CallerText("c1", None))  # type: ignore[arg-type]  # what no codec lets through
+    while house.supervisor.live > 1:
+        await asyncio.sleep(0.01)
+    (outcome,) = house.records.outcomes
+    assert (outcome.call_id, outcome.name) == ("rtc_broken", "failed.internal_error")
+    assert house.control.asked[-1][:2] == ("hang_up", "rtc_broken")
+    healthy.end()
+    await house.over()
+    assert house.reasons == [Reason.INTERNAL_ERROR, Reason.LINE_CLOSED]
+
+
+async def test_a_drain_waits_for_calls_that_end_by_themselves() -> None:
+    house = House()
+    socket = await house.held()
+    async with asyncio.TaskGroup() as tasks:
+        draining = tasks.create_task(house.supervisor.drain(3600))
+        await asyncio.sleep(1800)
+        assert not draining.done()
+        socket.end()
+    assert house.reasons == [Reason.LINE_CLOSED]
+
+
+async def test_a_drain_says_goodbye_when_its_time_is_over() -> None:
+    house = House()
+    socket = await house.held()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(house.supervisor.drain(60))
+        (goodbye,) = await socket.sent_until(1)
+        assert isinstance(goodbye, CreateResponse)
+        assert asyncio.get_running_loop().time() == pytest.approx(60, abs=0.1)
+        socket.deliver(ResponseCreated("r1", goodbye.tag))
+        socket.deliver(AudioStarted("r1"))
+        socket.deliver(AudioStopped("r1"))
+        while house.asked != ["accept", "hang_up"]:
+            await asyncio.sleep(0.01)
+        socket.end(1000)
+    assert house.reasons == [Reason.OPERATOR_HUNG_UP]
+
+
+async def test_a_drain_ends_although_provider_and_model_answer_nothing() -> None:
+    house = House()
+    house.control.hanging = {"hang_up"}
+    await house.held()
+    await house.supervisor.drain(1)
+    assert house.reasons == [Reason.OPERATOR_HUNG_UP]
+    assert house.records.outcomes[0].detail == "hang-up not confirmed"
+
+
+@pytest.mark.parametrize("hanging", [set[str](), {"hang_up"}, {"accept", "hang_up"}])
+async def test_an_immediate_end_records_every_call_within_two_seconds(hanging: set[str]) -> None:
+    house = House()
+    house.control.hanging = hanging
+    for number in range(20):
+        house.answer(call_id=f"rtc_{number}")
+    await asyncio.sleep(0.1)
+    began = asyncio.get_running_loop().time()
+    await house.supervisor.abort()
+    assert asyncio.get_running_loop().time() - began <= 2
+    assert house.reasons == [Reason.OPERATOR_HUNG_UP] * 20
+    assert house.asked.count("hang_up") == 20
+    assert house.supervisor.busy == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "code", "detail"),
+    [
+        (Answer.DONE, Reason.RULE, 486, None),
+        (Answer.GONE, Reason.CALLER_GONE, None, None),
+        (Answer.SILENT, Reason.RULE, None, "reject silent"),
+    ],
+)
+async def test_a_rejection_is_recorded(
+    answer: Answer, reason: Reason, code: int | None, detail: str | None
+) -> None:
+    house = House(reject=answer)
+    call = IncomingCall(CallId("rtc_1"), WebhookId("wh_1"), AccountName("default"), Invite())
+    house.supervisor.refuse(call, Reject(486, Reason.RULE, TenantName("default")))
+    await house.over()
+    (outcome,) = house.records.outcomes
+    assert (outcome.reason, outcome.sip_code, outcome.detail) == (reason, code, detail)
+    assert house.control.asked == [("reject", "rtc_1", 486)]
+
+
+async def test_a_peer_that_does_not_read_is_given_up() -> None:
+    class Stuck(FakeSocket):
+        async def send(self, request: object) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    house = House()
+    house.answer()
+    socket = await house.sideband.socket()
+    socket.__class__ = Stuck
+    while not socket.is_closed:
+        await asyncio.sleep(0.1)
+    socket.end()
+    await house.over()
+    assert house.reasons == [Reason.LINE_CLOSED]
