@@ -1,0 +1,72 @@
+"""Structured logs: JSON for machines, or one readable line for a terminal.
+
+Every line of a call carries its `call_id`, `tenant` and `agent`, through context variables. No
+line carries secrets, whole phone numbers, or words that were spoken.
+"""
+
+import logging
+import sys
+from typing import Final, TextIO
+
+import structlog
+from structlog.types import EventDict, Processor
+
+_LOUD: Final = ("websockets", "httpx", "httpcore", "hpack", "uvicorn.access", "asyncio")
+"""Libraries whose debug and info lines quote frames, headers or URLs with caller data."""
+
+
+def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -> None:
+    """All logs of the process go to `stream` (standard error) in one format, from now on.
+
+    `level` is a name of the standard library's levels. Libraries that would quote what callers
+    say are heard only from WARNING on, whatever the level.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    renderer: list[Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if json
+        else [structlog.processors.format_exc_info, _console]
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _console(_: object, __: str, event: EventDict) -> str:
+    """`12:00:01 info  call ended  call_id=... outcome=...`, and a traceback below, if any."""
+    time = str(event.pop("timestamp", ""))[11:19]
+    level = str(event.pop("level", ""))
+    message = str(event.pop("event", ""))
+    trace = event.pop("exception", None)
+    pairs = " ".join(f"{key}={_plain(value)}" for key, value in event.items() if value is not None)
+    line = f"{time} {level:<7} {message:<24} {pairs}".rstrip()
+    return f"{line}\n{trace}" if trace else line
+
+
+def _plain(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() and " " not in text else repr(text)

@@ -1,0 +1,119 @@
+"""The process's settings, from the environment. Each variable may also be given as `NAME_FILE`,
+the path of a file that holds the value, as container platforms mount secrets."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sipagent.errors import SettingsError
+
+_LARGEST_FILE: Final = 64 * 1024
+
+
+def _env(name: str, default: Any, description: str, **limits: Any) -> Any:
+    return Field(default, validation_alias=name, description=description, **limits)
+
+
+class Settings(BaseSettings):
+    """Everything that is not in agents.yaml. Read once, when the process starts."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    host: str = _env("HOST", "0.0.0.0", "Address to listen on.")
+    port: int = _env("PORT", 8000, "Port to listen on.", ge=0, le=65535)
+    config: Path = _env("SIPAGENT_CONFIG", Path("config/agents.yaml"), "The agents file.")
+    log_level: Literal["debug", "info", "warning", "error"] = _env(
+        "LOG_LEVEL", "info", "debug, info, warning or error."
+    )
+    log_format: Literal["json", "console"] = _env("LOG_FORMAT", "json", "json or console.")
+    engine: Literal["embedded"] = _env(
+        "SIPAGENT_ENGINE", "embedded", "Who holds which call: embedded, in this process."
+    )
+    ring_window: Annotated[float, Field(gt=0, le=3600)] = _env(
+        "SIPAGENT_RING_WINDOW", 120.0, "Seconds after its creation in which a call may ring."
+    )
+    drain_timeout: Annotated[float, Field(ge=0, le=7200)] = _env(
+        "SIPAGENT_DRAIN_TIMEOUT", 3600.0, "Seconds to let live calls end by themselves on SIGTERM."
+    )
+    openai_api_key: SecretStr | None = _env("OPENAI_API_KEY", None, "Key of the OpenAI project.")
+    openai_webhook_secret: SecretStr | None = _env(
+        "OPENAI_WEBHOOK_SECRET", None, "Signing secret of the webhook; several by space or comma."
+    )
+    openai_base_url: str = _env(
+        "OPENAI_BASE_URL",
+        "https://api.openai.com/v1",
+        "Root of the API.",
+        pattern="^https?://[^ ]+$",
+    )
+    openai_org_id: str | None = _env("OPENAI_ORG_ID", None, "Sent as OpenAI-Organization.")
+    openai_project_id: str | None = _env("OPENAI_PROJECT_ID", None, "Sent as OpenAI-Project.")
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, VariableOrFile(settings_cls)
+
+
+class VariableOrFile(PydanticBaseSettingsSource):
+    """`NAME`, else the contents of the file that `NAME_FILE` names.
+
+    An empty variable counts as unset, as in most container platforms.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        name = str(field.validation_alias)
+        value = os.environ.get(name) or None
+        path = os.environ.get(f"{name}_FILE")
+        if value is None and path:
+            value = _contents(f"{name}_FILE", Path(path))
+        return value, name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for field_name, field in self.settings_cls.model_fields.items():
+            value, name, _ = self.get_field_value(field, field_name)
+            if value is not None:
+                found[name] = value
+        return found
+
+
+def read() -> Settings:
+    """The settings of this process's environment. Raises SettingsError that names each bad one."""
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        problems = (
+            f"{error['loc'][0]}: {error['msg']}"
+            for error in invalid.errors(
+                include_url=False, include_input=False, include_context=False
+            )
+        )
+        raise SettingsError(tuple(problems)) from None
+
+
+def _contents(name: str, path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST_FILE + 1)
+        if len(raw) > _LARGEST_FILE:
+            raise ValueError("is too large for a setting")
+        return raw.decode("utf-8").strip()
+    except OSError as error:
+        raise SettingsError((f"{name}: {path}: {error.strerror}",)) from error
+    except ValueError as error:
+        raise SettingsError((f"{name}: {path}: is no short UTF-8 text",)) from error

@@ -1,0 +1,1 @@
+"""What is kept of calls. In this release: lines in the log and metrics, no database."""

@@ -1,0 +1,48 @@
+"""Records as structured log lines and metrics. Words that were spoken are in neither."""
+
+import structlog
+
+from sipagent.metrics import Metrics
+from sipagent.model import CallOutcome, CallPlan, Decision, IncomingCall, Turn
+from sipagent.sip import mask_number
+
+log = structlog.get_logger(__name__)
+
+
+class LogRecords:
+    """Every decision and every outcome is one line; numbers are masked."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def decided(self, call: IncomingCall, decision: Decision) -> None:
+        caller = call.invite.caller_e164
+        log.info(
+            "call decided",
+            call_id=call.call_id,
+            account=call.account,
+            verdict=type(decision.verdict).__name__.lower(),
+            dialed=mask_number(decision.dialed) if decision.dialed else None,
+            dialed_source=decision.dialed_source,
+            listed=decision.listed,
+            caller=mask_number(caller.value) if caller else None,
+            flags=sorted(call.invite.flags),
+        )
+
+    def turn(self, plan: CallPlan, turn: Turn) -> None:
+        self._metrics.turns.labels(turn.speaker).inc()
+
+    def ended(self, outcome: CallOutcome) -> None:
+        log.info(
+            "call ended",
+            call_id=outcome.call_id,
+            tenant=outcome.tenant,
+            agent=outcome.agent,
+            outcome=outcome.name,
+            at_fault=outcome.reason.at_fault,
+            detail=outcome.detail,
+            sip_code=outcome.sip_code,
+            seconds=round(outcome.duration, 3),
+            turns=outcome.turns,
+        )
+        self._metrics.call_ended(outcome)
