@@ -1,0 +1,14 @@
+"""agents.yaml: from a file that people edit to the table that calls are routed by.
+
+A *leaf* is one key of an agent: the name that the Realtime API gives it, written flat. *Steps* are
+the way to a value (`agents`, `reception`, `speed`), a *place* is its line and column. A *complaint*
+says what is wrong at some steps; with file and place it becomes a `Finding`. A file passes through
+separate rooms: `reader` (text to nodes with places), `values` (nodes to plain data), `schema` and
+`validation` (what may be written), `rules` (what fits together), `compilation` (into model types).
+
+A file is either usable as a whole or refused with all of its findings at once.
+"""
+
+from sipagent.config.loader import Loaded, load, parse
+
+__all__ = ["Loaded", "load", "parse"]

@@ -1,0 +1,140 @@
+"""The keys of `numbers`: from any spelling to the one that the number directory uses."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from sipagent.config.document import Document
+from sipagent.config.findings import Complaint, Findings, Steps
+from sipagent.config.schema import Refusal
+from sipagent.config.validation import Draft
+from sipagent.config.words import quoted
+from sipagent.sip import to_e164
+
+DEFAULT: Final = "default"
+
+_SHORT: Final = re.compile(r"[0-9]{2,6}", re.ASCII)
+_PREFIX: Final = re.compile(r"(?:\+|00)[0-9 ().-]*\*", re.ASCII)
+_NATIONAL: Final = re.compile(r"[0-9(][0-9 ().-]*", re.ASCII)
+_NOT_DIGITS: Final = re.compile(r"[^0-9]", re.ASCII)
+_MOST_PREFIX_DIGITS: Final = 14
+_MOST_NATIONAL_DIGITS: Final = 10
+_MOST_NAMES: Final = 8
+
+_WITH_PLUS: Final = 'write it with + and country code, as in "+1 713 481 0111"'
+
+
+def directory_key(text: str, region: str | None) -> str | Complaint:
+    """How the directory names what a key of `numbers` writes; a complaint has no steps yet."""
+    text = text.strip()
+    if text == DEFAULT or _SHORT.fullmatch(text):
+        return text
+    if text.endswith("*"):
+        return _prefix(text)
+    if region is None and _is_national(text) and (_is_short(text) or text.startswith("0")):
+        hint = f"{_WITH_PLUS}, or set defaults.region"
+        return Complaint((), "this may be a number of any country", hint)
+    if "(0)" in text and not _is_national(text):
+        return Complaint((), "the (0) is not dialed from abroad", "leave it out")
+    number = to_e164(text, region)
+    if number is None:
+        hint = f"write {DEFAULT}" if text.lower() == DEFAULT else _WITH_PLUS
+        return Complaint((), "this is no telephone number", hint)
+    if region is not None and _is_national(text) and not _is_of(region, number, text):
+        return Complaint((), f"this is no number of {region}", _WITH_PLUS)
+    return number
+
+
+def _is_national(text: str) -> bool:
+    """Whether these may be the digits of a number without its country code."""
+    return _NATIONAL.fullmatch(text) is not None and not text.startswith("00")
+
+
+def _is_short(text: str) -> bool:
+    """Whether the digits are so few that no country code needs to be among them."""
+    return len(_digits(text)) <= _MOST_NATIONAL_DIGITS
+
+
+def _is_of(region: str, number: str, text: str) -> bool:
+    """Whether few digits without a plus sign were read as a number of the region. Carriers may
+    write any number so, and then it is a guess; what an operator writes should be none."""
+    # Its tables take a while to read; a file without a region never needs them.
+    from phonenumbers import country_code_for_region
+
+    return not _is_short(text) or number.startswith(f"+{country_code_for_region(region)}")
+
+
+def _digits(text: str) -> str:
+    return _NOT_DIGITS.sub("", text)
+
+
+def _prefix(text: str) -> str | Complaint:
+    digits = _digits(text).removeprefix("" if text.startswith("+") else "00")
+    if text in ("*", "+*"):
+        return Complaint((), "this prefix has no digits", f"write {DEFAULT} for all other numbers")
+    if not _PREFIX.fullmatch(text) or not digits or digits.startswith("0"):
+        hint = 'write it with + and country code, as in "+1713*"'
+        return Complaint((), "this is no prefix of a telephone number", hint)
+    if len(digits) > _MOST_PREFIX_DIGITS:
+        message = f"a prefix has at most {_MOST_PREFIX_DIGITS} digits"
+        return Complaint((), message, "leave out the * if this is a whole number")
+    return f"+{digits}*"
+
+
+def directory_keys(draft: Draft, document: Document) -> tuple[dict[str, str], list[Complaint]]:
+    """The directory's key for each key of `numbers` that can be read, and what is wrong with the
+    others. A key that needs the region is not judged where the region itself is wrong."""
+    region = draft.file.defaults.region
+    complaints = list(_verify_region(region))
+    region_unknown = bool(complaints) or draft.lacks(("defaults", "region"))
+    keys: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for text in draft.numbers:
+        key = directory_key(text, region)
+        if isinstance(key, Complaint):
+            if not (region_unknown and _is_national(text.strip())):
+                complaints.append(key._replace(steps=("numbers", text), at_key=True))
+        elif key in first:
+            complaints.append(_twice(text, first[key], document))
+        else:
+            first[key] = text
+            keys[text] = key
+    return keys, complaints
+
+
+def _verify_region(region: str | None) -> Iterator[Complaint]:
+    if region is None:
+        return
+    # Its tables take a while to read; a file without a region never needs them.
+    from phonenumbers import SUPPORTED_REGIONS
+
+    if region not in SUPPORTED_REGIONS:
+        hint = "the United Kingdom is GB" if region == "UK" else "as in US, GB or DE"
+        yield Complaint(("defaults", "region"), f"there is no region {quoted(region)}", hint)
+
+
+def _twice(text: str, other: str, document: Document) -> Complaint:
+    place = document.key(("numbers", other))
+    message = (
+        f"this is the same number as {quoted(other)} in line {place.line}, column {place.column}"
+    )
+    return Complaint(("numbers", text), message, "keep one of the two", at_key=True)
+
+
+def verify_actions(draft: Draft, findings: Findings) -> Iterator[Complaint]:
+    """Which numbers name an agent that is not there."""
+    if draft.lacks(("agents",)):
+        return
+    usable = frozenset(draft.file.agents)
+    for text, action in draft.file.numbers.items():
+        if isinstance(action, Refusal):
+            continue
+        agent = action if isinstance(action, str) else action.agent
+        if agent not in draft.names:
+            hint = findings.did_you_mean(agent, usable) or _known(usable)
+            steps: Steps = ("numbers", text, *(() if isinstance(action, str) else ("agent",)))
+            yield Complaint(steps, f"there is no agent {quoted(agent)}", hint)
+
+
+def _known(names: frozenset[str]) -> str | None:
+    return "agents: " + ", ".join(sorted(names)) if 0 < len(names) <= _MOST_NAMES else None

@@ -1,0 +1,53 @@
+"""The files that `instructions: {file: ...}` names."""
+
+from pathlib import Path
+from typing import Final
+
+from sipagent.config.textfile import Unreadable, read_text_file
+from sipagent.config.words import is_secret
+
+MAX_PROMPT_BYTES: Final = 256 * 1024
+
+
+class Prompts:
+    """Reads each file once, from one folder and what lies below it."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self._texts: dict[str, str | Unreadable] = {}
+        self._files: dict[Path, None] = {}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that was read, in the order of its first mention."""
+        return tuple(self._files)
+
+    def text(self, name: str) -> str | Unreadable:
+        """The text of the file with this relative path, or why it cannot be used."""
+        if name not in self._texts:
+            self._texts[name] = self._read(name)
+        return self._texts[name]
+
+    def _read(self, name: str) -> str | Unreadable:
+        path = self._base / name
+        text = self._outside(path) or read_text_file(path, MAX_PROMPT_BYTES)
+        if isinstance(text, Unreadable):
+            return text._replace(hint=text.hint or "paths begin at the folder of this file")
+        if not text.strip():
+            return Unreadable("is empty")
+        if is_secret(text):
+            return Unreadable("holds what looks like a secret", "the model would tell it to anyone")
+        self._files[path] = None
+        return text
+
+    def _outside(self, path: Path) -> Unreadable | None:
+        """Why the file may not be opened, or None; symbolic links are followed."""
+        try:
+            inside = path.resolve().is_relative_to(self._base.resolve())
+        except (OSError, RuntimeError, ValueError):
+            # A loop of links (RuntimeError before Python 3.13), or a name with a NUL.
+            return Unreadable("cannot be read: its name is not usable")
+        if inside:
+            return None
+        hint = "write a path relative to the folder of this file, and within it"
+        return Unreadable("lies outside of this file's folder", hint)

@@ -1,0 +1,169 @@
+"""pydantic's errors as complaints in plain words."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic_core import ErrorDetails
+
+from sipagent.config.findings import Complaint, Findings, Steps
+from sipagent.config.outline import OUTLINE, Outline
+from sipagent.config.schema import NAME_PATTERN, NOT_BLANK_PATTERN, REGION_PATTERN, SHAPE_ERROR
+from sipagent.config.words import kind_of, quoted
+
+_KEY: Final = "[key]"
+_MANY: Final = 8
+
+_NAMES: Final = "a name is 1 to 63 of a-z, 0-9, _ and -, and begins with a letter"
+
+_PATTERNS: Final = {
+    NAME_PATTERN: ("this cannot be a name", _NAMES),
+    NOT_BLANK_PATTERN: ("must not be blank", None),
+    REGION_PATTERN: ("must be two capital letters", "as in US, GB or DE"),
+    r"^voice_": ("must begin with voice_", "a built-in voice is written by its name alone"),
+}
+
+_TYPES: Final = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+
+_ELSEWHERE: Final = {
+    "tools": "tools are not part of this release",
+    "format": "the codec is agreed by SIP, so it is never set",
+    "audio": "the leaves of `audio` are written flat: voice, speed, turn_detection, ...",
+    "temperature": "the Realtime API no longer has it",
+    "modalities": "write output_modalities",
+    "region": "it stands under `defaults`, for the whole file",
+}
+"""Keys that people know from elsewhere."""
+
+_YAML_1_1: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
+
+
+def complaint_of(error: ErrorDetails, data: Any, findings: Findings) -> Complaint:
+    """What pydantic found wrong with the data, at the steps where it stands."""
+    steps, at_key = _steps_of(error, data)
+    outline = OUTLINE.at(steps)
+    context: Mapping[str, Any] = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return Complaint(steps, "is missing", _meaning(outline), at_key=True)
+        case "extra_forbidden":
+            return _unknown_key(steps, findings)
+        case "literal_error":
+            return _unknown_word(steps, error["input"], context["expected"], findings)
+        case "string_pattern_mismatch":
+            message, hint = _PATTERNS[context["pattern"]]
+            return Complaint(steps, message, hint, at_key)
+        case type_ if type_ in _TYPES:
+            message = f"must be {_TYPES[type_]}, not {kind_of(error['input'])}"
+            return Complaint(steps, message, _repair(_TYPES[type_], error["input"], outline))
+        case type_ if type_ == SHAPE_ERROR:
+            message = f"must be {error['msg']}, not {kind_of(error['input'])}"
+            return Complaint(steps, message, _shape_hint(error, outline, findings))
+        case "greater_than_equal" | "less_than_equal" if steps == ("version",):
+            return Complaint(steps, "must be 1", "newer versions need a newer sipagent")
+        case type_:
+            return Complaint(steps, _limit(type_, context), _meaning(outline))
+
+
+def _steps_of(error: ErrorDetails, data: Any) -> tuple[Steps, bool]:
+    """The error's location without the names of union branches, and whether it is a key's."""
+    location = error["loc"]
+    at_key = location[-1] == _KEY and error.get("ctx", {}).get("pattern") == NAME_PATTERN
+    steps: list[str | int] = []
+    here = data
+    for step in location[:-1] if at_key else location:
+        if _holds(here, step):
+            here = here[step]
+        elif isinstance(step, str) and step.startswith("<"):
+            continue
+        steps.append(step)
+    return tuple(steps), at_key
+
+
+def _holds(value: Any, step: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(step, int)
+    return isinstance(value, dict) and step in value
+
+
+def _unknown_key(steps: Steps, findings: Findings) -> Complaint:
+    *above, key = steps
+    outline = OUTLINE.at(tuple(above)) or Outline()
+    known = frozenset(outline.keys)
+    hint = _ELSEWHERE.get(str(key)) or findings.did_you_mean(str(key), known)
+    if hint is None and not above and str(key) in OUTLINE.keys["defaults"].keys:
+        hint = "it stands under an agent, or under `defaults`"
+    if hint is None and len(known) <= _MANY:
+        hint = "known here: " + ", ".join(outline.keys)
+    return Complaint(steps, "unknown key", hint, at_key=True)
+
+
+def _unknown_word(steps: Steps, value: Any, expected: str, findings: Findings) -> Complaint:
+    words = re.findall(r"'([^']*)'", expected)
+    if not isinstance(value, str):
+        return Complaint(steps, f"must be {_choice(words)}, not {kind_of(value)}")
+    hint = findings.did_you_mean(value, frozenset(words))
+    return Complaint(steps, f"must be {_choice(words)}, not {quoted(value)}", hint)
+
+
+def _choice(words: list[str]) -> str:
+    *some, last = words
+    return f"{', '.join(some)} or {last}" if some else last
+
+
+def _limit(type_: str, context: Mapping[str, Any]) -> str:
+    """A value of the right type that is out of range."""
+    match type_:
+        case "greater_than_equal":
+            return f"must be at least {context['ge']:g}"
+        case "less_than_equal":
+            return f"must be at most {context['le']:g}"
+        case "string_too_long":
+            return f"must have at most {context['max_length']:,} characters"
+        case "too_short" | "too_long":
+            limit = context.get("min_length", context.get("max_length"))
+            word = "at least" if type_ == "too_short" else "at most"
+            return f"must have {word} {limit} {'item' if limit == 1 else 'items'}"
+        case _:
+            return "is not usable"
+
+
+def _repair(expected: str, value: Any, outline: Outline | None) -> str | None:
+    """How to write a value of the wrong type, else what the key means."""
+    if expected == "a mapping" and value is None:
+        return "write {} for a mapping without keys"
+    if expected == "true or false" and isinstance(value, str) and value.lower() in _YAML_1_1:
+        return "yes, no, on and off are text in YAML 1.2"
+    if isinstance(value, bool | int | float) and "text" in expected:
+        return "put it in quotes"
+    if isinstance(value, str) and "number" in expected and value.replace(".", "", 1).isdigit():
+        return "write it without quotes"
+    return _meaning(outline)
+
+
+def _shape_hint(error: ErrorDetails, outline: Outline | None, findings: Findings) -> str | None:
+    value = error["input"]
+    if not isinstance(value, dict) or outline is None:
+        return _repair(error["msg"], value, None)
+    known = [key for key in value if key in outline.keys]
+    if known:
+        return f"write only one of {' and '.join(known)}"
+    hints = (findings.did_you_mean(key, frozenset(outline.keys)) for key in value)
+    return next((hint for hint in hints if hint), None)
+
+
+def _meaning(outline: Outline | None) -> str | None:
+    """What a key means, as a hint: the description without capital letter and full stop."""
+    if outline is None or outline.description is None:
+        return None
+    text = outline.description.removesuffix(".")
+    return text[0].lower() + text[1:]

@@ -1,0 +1,52 @@
+"""An agent's leaves as the Realtime session of the provider's API."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sipagent.config.schema import Entry
+
+_INPUT: Final = ("turn_detection", "noise_reduction", "transcription")
+_OUTPUT: Final = ("voice", "speed")
+_TOP: Final = (
+    "output_modalities",
+    "reasoning",
+    "max_output_tokens",
+    "truncation",
+    "tracing",
+    "prompt",
+    "include",
+    "tool_choice",
+    "parallel_tool_calls",
+)
+_ANSWERING: Final = ("create_response", "interrupt_response")
+_SHORT_FORMS: Final = {"noise_reduction": "type", "transcription": "model", "reasoning": "effort"}
+"""Leaves that may be written as one word, and the key that the word stands for."""
+
+
+def session_of(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """The session that the leaves write, and nothing that they do not, except `type` and the
+    turn detection, which is always spelled out (`format` never is: SIP agrees on the codec)."""
+    wire = {name: _wire(name, value) for name, value in leaves.items()}
+    wire["turn_detection"] = _spelled_out(wire.get("turn_detection", {"type": "server_vad"}))
+    session = {"type": "realtime", **_some(wire, ("model", "instructions"))}
+    audio = {"input": _some(wire, _INPUT), "output": _some(wire, _OUTPUT)}
+    session["audio"] = {side: values for side, values in audio.items() if values}
+    return session | _some(wire, _TOP)
+
+
+def _wire(name: str, value: Any) -> Any:
+    if isinstance(value, Entry):
+        return {key: _wire("", below) for key, below in value.written().items()}
+    if isinstance(value, str) and name in _SHORT_FORMS:
+        return {_SHORT_FORMS[name]: value}
+    return value
+
+
+def _spelled_out(turns: dict[str, Any] | None) -> dict[str, Any] | None:
+    if turns is None:
+        return None
+    return {**turns, **{key: turns.get(key, True) for key in _ANSWERING}}
+
+
+def _some(wire: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: wire[name] for name in names if name in wire}
