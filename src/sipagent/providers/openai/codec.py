@@ -1,0 +1,217 @@
+"""Between the Realtime API's JSON and the machine's events. Pure.
+
+Unknown types and unknown fields are tolerated: the API adds both. An event that lacks what its
+type must have is malformed: it is counted and dropped, and the call goes on.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from sipagent.sessions.machine.commands import CancelResponse, CreateResponse, UpdateSession
+from sipagent.sessions.machine.events import (
+    AgentText,
+    AgentTextDone,
+    AudioCleared,
+    AudioStarted,
+    AudioStopped,
+    CallerCommitted,
+    CallerStarted,
+    CallerText,
+    CallerTextDone,
+    Event,
+    FaultKind,
+    ProviderFault,
+    ResponseCreated,
+    ResponseDone,
+    SessionUpdated,
+)
+
+LONGEST_EVENT: Final = 4 * 2**20
+"""Bytes. `session.updated` repeats instructions and tools and stays far below; a longer frame
+would hold up all other calls while it is parsed."""
+
+_TAG: Final = "sipagent"
+"""The metadata key that the provider echoes in `response.created` (OpenAI, response.metadata)."""
+
+
+class Oddity(StrEnum):
+    """Frames that are counted and otherwise ignored."""
+
+    UNKNOWN = "unknown"
+    MALFORMED = "malformed"
+    OVERSIZE = "oversize"
+
+
+def decode(frame: bytes) -> Event | Oddity | None:
+    """The event in a frame; None for a known one that no machine needs. Never raises."""
+    if len(frame) > LONGEST_EVENT:
+        return Oddity.OVERSIZE
+    try:
+        wire = from_json(frame)
+        kind = wire["type"]
+        read = _READERS.get(kind)
+        if read is None:
+            return None if kind in _UNHEEDED else Oddity.UNKNOWN
+        return read(wire)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Oddity.MALFORMED
+
+
+def encode(request: CreateResponse | CancelResponse | UpdateSession) -> tuple[str, ...]:
+    """The client events that a request of ours is made of, in order."""
+    match request:
+        case CreateResponse(request_id, tag, instructions):
+            response: dict[str, Any] = {"metadata": {_TAG: tag}}
+            if instructions is not None:
+                response["instructions"] = instructions
+            return (_event("response.create", event_id=request_id, response=response),)
+        case CancelResponse(response_id):
+            # The order is the provider's: clearing "should be preceded by response.cancel".
+            cancel = _event("response.cancel", response_id=response_id)
+            return cancel, _event("output_audio_buffer.clear")
+        case UpdateSession(request_id, session):
+            # Without `type` inside the session the update is ignored (OpenAI staff, 2025-09).
+            return (_event("session.update", event_id=request_id, session=dict(session)),)
+
+
+def _event(kind: str, **fields: Any) -> str:
+    return json.dumps({"type": kind, **fields}, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Reads a string field, and nothing but a string."""
+
+    name: str
+
+    def __call__(self, wire: Any) -> str:
+        value = wire[self.name]
+        if type(value) is not str:
+            raise TypeError(self.name)
+        return value
+
+
+_item: Final = _Text("item_id")
+_response: Final = _Text("response_id")
+_delta: Final = _Text("delta")
+_text: Final = _Text("text")
+_transcript: Final = _Text("transcript")
+_id: Final = _Text("id")
+
+
+def _response_created(wire: Any) -> Event:
+    response = wire["response"]
+    metadata = response.get("metadata")
+    tag = metadata.get(_TAG) if isinstance(metadata, dict) else None
+    return ResponseCreated(_id(response), tag if isinstance(tag, str) else None)
+
+
+def _response_done(wire: Any) -> Event:
+    response = wire["response"]
+    details = response.get("status_details")
+    error = details.get("error") if isinstance(details, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    return ResponseDone(
+        _id(response),
+        completed=response["status"] == "completed",
+        error_code=code if isinstance(code, str) else None,
+    )
+
+
+_FAULTS: Final = {
+    "conversation_already_has_active_response": FaultKind.BUSY,
+    "response_cancel_not_active": FaultKind.IDLE,
+    "session_expired": FaultKind.EXPIRED,
+    "call_id_not_found": FaultKind.UNKNOWN_CALL,
+}
+
+
+def _error(wire: Any) -> Event:
+    error = wire["error"]
+    code = error.get("code") or error["type"]
+    if not isinstance(code, str):
+        raise TypeError("code")
+    request_id = error.get("event_id")
+    return ProviderFault(
+        _FAULTS.get(code, FaultKind.OTHER),
+        code,
+        request_id if isinstance(request_id, str) else None,
+    )
+
+
+def _caller_text(wire: Any) -> Event:
+    delta = wire.get("delta")
+    return CallerText(_item(wire), delta if isinstance(delta, str) else "")
+
+
+_READERS: Final[dict[str, Callable[[Any], Event]]] = {
+    "error": _error,
+    "session.updated": lambda wire: SessionUpdated(),
+    "input_audio_buffer.speech_started": lambda wire: CallerStarted(_item(wire)),
+    "input_audio_buffer.committed": lambda wire: CallerCommitted(_item(wire)),
+    "conversation.item.input_audio_transcription.delta": _caller_text,
+    "conversation.item.input_audio_transcription.completed": lambda wire: CallerTextDone(
+        _item(wire), _transcript(wire)
+    ),
+    "conversation.item.input_audio_transcription.failed": lambda wire: CallerTextDone(
+        _item(wire), None
+    ),
+    "response.created": _response_created,
+    "response.done": _response_done,
+    "response.output_audio_transcript.delta": lambda wire: AgentText(
+        _response(wire), _item(wire), _delta(wire)
+    ),
+    "response.output_audio_transcript.done": lambda wire: AgentTextDone(
+        _response(wire), _item(wire), _transcript(wire)
+    ),
+    "response.output_text.delta": lambda wire: AgentText(
+        _response(wire), _item(wire), _delta(wire)
+    ),
+    "response.output_text.done": lambda wire: AgentTextDone(
+        _response(wire), _item(wire), _text(wire)
+    ),
+    "output_audio_buffer.started": lambda wire: AudioStarted(_response(wire)),
+    "output_audio_buffer.stopped": lambda wire: AudioStopped(_response(wire)),
+    "output_audio_buffer.cleared": lambda wire: AudioCleared(_response(wire)),
+}
+
+_UNHEEDED: Final = frozenset(
+    {
+        "conversation.created",
+        "conversation.item.added",
+        "conversation.item.created",
+        "conversation.item.deleted",
+        "conversation.item.done",
+        "conversation.item.input_audio_transcription.segment",
+        "conversation.item.retrieved",
+        "conversation.item.truncated",
+        "input_audio_buffer.cleared",
+        "input_audio_buffer.dtmf_event_received",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.timeout_triggered",
+        "mcp_list_tools.completed",
+        "mcp_list_tools.failed",
+        "mcp_list_tools.in_progress",
+        "rate_limits.updated",
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.mcp_call.completed",
+        "response.mcp_call.failed",
+        "response.mcp_call.in_progress",
+        "response.mcp_call_arguments.delta",
+        "response.mcp_call_arguments.done",
+        "response.output_audio.delta",
+        "response.output_audio.done",
+        "response.output_item.added",
+        "response.output_item.done",
+        "session.created",
+    }
+)
+"""Event types of openai 3.52.0 that no machine needs. A type that is on neither list is counted."""

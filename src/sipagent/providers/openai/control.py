@@ -1,0 +1,138 @@
+"""REST call control: accept, reject, hang up, each within its deadline."""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+from sipagent.model import CallId, Json
+from sipagent.providers.openai.account import Account
+from sipagent.providers.openai.preflight import preflight
+from sipagent.sessions.machine.events import AcceptAnswered, Answer
+
+ATTEMPT_WITHIN: Final = 2.5
+"""Seconds for one attempt: an accept normally takes a fraction of one."""
+
+END_WITHIN: Final = 4.0
+"""Seconds for a reject or a hang-up, retries included."""
+
+_PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
+"""Seconds between attempts, a little more by chance; the last one repeats."""
+
+_RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
+
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""Failures before the request can have reached anyone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one request led to. `effect` says that it may have taken effect all the same."""
+
+    answer: Answer
+    detail: str
+    again: bool = False
+    effect: bool = False
+    pause: float | None = None
+
+
+def judge(response: httpx.Response) -> Attempt:
+    """What an answer means (reference: the API's error shape `{"error": {"code": ...}}`)."""
+    status = response.status_code
+    if response.is_success:
+        return Attempt(Answer.DONE, str(status))
+    code = error_code(response)
+    detail = f"{status} {code}" if code else str(status)
+    if code == "decision_already_made" or status == 409:
+        return Attempt(Answer.DECIDED, detail)
+    if status == 404:
+        return Attempt(Answer.GONE, detail)
+    if status in _RETRIED:
+        pause = retry_after(response)
+        return Attempt(Answer.SILENT, detail, again=True, effect=status >= 500, pause=pause)
+    return Attempt(Answer.REFUSED, detail)
+
+
+def error_code(response: httpx.Response) -> str | None:
+    """The error's code: a short word of the provider's, or None. Never its message, which may
+    quote what we sent."""
+    try:
+        code = response.json()["error"]["code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return code[:64] if isinstance(code, str) and code.isprintable() else None
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds from a Retry-After header that gives seconds (RFC 9110 10.2.3)."""
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
+
+
+class OpenAICallControl:
+    """The calls of one account, over one shared HTTP client."""
+
+    def __init__(self, account: Account, client: httpx.AsyncClient) -> None:
+        self._account = account
+        self._client = client
+        self._headers = dict(account.headers())
+
+    async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
+        """Have the call answered, retrying what is safe to retry for at most `within` seconds.
+
+        An attempt whose answer was lost may have taken effect. The provider takes one decision
+        for each call, so trying again is safe; a 404 after such an attempt proves nothing, and
+        is told as DECIDED, so that the socket shows the truth.
+        """
+        if problems := preflight(session):
+            return AcceptAnswered(Answer.REFUSED, f"preflight: {problems[0]}")
+        attempt, effect = await self._persist(call_id, "accept", dict(session), within)
+        answer = attempt.answer
+        if effect and answer is Answer.GONE:
+            answer = Answer.DECIDED
+        return AcceptAnswered(answer, f"accept answered {attempt.detail}")
+
+    async def reject(self, call_id: CallId, code: int) -> Answer:
+        """Have the call refused with a SIP status code."""
+        attempt, _ = await self._persist(call_id, "reject", {"status_code": code}, END_WITHIN)
+        return attempt.answer
+
+    async def hang_up(self, call_id: CallId) -> Answer:
+        """Have the call ended. To ask twice is harmless."""
+        attempt, _ = await self._persist(call_id, "hangup", None, END_WITHIN)
+        return attempt.answer
+
+    async def _persist(
+        self, call_id: CallId, action: str, body: object, within: float
+    ) -> tuple[Attempt, bool]:
+        """The last attempt, and whether an earlier one may have taken effect."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        effect = False
+        tries = 0
+        while True:
+            left = deadline - loop.time()
+            attempt = await self._try(call_id, action, body, min(ATTEMPT_WITHIN, left))
+            pause = attempt.pause
+            if pause is None:
+                pause = _PAUSES[min(tries, len(_PAUSES) - 1)] * random.uniform(1.0, 1.25)  # noqa: S311  # spread, not secrecy
+            if not attempt.again or loop.time() + pause >= deadline:
+                return attempt, effect
+            effect = effect or attempt.effect
+            tries += 1
+            await asyncio.sleep(pause)
+
+    async def _try(self, call_id: CallId, action: str, body: object, within: float) -> Attempt:
+        url = self._account.call_url(call_id, action)
+        try:
+            async with asyncio.timeout(within):
+                response = await self._client.post(
+                    url, headers=self._headers, json=body if body is not None else None
+                )
+        except _NOT_SENT as error:
+            return Attempt(Answer.SILENT, type(error).__name__, again=True)
+        except (httpx.HTTPError, TimeoutError) as error:
+            return Attempt(Answer.SILENT, type(error).__name__, again=True, effect=True)
+        return judge(response)

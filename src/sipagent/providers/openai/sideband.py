@@ -1,0 +1,277 @@
+"""A call's socket: `wss://.../v1/realtime?call_id=...`, beside the call's media.
+
+The library dials, upgrades, pings and closes. Frames do not wait in its queue for a task of ours:
+each is decoded and delivered as it is read, which costs half of a task switch's time.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any, Final
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.frames import DATA_OPCODES, Frame
+from websockets.protocol import Event as ProtocolEvent
+from websockets.proxy import get_proxy
+from websockets.uri import parse_uri
+
+from sipagent.errors import AttachError
+from sipagent.model import CallId
+from sipagent.providers.openai.account import Account
+from sipagent.providers.openai.codec import Oddity, decode, encode
+from sipagent.sessions.machine.events import Event, SocketClosed, SocketOpened
+from sipagent.sessions.ports import SocketRequest
+
+log = structlog.get_logger(__name__)
+
+ATTACH_WITHIN: Final = 5.0
+"""Seconds from the accept to the open socket, all attempts together."""
+
+NOT_FOUND_WITHIN: Final = 2.0
+"""Seconds for which a 404 may mean "not yet" (OpenAI documents no delay; seen right after 200)."""
+
+PROBE_WITHIN: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """Seconds between pings, and for each answer: together how long silence is borne."""
+
+    every: float = 10.0
+    within: float = 8.0
+
+
+_LARGEST_FRAME: Final = 32 * 2**20
+_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
+_FINAL: Final = frozenset({400, 401, 403})
+"""Refusals that another attempt would not change."""
+
+_NO_CODE: Final = 1006
+_GOING_AWAY: Final = 1001
+
+Note = Callable[[Oddity], None]
+
+
+class Connection(ClientConnection):
+    """The library's connection, which hands over frames as they are read."""
+
+    _deliver: Callable[[Event], None] | None = None
+    _note: Note | None = None
+    _early: list[bytes]
+    _parts: list[bytes]
+    _ended = False
+
+    def begin(self, deliver: Callable[[Event], None], note: Note) -> None:
+        """Deliver from now on: first that the socket is open, then what has come meanwhile."""
+        self._deliver, self._note = deliver, note
+        deliver(SocketOpened())
+        early, self._early = self._early, []
+        for frame in early:
+            self._receive(frame)
+        if self._ended:
+            self._tell_end()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._early, self._parts = [], []
+        super().connection_made(transport)
+
+    def process_event(self, event: ProtocolEvent) -> None:
+        if self.response is None or not isinstance(event, Frame):
+            super().process_event(event)
+        elif event.opcode not in DATA_OPCODES:
+            super().process_event(event)
+            if self.protocol.close_rcvd is not None:
+                self._peer_closed()
+        elif event.fin and not self._parts:
+            self._receive(bytes(event.data))
+        else:
+            self._parts.append(bytes(event.data))
+            if event.fin:
+                whole, self._parts = b"".join(self._parts), []
+                self._receive(whole)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._end()
+
+    def _receive(self, frame: bytes) -> None:
+        if self._deliver is None or self._note is None:
+            self._early.append(frame)
+            return
+        event = decode(frame)
+        if event is None:
+            return
+        if isinstance(event, Oddity):
+            self._note(event)
+        else:
+            self._deliver(event)
+
+    def _peer_closed(self) -> None:
+        """The peer has said goodbye: nothing more comes, even if it keeps the TCP connection."""
+        self._end()
+        self.loop.call_later(1.0, self.transport.abort)
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            if self._deliver is not None:
+                self._tell_end()
+
+    def _tell_end(self) -> None:
+        received = self.protocol.close_rcvd
+        code = received.code if received is not None else _NO_CODE
+        reason = received.reason if received is not None else ""
+        # OpenAI ends a session at its longest duration by 1001 and a sentence that says so.
+        expired = code == _GOING_AWAY and "maximum duration" in reason
+        deliver, self._deliver = self._deliver, None
+        if deliver is not None:
+            deliver(SocketClosed(code, expired=expired))
+        # No cycle with the runner outlives the socket: memory of ended calls goes at once.
+        self._note = None
+
+
+class OpenAISocket:
+    """An attached socket."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def send(self, request: SocketRequest) -> None:
+        try:
+            for event in encode(request):
+                await self._connection.send(event)
+        except ConnectionClosed as closed:
+            raise ConnectionResetError("the call's socket has closed") from closed
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+class OpenAIDial:
+    """Dials the socket of one call, again and again if need be, within its deadlines."""
+
+    __slots__ = ("_headers", "_note", "_open", "_warm")
+
+    def __init__(
+        self, open_: Callable[[], Awaitable[Connection]], headers: Mapping[str, str], note: Note
+    ) -> None:
+        self._open = open_
+        self._headers = headers
+        self._note = note
+        self._warm: Connection | None = None
+
+    async def warm(self) -> None:
+        """Open TCP and TLS, so that only the upgrade is left when the call is answered."""
+        try:
+            async with asyncio.timeout(ATTACH_WITHIN):
+                self._warm = await self._open()
+        except (OSError, TimeoutError, InvalidHandshake, ssl.SSLError) as error:
+            log.info("socket host not reached ahead of time", error=type(error).__name__)
+
+    async def attach(self, deliver: Callable[[Event], None]) -> OpenAISocket:
+        """Open the call's socket, trying again what may pass, for ATTACH_WITHIN seconds."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
+            try:
+                connection = await self._upgrade(began + ATTACH_WITHIN)
+            except AttachError as refused:
+                within = NOT_FOUND_WITHIN if refused.status == 404 else ATTACH_WITHIN
+                if refused.status in _FINAL or loop.time() + pause > began + within:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                connection.begin(deliver, self._note)
+                return OpenAISocket(connection)
+        raise AssertionError("repeat() ended")
+
+    async def probe(self) -> bool | None:
+        """Dial once more: 404 proves that the call has ended, an open socket that it lives."""
+        deadline = asyncio.get_running_loop().time() + PROBE_WITHIN
+        try:
+            connection = await self._upgrade(deadline)
+        except AttachError as refused:
+            return False if refused.status == 404 else None
+        await connection.close()
+        return True
+
+    def abandon(self) -> None:
+        """Give back a connection that was opened ahead of time and is not needed."""
+        warm, self._warm = self._warm, None
+        if warm is not None:
+            warm.transport.abort()
+
+    async def _upgrade(self, deadline: float) -> Connection:
+        """One attempt. Raises AttachError only."""
+        connection, self._warm = self._warm, None
+        try:
+            async with asyncio.timeout_at(deadline):
+                if connection is None or connection.transport.is_closing():
+                    connection = await self._open()
+                await connection.handshake(self._headers, "sipagent")
+        except InvalidStatus as refused:
+            _drop(connection)
+            status = refused.response.status_code
+            raise AttachError(status, "upgrade refused") from refused
+        except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
+            _drop(connection)
+            raise AttachError(None, type(error).__name__) from error
+        except asyncio.CancelledError:
+            _drop(connection)
+            raise
+        connection.start_keepalive()
+        return connection
+
+
+def _drop(connection: Connection | None) -> None:
+    if connection is not None:
+        connection.transport.abort()
+
+
+class OpenAISideband:
+    """The sockets of one account. They share one TLS context: a default one costs 14 to 18 ms."""
+
+    def __init__(
+        self,
+        account: Account,
+        context: ssl.SSLContext,
+        note: Note,
+        keepalive: Keepalive = Keepalive(),
+    ) -> None:
+        self._account = account
+        self._keepalive = keepalive
+        self._note = note
+        url = account.socket_url(CallId("x"))
+        self._context = context if url.startswith("wss:") else None
+        self._proxy = get_proxy(parse_uri(url))
+        self._headers: Mapping[str, str] = account.headers()
+
+    def dial(self, call_id: CallId) -> OpenAIDial:
+        """A dial for this call; nothing is opened yet."""
+        url = self._account.socket_url(call_id)
+        # The library refuses the very keyword for a plain ws:// address.
+        tls: dict[str, Any] = {"ssl": self._context} if self._context is not None else {}
+
+        async def open_() -> Connection:
+            connector = connect(
+                url,
+                compression=None,
+                proxy=self._proxy,
+                ping_interval=self._keepalive.every,
+                ping_timeout=self._keepalive.within,
+                close_timeout=1.0,
+                max_size=_LARGEST_FRAME,
+                create_connection=Connection,
+                **tls,
+            )
+            connection = await connector.open_tcp_connection()
+            assert isinstance(connection, Connection)
+            return connection
+
+        return OpenAIDial(open_, self._headers, self._note)

@@ -1,0 +1,169 @@
+"""REST call control: what is sent, what is tried again, and what each answer means."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+import respx
+from openai.types.realtime.call_accept_params import CallAcceptParams
+from pydantic import TypeAdapter
+
+from sipagent.model import AccountName, CallId
+from sipagent.providers.openai.account import Account
+from sipagent.providers.openai.control import OpenAICallControl
+from sipagent.providers.openai.preflight import preflight
+from sipagent.providers.openai.webhooks import WebhookSecrets
+from sipagent.sessions.machine.events import Answer
+from sipagent.testing import a_profile
+
+pytestmark = pytest.mark.virtual_time
+
+CALL = CallId("rtc_1")
+SESSION = a_profile().session
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+Answers = list[httpx.Response | type[Exception]]
+
+
+def answer(status: int, code: str | None = None, **headers: str) -> httpx.Response:
+    body = {"error": {"code": code, "message": "m", "type": "t", "param": None}}
+    return httpx.Response(status, json=body if code else None, headers=headers)
+
+
+@pytest.fixture
+async def control() -> AsyncIterator[OpenAICallControl]:
+    secrets = WebhookSecrets.parse(SECRET)
+    account = Account(
+        AccountName("default"), "https://api.test/v1", "sk-test", secrets, "org_1", "proj_1"
+    )
+    async with httpx.AsyncClient() as client:
+        yield OpenAICallControl(account, client)
+
+
+@pytest.fixture
+def upstream() -> Any:
+    with respx.mock(base_url="https://api.test/v1/realtime/calls/rtc_1") as router:
+        yield router
+
+
+async def test_an_accept_carries_the_whole_session_and_the_accounts_headers(
+    control: OpenAICallControl, upstream: respx.Router
+) -> None:
+    route = upstream.post("/accept").respond(200)
+    accepted = await control.accept(CALL, SESSION, within=8)
+    assert accepted.answer is Answer.DONE
+    request = route.calls.last.request
+    assert request.headers["authorization"] == "Bearer sk-test"
+    assert request.headers["openai-organization"] == "org_1"
+    assert request.headers["openai-project"] == "proj_1"
+    TypeAdapter(CallAcceptParams).validate_json(request.content)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected", "requests"),
+    [
+        ([answer(200)], Answer.DONE, 1),
+        ([answer(204)], Answer.DONE, 1),
+        ([answer(404, "call_id_not_found")], Answer.GONE, 1),
+        ([answer(404)], Answer.GONE, 1),
+        ([answer(400, "unknown_parameter")], Answer.REFUSED, 1),
+        ([answer(401, "invalid_api_key")], Answer.REFUSED, 1),
+        ([answer(403)], Answer.REFUSED, 1),
+        ([answer(409)], Answer.DECIDED, 1),
+        ([answer(400, "decision_already_made")], Answer.DECIDED, 1),
+        ([answer(500), answer(200)], Answer.DONE, 2),
+        ([answer(503), answer(502), answer(200)], Answer.DONE, 3),
+        ([answer(429, **{"retry-after": "1"}), answer(200)], Answer.DONE, 2),
+        ([answer(429, **{"retry-after": "60"})], Answer.SILENT, 1),
+        ([httpx.ConnectError, answer(200)], Answer.DONE, 2),
+        ([httpx.ConnectError, answer(404)], Answer.GONE, 2),
+        ([httpx.ReadError, answer(404)], Answer.DECIDED, 2),
+        ([httpx.ReadTimeout, answer(404)], Answer.DECIDED, 2),
+        ([httpx.RemoteProtocolError, answer(409)], Answer.DECIDED, 2),
+        ([answer(500), answer(404)], Answer.DECIDED, 2),
+        ([answer(429), answer(404)], Answer.GONE, 2),
+        ([httpx.ReadError, answer(400, "x")], Answer.REFUSED, 2),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Answer | int) else None,
+)
+async def test_what_an_accept_leads_to(
+    control: OpenAICallControl,
+    upstream: respx.Router,
+    answers: Answers,
+    expected: Answer,
+    requests: int,
+) -> None:
+    route = upstream.post("/accept").mock(side_effect=answers)
+    accepted = await control.accept(CALL, SESSION, within=8)
+    assert accepted.answer is expected
+    assert route.call_count == requests
+
+
+async def test_an_accept_that_nobody_answers_is_given_up_in_time(
+    control: OpenAICallControl, upstream: respx.Router
+) -> None:
+    upstream.post("/accept").mock(side_effect=httpx.ConnectTimeout)
+    import asyncio
+
+    began = asyncio.get_running_loop().time()
+    accepted = await control.accept(CALL, SESSION, within=8)
+    assert accepted.answer is Answer.SILENT
+    assert asyncio.get_running_loop().time() - began <= 8
+
+
+async def test_what_would_fail_is_not_sent(
+    control: OpenAICallControl, upstream: respx.Router
+) -> None:
+    accepted = await control.accept(CALL, {"type": "realtime"}, within=8)
+    assert accepted.answer is Answer.REFUSED
+    assert accepted.detail == "preflight: session.model is missing"
+    assert not upstream.calls
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda session: {}, None),
+        (lambda session: {"type": "transcription"}, "session.type must be 'realtime'"),
+        (lambda session: {"model": ""}, "session.model is missing"),
+        (
+            lambda session: {"audio": {"output": {"format": {"type": "audio/pcm"}}}},
+            "session.audio.output.format must not be set on a phone call",
+        ),
+        (
+            lambda session: {"instructions": "x" * 600_000},
+            "session.instructions is longer than 524288 characters",
+        ),
+    ],
+)
+def test_preflight(change: Callable[[object], dict[str, Any]], problem: str | None) -> None:
+    assert preflight({**SESSION, **change(SESSION)}) == ((problem,) if problem else ())
+
+
+async def test_a_rejection_says_the_sip_code(
+    control: OpenAICallControl, upstream: respx.Router
+) -> None:
+    route = upstream.post("/reject").respond(200)
+    assert await control.reject(CALL, 486) is Answer.DONE
+    assert route.calls.last.request.content == b'{"status_code":486}'
+
+
+async def test_a_hang_up_is_tried_again_and_has_no_body(
+    control: OpenAICallControl, upstream: respx.Router
+) -> None:
+    route = upstream.post("/hangup").mock(side_effect=[httpx.ReadTimeout, answer(200)])
+    assert await control.hang_up(CALL) is Answer.DONE
+    assert route.call_count == 2
+    assert route.calls.last.request.content == b""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b'{"error": 5}', b'{"error": {"code": 5}}', b"\xff", b"[" * 100_000, b"null"],
+)
+async def test_an_error_without_a_readable_code_is_still_an_answer(
+    control: OpenAICallControl, upstream: respx.Router, body: bytes
+) -> None:
+    upstream.post("/accept").respond(400, content=body)
+    accepted = await control.accept(CALL, SESSION, within=8)
+    assert (accepted.answer, accepted.detail) == (Answer.REFUSED, "accept answered 400")

@@ -1,0 +1,216 @@
+"""Frames in, events out; requests in, frames out. The official SDK's types are the judge."""
+
+import json
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai.types.realtime import RealtimeClientEventParam, RealtimeServerEvent
+from pydantic import TypeAdapter
+
+from sipagent.providers.openai import codec
+from sipagent.providers.openai.codec import Oddity, decode, encode
+from sipagent.sessions.machine.commands import CancelResponse, CreateResponse, UpdateSession
+from sipagent.sessions.machine.events import (
+    AgentText,
+    AgentTextDone,
+    AudioCleared,
+    AudioStarted,
+    AudioStopped,
+    CallerCommitted,
+    CallerStarted,
+    CallerText,
+    CallerTextDone,
+    Event,
+    FaultKind,
+    ProviderFault,
+    ResponseCreated,
+    ResponseDone,
+    SessionUpdated,
+)
+
+RESPONSE = {"id": "r1", "object": "realtime.response", "status": "completed", "output": []}
+USAGE = {"type": "duration", "seconds": 1.0}
+
+
+def frame(kind: str, **fields: Any) -> bytes:
+    return json.dumps({"type": kind, "event_id": "e1", **fields}).encode()
+
+
+def error(**fields: Any) -> bytes:
+    fields = {"type": "invalid_request_error", "message": "m", **fields}
+    return frame("error", error=fields)
+
+
+SPOKEN = {"response_id": "r1", "item_id": "i1", "output_index": 0, "content_index": 0}
+KNOWN: list[tuple[bytes, Event]] = [
+    (frame("session.updated", session={"type": "realtime"}), SessionUpdated()),
+    (
+        frame("input_audio_buffer.speech_started", audio_start_ms=1, item_id="i1"),
+        CallerStarted("i1"),
+    ),
+    (frame("input_audio_buffer.committed", item_id="i1"), CallerCommitted("i1")),
+    (
+        frame(
+            "conversation.item.input_audio_transcription.delta",
+            item_id="i1",
+            content_index=0,
+            delta="Hi",
+        ),
+        CallerText("i1", "Hi"),
+    ),
+    (
+        frame("conversation.item.input_audio_transcription.delta", item_id="i1"),
+        CallerText("i1", ""),
+    ),
+    (
+        frame(
+            "conversation.item.input_audio_transcription.completed",
+            item_id="i1",
+            content_index=0,
+            transcript="Hi.",
+            usage=USAGE,
+        ),
+        CallerTextDone("i1", "Hi."),
+    ),
+    (
+        frame(
+            "conversation.item.input_audio_transcription.failed",
+            item_id="i1",
+            content_index=0,
+            error={"code": "DeploymentNotFound"},
+        ),
+        CallerTextDone("i1", None),
+    ),
+    (frame("response.created", response=RESPONSE), ResponseCreated("r1", None)),
+    (
+        frame("response.created", response={**RESPONSE, "metadata": {"sipagent": "greeting"}}),
+        ResponseCreated("r1", "greeting"),
+    ),
+    (frame("response.done", response=RESPONSE), ResponseDone("r1", completed=True)),
+    (
+        frame(
+            "response.done",
+            response={
+                **RESPONSE,
+                "status": "failed",
+                "status_details": {"type": "failed", "error": {"code": "rate_limit_exceeded"}},
+            },
+        ),
+        ResponseDone("r1", completed=False, error_code="rate_limit_exceeded"),
+    ),
+    (
+        frame("response.output_audio_transcript.delta", delta="Hel", obfuscation="x", **SPOKEN),
+        AgentText("r1", "i1", "Hel"),
+    ),
+    (
+        frame("response.output_audio_transcript.done", transcript="Hello.", **SPOKEN),
+        AgentTextDone("r1", "i1", "Hello."),
+    ),
+    (frame("response.output_text.delta", delta="Hel", **SPOKEN), AgentText("r1", "i1", "Hel")),
+    (
+        frame("response.output_text.done", text="Hello.", **SPOKEN),
+        AgentTextDone("r1", "i1", "Hello."),
+    ),
+    (frame("output_audio_buffer.started", response_id="r1"), AudioStarted("r1")),
+    (frame("output_audio_buffer.stopped", response_id="r1"), AudioStopped("r1")),
+    (frame("output_audio_buffer.cleared", response_id="r1"), AudioCleared("r1")),
+    (
+        error(code="conversation_already_has_active_response", event_id="q1"),
+        ProviderFault(FaultKind.BUSY, "conversation_already_has_active_response", "q1"),
+    ),
+    (
+        error(code="response_cancel_not_active"),
+        ProviderFault(FaultKind.IDLE, "response_cancel_not_active", None),
+    ),
+    (error(code="session_expired"), ProviderFault(FaultKind.EXPIRED, "session_expired", None)),
+    (
+        error(code="call_id_not_found"),
+        ProviderFault(FaultKind.UNKNOWN_CALL, "call_id_not_found", None),
+    ),
+    (error(), ProviderFault(FaultKind.OTHER, "invalid_request_error", None)),
+]
+
+
+@pytest.mark.parametrize(("raw", "event"), KNOWN, ids=lambda value: str(value)[:60])
+def test_events_of_the_sdk_become_events_of_the_machine(raw: bytes, event: Event) -> None:
+    TypeAdapter(RealtimeServerEvent).validate_json(raw)
+    assert decode(raw) == event
+
+
+def test_every_event_type_of_the_sdk_is_known() -> None:
+    union = get_args(get_args(RealtimeServerEvent)[0])
+    kinds = {get_args(kind.model_fields["type"].annotation)[0] for kind in union}
+    assert kinds - set(codec._READERS) - codec._UNHEEDED == set()
+
+
+@pytest.mark.parametrize(
+    ("raw", "oddity"),
+    [
+        (b'{"type":"never.heard.of"}', Oddity.UNKNOWN),
+        (b'{"type":"conversation.item.done","item":5}', None),
+        (b"", Oddity.MALFORMED),
+        (b"null", Oddity.MALFORMED),
+        (b"[]", Oddity.MALFORMED),
+        (b"{}", Oddity.MALFORMED),
+        (b'{"type":5}', Oddity.UNKNOWN),
+        (b'{"type":["response.done"]}', Oddity.MALFORMED),
+        (b'{"type":"response.done"}', Oddity.MALFORMED),
+        (b'{"type":"response.done","response":null}', Oddity.MALFORMED),
+        (b'{"type":"response.done","response":{"id":5,"status":"completed"}}', Oddity.MALFORMED),
+        (b'{"type":"error","error":{"code":7}}', Oddity.MALFORMED),
+        (b'{"type":"output_audio_buffer.started"}', Oddity.MALFORMED),
+        (b'{"type":"input_audio_buffer.committed","item_id":"\\ud800"}', Oddity.MALFORMED),
+        (b'{"type":' + b"[" * 100_000, Oddity.MALFORMED),
+        (b"\xff\xfe", Oddity.MALFORMED),
+        (b" " * (codec.LONGEST_EVENT + 1), Oddity.OVERSIZE),
+    ],
+    ids=lambda value: repr(value)[:50],
+)
+def test_odd_frames_are_counted_and_harmless(raw: bytes, oddity: Oddity | None) -> None:
+    assert decode(raw) is oddity
+
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+FIELDS = ("response", "item_id", "response_id", "delta", "transcript", "text", "error", "session")
+
+
+@settings(max_examples=2_000, deadline=None)
+@given(
+    kind=st.sampled_from(sorted(codec._READERS)),
+    fields=st.dictionaries(st.sampled_from(FIELDS), json_values),
+    cut=st.none() | st.integers(0, 200),
+)
+def test_no_frame_raises(kind: str, fields: dict[str, Any], cut: int | None) -> None:
+    decode(frame(kind, **fields)[:cut])
+
+
+REQUESTS = [
+    CreateResponse("q1", "greeting", 'Say "hello".'),
+    CreateResponse("q2", "reply", None),
+    CancelResponse("r1"),
+    UpdateSession(
+        "q3", {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+    ),
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda value: type(value).__name__)
+def test_requests_are_client_events_of_the_sdk_without_unknown_keys(request_: Any) -> None:
+    adapter = TypeAdapter[Any](RealtimeClientEventParam)
+    for text in encode(request_):
+        event = json.loads(text)
+        kept = adapter.dump_python(adapter.validate_python(event))
+        assert kept == event
+
+
+def test_a_cancelled_response_is_cancelled_before_its_audio_is_cleared() -> None:
+    kinds = [json.loads(text)["type"] for text in encode(CancelResponse("r1"))]
+    assert kinds == ["response.cancel", "output_audio_buffer.clear"]
