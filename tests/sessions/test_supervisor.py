@@ -1,4 +1,4 @@
-"""Calls on fake ports in virtual time: what the supervisor and the runners do around the machine."""
+"""Calls on fake ports in virtual time: what supervisor and runners do around the machine."""
 
 import asyncio
 

@@ -68,7 +68,7 @@ class Intake:
         clock: Clock,
         ring_window: float,
     ) -> None:
-        self._table = table
+        self.table = table
         self._engine = engine
         self._supervisor = supervisor
         self._records = records
@@ -100,7 +100,7 @@ class Intake:
         """The decision; a failure to decide is a rejection, so that the fallback can ring."""
         call = _call(announced, Invite())
         try:
-            table = self._table()
+            table = self.table()
             headers = Headers.from_json(announced.sip_headers)
             call = _call(announced, read_invite(headers, region=table.region))
             decision = decide(call, table)

@@ -31,7 +31,7 @@ GOODBYE: Final = (
 _LAST_WORDS: Final = 20.0
 """Seconds for a goodbye, its hang-up and the socket's end, beyond their own deadlines."""
 
-_ABORT_WITHIN: Final = 1.5
+_ABORT_WITHIN: Final = 1.0
 """Seconds for the hang-ups of an immediate end, so that the process exits within two."""
 
 
@@ -89,7 +89,7 @@ class Supervisor:
         """End all calls at once: hang up, record, and be gone within two seconds."""
         if self.busy:
             log.warning("ending all calls at once", calls=self.live)
-            await self._tasks.cancel(_ABORT_WITHIN + 0.3)
+            await self._tasks.cancel(_ABORT_WITHIN + 0.2)
 
     async def _hold(self, plan: CallPlan, within: float) -> None:
         control = self._around.providers.control(plan.account)

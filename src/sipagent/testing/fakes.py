@@ -199,6 +199,7 @@ class MemoryRecords:
         self.decisions: list[tuple[IncomingCall, Decision]] = []
         self.turns: list[Turn] = []
         self.outcomes: list[CallOutcome] = []
+        self._news = asyncio.Event()
 
     def decided(self, call: IncomingCall, decision: Decision) -> None:
         self.decisions.append((call, decision))
@@ -208,6 +209,14 @@ class MemoryRecords:
 
     def ended(self, outcome: CallOutcome) -> None:
         self.outcomes.append(outcome)
+        self._news.set()
+
+    async def ended_until(self, count: int, within: float = 30.0) -> None:
+        """Wait until so many calls have ended. Raises TimeoutError after `within` seconds."""
+        async with asyncio.timeout(within):
+            while len(self.outcomes) < count:
+                self._news.clear()
+                await self._news.wait()
 
 
 class FakeTap:
