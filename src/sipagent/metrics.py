@@ -1,14 +1,33 @@
 """Numbers to look at, for Prometheus. Labels never hold what a caller, a header or a model says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from sipagent import __version__
 from sipagent.model import CallOutcome
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MINUTES = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+
+
+class _Closings(Collector):
+    """Counts that the server's connections keep themselves."""
+
+    def __init__(self, closings: Callable[[], Mapping[str, int]]) -> None:
+        self._closings = closings
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "sipagent_connections_closed",
+            "Connections cut because the client was too slow or sent too much.",
+            labels=["reason"],
+        )
+        for reason, count in self._closings().items():
+            family.add_metric([reason], count)
+        yield family
 
 
 class Metrics:
@@ -70,12 +89,6 @@ class Metrics:
             ["oddity"],
             registry=self.registry,
         )
-        self.connections_closed = Counter(
-            "sipagent_connections_closed_total",
-            "Connections closed because their request did not keep to the limits.",
-            ["reason"],
-            registry=self.registry,
-        )
         build = Gauge(
             "sipagent_build_info", "The running release.", ["version"], registry=self.registry
         )
@@ -85,6 +98,10 @@ class Metrics:
         """Have the number of held calls read whenever metrics are asked for."""
         gauge = Gauge("sipagent_calls_active", "Calls held now.", registry=self.registry)
         gauge.set_function(lambda: float(calls()))
+
+    def observe_closings(self, closings: Callable[[], Mapping[str, int]]) -> None:
+        """Have the connections that were cut, by reason, read whenever metrics are asked for."""
+        self.registry.register(_Closings(closings))
 
     def call_ended(self, outcome: CallOutcome) -> None:
         self.calls.labels(outcome.agent or "", outcome.name).inc()

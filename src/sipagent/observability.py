@@ -9,10 +9,15 @@ import sys
 from typing import Final, TextIO
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
 
 _LOUD: Final = ("websockets", "httpx", "httpcore", "hpack", "uvicorn.access", "asyncio")
 """Libraries whose debug and info lines quote frames, headers or URLs with caller data."""
+
+_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
+    ExceptionDictTransformer(show_locals=False)  # locals hold what callers say
+)
 
 
 def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -> None:
@@ -28,7 +33,7 @@ def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -
         structlog.processors.StackInfoRenderer(),
     ]
     renderer: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [_TRACEBACKS, structlog.processors.JSONRenderer()]
         if json
         else [structlog.processors.format_exc_info, _console]
     )

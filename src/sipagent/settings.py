@@ -110,10 +110,11 @@ def _contents(name: str, path: Path) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(_LARGEST_FILE + 1)
-        if len(raw) > _LARGEST_FILE:
-            raise ValueError("is too large for a setting")
-        return raw.decode("utf-8").strip()
+        text = raw.decode("utf-8").strip()
     except OSError as error:
         raise SettingsError((f"{name}: {path}: {error.strerror}",)) from error
-    except ValueError as error:
-        raise SettingsError((f"{name}: {path}: is no short UTF-8 text",)) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError((f"{name}: {path}: is not UTF-8 text",)) from error
+    if len(raw) > _LARGEST_FILE:
+        raise SettingsError((f"{name}: {path}: is larger than {_LARGEST_FILE} bytes",))
+    return text

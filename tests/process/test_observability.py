@@ -1,0 +1,78 @@
+"""What a log line holds, and what it never holds."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from sipagent.observability import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def lines(stream: io.StringIO) -> list[str]:
+    return stream.getvalue().splitlines()
+
+
+def test_every_line_of_a_call_carries_its_context_also_a_librarys() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    with structlog.contextvars.bound_contextvars(call_id="rtc_1", tenant="t", agent="a"):
+        structlog.get_logger("ours").info("call ended", outcome="completed.line_closed")
+        logging.getLogger("somebody.elses").warning("hm %s", 5)
+    for line in map(json.loads, lines(stream)):
+        assert (line["call_id"], line["tenant"], line["agent"]) == ("rtc_1", "t", "a")
+    assert json.loads(lines(stream)[1])["event"] == "hm 5"
+
+
+def test_libraries_that_quote_callers_are_quiet_at_every_level() -> None:
+    stream = io.StringIO()
+    configure_logging(level="debug", json=True, stream=stream)
+    for name in ("websockets.client", "httpx", "httpcore.http11"):
+        logging.getLogger(name).debug("< TEXT what a caller said")
+        logging.getLogger(name).info("< TEXT what a caller said")
+    assert lines(stream) == []
+
+
+def test_a_traceback_is_structured_and_shows_no_local_variable() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    secret = "sk-" + "local"
+    try:
+        raise ValueError(len(secret))
+    except ValueError:
+        structlog.get_logger("ours").exception("failed")
+    (line,) = lines(stream)
+    assert json.loads(line)["exception"][0]["exc_type"] == "ValueError"
+    assert secret not in line
+
+
+def test_a_terminal_gets_one_readable_line() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=False, stream=stream)
+    structlog.get_logger("ours").info("call ended", seconds=1.5, detail=None, name="two words\n")
+    (line,) = lines(stream)
+    assert line[8:].split() == ["info", "call", "ended", "seconds=1.5", "name='two", "words\\n'"]
+
+
+def test_a_terminal_gets_the_traceback_below_the_line() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=False, stream=stream)
+    try:
+        raise ValueError("x")
+    except ValueError:
+        structlog.get_logger("ours").exception("failed")
+    assert lines(stream)[0].split()[1:] == ["error", "failed"]
+    assert lines(stream)[-1] == "ValueError: x"

@@ -1,0 +1,110 @@
+"""The process's environment: names, files, defaults, and what is said of bad values."""
+
+from pathlib import Path
+
+import pytest
+
+from sipagent import settings
+from sipagent.app import environment_account
+from sipagent.errors import SettingsError
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NAMES = [field.validation_alias for field in settings.Settings.model_fields.values()]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(str(name), raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    read = settings.read()
+    assert (read.host, read.port, str(read.config)) == ("0.0.0.0", 8000, "config/agents.yaml")
+    assert (read.ring_window, read.drain_timeout) == (120, 3600)
+    assert read.openai_base_url == "https://api.openai.com/v1"
+
+
+def test_a_value_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-from-file\n")
+    monkeypatch.setenv("OPENAI_API_KEY_FILE", str(tmp_path / "key"))
+    key = settings.read().openai_api_key
+    assert key is not None
+    assert key.get_secret_value() == "sk-from-file"
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-direct")
+    key = settings.read().openai_api_key
+    assert key is not None
+    assert key.get_secret_value() == "sk-direct"
+
+
+def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "")
+    assert settings.read().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "many"),
+        ("PORT", "70000"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("SIPAGENT_ENGINE", "redis://localhost"),
+        ("SIPAGENT_RING_WINDOW", "0"),
+        ("SIPAGENT_DRAIN_TIMEOUT", "-1"),
+        ("OPENAI_BASE_URL", "api.openai.com"),
+        ("OPENAI_API_KEY_FILE", "/does/not/exist"),
+    ],
+)
+def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        settings.read()
+
+
+def test_all_bad_values_are_named_at_once_and_none_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PORT", "s3cret")
+    monkeypatch.setenv("LOG_LEVEL", "s3cret")
+    with pytest.raises(SettingsError) as refused:
+        settings.read()
+    assert len(refused.value.problems) == 2
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 70_000])
+def test_a_file_that_is_no_short_text_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "key").write_bytes(content)
+    monkeypatch.setenv("OPENAI_API_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY_FILE"):
+        settings.read()
+
+
+def test_an_account_needs_a_key_and_a_secret() -> None:
+    with pytest.raises(SettingsError) as refused:
+        environment_account(settings.read())
+    assert str(refused.value) == ("OPENAI_API_KEY: is not set\nOPENAI_WEBHOOK_SECRET: is not set")
+
+
+def test_a_secret_that_can_never_verify_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", "plain-secret")
+    with pytest.raises(SettingsError, match="OPENAI_WEBHOOK_SECRET") as refused:
+        environment_account(settings.read())
+    assert "plain-secret" not in str(refused.value)
+
+
+def test_several_secrets_are_separated_by_space_or_comma(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = "whsec_" + "A" * 32
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", f"{SECRET}, {other}")
+    account = environment_account(settings.read())
+    assert len(account.secrets.verifiers) == 2
+    assert "sk-x" not in repr(account)
+    assert SECRET not in repr(account)
