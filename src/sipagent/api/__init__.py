@@ -1,0 +1,1 @@
+"""HTTP only: what comes in is checked and translated here, and decided elsewhere."""

@@ -1,0 +1,118 @@
+"""The provider's webhook: verify, read, hand over, answer. Nothing here waits for the provider."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from sipagent.api.problems import problem
+from sipagent.api.server import read_body
+from sipagent.errors import PayloadError, SignatureError
+from sipagent.metrics import Metrics
+from sipagent.model import AccountName, WebhookId
+from sipagent.providers.openai.webhooks import (
+    IncomingCallEvent,
+    WebhookSecrets,
+    parse_event,
+    verify,
+)
+from sipagent.sessions.intake import Announcement, Intake
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BODY: Final = 64 * 1024
+
+ANY_ACCOUNT: Final = "openai"
+"""`/webhooks/openai` finds the account by its secret."""
+
+
+class Refused(StrEnum):
+    """Results of deliveries that lead to no call; the label of a metric, as `Taken` is."""
+
+    IGNORED = "ignored"
+    UNKNOWN_ACCOUNT = "unknown-account"
+    TOO_LARGE = "too-large"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    account: AccountName
+    webhook_id: WebhookId
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookReceiver:
+    """Takes deliveries for these accounts' secrets."""
+
+    secrets: Mapping[AccountName, WebhookSecrets]
+    intake: Intake
+    metrics: Metrics
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        router.add_api_route(
+            "/webhooks/{account}", self.receive, methods=["POST"], include_in_schema=False
+        )
+        return router
+
+    async def receive(self, account: str, request: Request) -> Response:
+        """200 for whatever needs no second delivery; 400, 404 or 413 otherwise, never a 5xx."""
+        began = time.perf_counter()
+        result, response = await self._answer(account, request)
+        self.metrics.webhooks.labels(result).inc()
+        self.metrics.webhook_seconds.observe(time.perf_counter() - began)
+        return response
+
+    async def _answer(self, account: str, request: Request) -> tuple[str, Response]:
+        candidates = self._candidates(account)
+        if not candidates:
+            detail = f"There is no account of this name; /webhooks/{ANY_ACCOUNT} serves them all."
+            return Refused.UNKNOWN_ACCOUNT, problem(404, Refused.UNKNOWN_ACCOUNT, detail)
+        body = await read_body(request, LARGEST_BODY)
+        if body is None:
+            detail = f"A webhook's body has at most {LARGEST_BODY} bytes."
+            close = {"Connection": "close"}
+            return Refused.TOO_LARGE, problem(413, Refused.TOO_LARGE, detail, headers=close)
+        try:
+            verified = self._verify(candidates, request.scope["headers"], body)
+            event = parse_event(body)
+        except (SignatureError, PayloadError) as refused:
+            log.info("delivery refused", code=refused.code)
+            return refused.code, problem(400, refused.code, str(refused))
+        if not isinstance(event, IncomingCallEvent):
+            log.info("event ignored", type=event.type, account=verified.account)
+            return Refused.IGNORED, JSONResponse({"result": Refused.IGNORED})
+        taken = await self.intake.take(
+            Announcement(
+                call_id=event.call_id,
+                webhook_id=verified.webhook_id,
+                account=verified.account,
+                created_at=event.created_at,
+                sip_headers=event.sip_headers,
+                media_security=event.media_security,
+            )
+        )
+        return taken, JSONResponse({"result": taken})
+
+    def _candidates(self, account: str) -> Sequence[AccountName]:
+        if account == ANY_ACCOUNT:
+            return tuple(self.secrets)
+        name = AccountName(account)
+        return (name,) if name in self.secrets else ()
+
+    def _verify(
+        self, candidates: Sequence[AccountName], headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> Verified:
+        """The account whose secret verifies. Raises the last account's SignatureError."""
+        for account in candidates[:-1]:
+            try:
+                return Verified(account, verify(headers, body, self.secrets[account]))
+            except SignatureError:
+                continue
+        last = candidates[-1]
+        return Verified(last, verify(headers, body, self.secrets[last]))
