@@ -1,0 +1,69 @@
+"""The command line. Heavy packages are imported by the commands that need them.
+
+Exit codes: 0 done; 1 findings, or a call that was not answered; 2 usage; 3 the service could not
+start, or a server that is needed was not reached; 78 settings or agents.yaml cannot be used.
+"""
+
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from sipagent import __version__
+from sipagent.cli import simulate
+
+START_FAILED: Final = 3
+BAD_CONFIGURATION: Final = 78
+"""EX_CONFIG of sysexits.h."""
+
+app = typer.Typer(
+    name="sipagent",
+    help="Answers phone calls with AI agents: SIP calls at the OpenAI Realtime API.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # tracebacks with local variables would show secrets
+    add_completion=True,
+)
+app.add_typer(simulate.app, name="simulate")
+
+
+@app.command()
+def serve() -> None:
+    """Run the service. Settings come from the environment; see docs/settings.md.
+
+    Exit codes: 0 stopped and drained, 3 could not start (port taken ...), 78 settings or
+    agents.yaml cannot be used.
+    """
+    from sipagent.cli.serve import run  # it imports the whole service
+
+    raise typer.Exit(run())
+
+
+@app.command()
+def demo(
+    pace: Annotated[
+        float, typer.Option(help="Words a second at which people talk; 0 is as fast as possible.")
+    ] = 10.0,
+    config: Annotated[str, typer.Option(help="The agents file to show.")] = "config/agents.yaml",
+) -> None:
+    """Show three simulated calls to three personas, with no key, no phone and no network.
+
+    Exit codes: 0 all calls were answered and ended well, 1 one was not, 78 the agents file
+    cannot be used.
+    """
+    from sipagent.cli.demo import run  # it imports the whole service
+
+    raise typer.Exit(run(config=config, pace=pace))
+
+
+@app.command()
+def version() -> None:
+    """Print the release."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """The `sipagent` command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,58 @@
+"""`sipagent serve`: settings, configuration, server, and the drain at the end."""
+
+import resource
+from typing import Final
+
+import structlog
+import typer
+
+from sipagent import __version__, settings
+from sipagent.api.server import GracefulServer, server_config
+from sipagent.app import build
+from sipagent.config import Loaded, load
+from sipagent.errors import ConfigError, SettingsError
+from sipagent.observability import configure_logging
+
+log = structlog.get_logger(__name__)
+
+BAD_CONFIGURATION: Final = 78
+"""EX_CONFIG of sysexits.h."""
+
+
+def run() -> int:
+    """Serve until a signal ends it. Returns the exit code."""
+    try:
+        chosen = settings.read()
+        loaded = load(chosen.config)
+        service = build(chosen, loaded.table)
+    except (SettingsError, ConfigError) as error:
+        typer.echo(str(error), err=True)
+        return BAD_CONFIGURATION
+    configure_logging(level=chosen.log_level, json=chosen.log_format == "json")
+    raise_file_limit()
+    announce(chosen, loaded)
+    config = server_config(
+        service.app, host=chosen.host, port=chosen.port, stats=service.connections
+    )
+    server = GracefulServer(config, on_drain=service.drain, on_abort=service.give_up)
+    return server.run_until_exit()
+
+
+def announce(chosen: settings.Settings, loaded: Loaded) -> None:
+    log.info(
+        "starting",
+        version=__version__,
+        host=chosen.host,
+        port=chosen.port,
+        config=str(chosen.config),
+        config_hash=loaded.table.config_hash,
+        agents=len(loaded.table.agents),
+        upstream=chosen.openai_base_url,
+    )
+
+
+def raise_file_limit() -> None:
+    """Raise the soft limit of open files to the hard one: each held call is one socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,115 @@
+"""What a call's caller and simulated model say, in order, and how far they have come."""
+
+import json
+import re
+from dataclasses import dataclass
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)+"', re.DOTALL)
+_CANNED = "I see. Is there anything else that I can do for you?"
+
+
+@dataclass(frozen=True, slots=True)
+class CallerLine:
+    """The caller speaks; with `barge_in` over the agent, `after` seconds into what it says."""
+
+    text: str
+    barge_in: bool = False
+    after: float | None = None
+    transcription_fails: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    digits: str
+    barge_in: bool = False
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    barge_in: bool = False
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model puts out in one response: words, then function calls, or a failure."""
+
+    text: str = ""
+    tools: tuple[ToolCall, ...] = ()
+    failure: str | None = None
+
+
+CallerStep = CallerLine | Digits | Pause | HangUp
+Step = CallerStep | Answer
+Script = tuple[Step, ...]
+
+DEFAULT_SCRIPT: Script = (
+    CallerLine("Hello, can you help me with my order?"),
+    Answer("Of course. Your order is on its way and arrives tomorrow."),
+    CallerLine("Great, thank you. Goodbye."),
+    Answer("You are welcome. Goodbye."),
+)
+
+
+def quoted_text(instructions: str) -> str | None:
+    """The last double-quoted text: what `Say exactly: "..."` asks for."""
+    found = _QUOTED.findall(instructions)
+    if not found:
+        return None
+    try:
+        return str(json.loads(found[-1], strict=False))
+    except ValueError:
+        return str(found[-1][1:-1])
+
+
+class Prompter:
+    """Gives the model its lines and the caller their cues."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._taken = [False] * len(script)
+        self._position = 0
+
+    def cue(self) -> Step | None:
+        """The next step that has not happened; None after the last."""
+        while self._position < len(self._script) and self._taken[self._position]:
+            self._position += 1
+        return self._script[self._position] if self._position < len(self._script) else None
+
+    def pass_on(self) -> None:
+        """The step of the cue has happened, or will not."""
+        if self.cue() is not None:
+            self._taken[self._position] = True
+
+    def answer(self, instructions: str | None) -> Answer:
+        """What the model says next.
+
+        A quoted text takes the place of the model's line if that line is due. Function calls wait
+        for the caller's lines before them; plain lines may be said early.
+        """
+        quoted = quoted_text(instructions) if instructions else None
+        due = isinstance(self.cue(), Answer)
+        if quoted is not None:
+            if due:
+                self.pass_on()
+            return Answer(quoted)
+        for index in range(self._position, len(self._script)):
+            step = self._script[index]
+            if isinstance(step, Answer) and not self._taken[index]:
+                if not due and (step.tools or step.failure):
+                    break
+                self._taken[index] = True
+                return step
+        return Answer(_CANNED)
