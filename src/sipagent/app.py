@@ -36,8 +36,9 @@ ENVIRONMENT_ACCOUNT: Final = AccountName("default")
 """The account that the environment describes (OPENAI_API_KEY and its companions)."""
 
 _CONNECTIONS: Final = httpx.Limits(
-    max_connections=1000, max_keepalive_connections=200, keepalive_expiry=30.0
+    max_connections=None, max_keepalive_connections=200, keepalive_expiry=30.0
 )
+"""No call waits for another one's connection; each request has a deadline of its own."""
 
 
 class Unwatched:

@@ -83,6 +83,12 @@ class Metrics:
             ["speaker"],
             registry=self.registry,
         )
+        self.provider_errors = Counter(
+            "sipagent_provider_errors_total",
+            "Errors that the provider reported on calls' sockets, by what they mean.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.odd_frames = Counter(
             "sipagent_odd_frames_total",
             "Frames of the provider that were ignored: unknown, malformed or too large.",

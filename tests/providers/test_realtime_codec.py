@@ -214,3 +214,8 @@ def test_requests_are_client_events_of_the_sdk_without_unknown_keys(request_: An
 def test_a_cancelled_response_is_cancelled_before_its_audio_is_cleared() -> None:
     kinds = [json.loads(text)["type"] for text in encode(CancelResponse("r1"))]
     assert kinds == ["response.cancel", "output_audio_buffer.clear"]
+
+
+@pytest.mark.parametrize(("code", "kept"), [("x" * 100, "x" * 64), ("a\nb", "unprintable")])
+def test_an_errors_code_is_a_short_printable_word(code: str, kept: str) -> None:
+    assert decode(error(code=code)) == ProviderFault(FaultKind.OTHER, kept, None)

@@ -20,6 +20,8 @@ from sipagent.sessions.machine.events import (
     AudioStarted,
     AudioStopped,
     CallerText,
+    FaultKind,
+    ProviderFault,
     ResponseCreated,
     ResponseDone,
 )
@@ -233,3 +235,18 @@ async def test_a_peer_that_does_not_read_is_given_up() -> None:
     socket.end()
     await house.over()
     assert house.reasons == [Reason.LINE_CLOSED]
+
+
+async def test_what_the_provider_reports_is_recorded_and_the_call_goes_on() -> None:
+    house = House()
+    socket = await house.held()
+    socket.deliver(ProviderFault(FaultKind.OTHER, "invalid_value", None))
+    socket.deliver(ResponseCreated("r1", None))
+    socket.deliver(ResponseDone("r1", completed=False, error_code="rate_limit_exceeded"))
+    assert house.records.faults == [
+        ("other", "invalid_value"),
+        ("response_failed", "rate_limit_exceeded"),
+    ]
+    assert house.supervisor.live == 1
+    socket.end()
+    await house.over()

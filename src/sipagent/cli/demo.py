@@ -78,6 +78,9 @@ class Terminal:
         if turn.interrupted:
             typer.secho(" -- interrupted", dim=True, nl=False)
 
+    def fault(self, plan: CallPlan, kind: str, code: str) -> None:
+        typer.secho(f"  provider error: {code}", fg=typer.colors.RED)
+
     def ended(self, outcome: CallOutcome) -> None:
         self._finish_line()
         self.outcomes.append(outcome)

@@ -37,7 +37,6 @@ class Reason(StrEnum):
     ACCEPT_REFUSED = "accept_refused"
     ACCEPT_TIMEOUT = "accept_timeout"
     ATTACH_FAILED = "attach_failed"
-    PROVIDER_ERROR = "provider_error"
     SESSION_EXPIRED = "session_expired"
     INTERNAL_ERROR = "internal_error"
     CONNECTION_LOST = "connection_lost"
@@ -62,7 +61,6 @@ _NATURE: Final[dict[Reason, tuple[Kind, Fault]]] = {
     Reason.ACCEPT_REFUSED: (Kind.FAILED, Fault.PROVIDER),
     Reason.ACCEPT_TIMEOUT: (Kind.FAILED, Fault.PROVIDER),
     Reason.ATTACH_FAILED: (Kind.FAILED, Fault.PROVIDER),
-    Reason.PROVIDER_ERROR: (Kind.FAILED, Fault.PROVIDER),
     Reason.SESSION_EXPIRED: (Kind.FAILED, Fault.PROVIDER),
     Reason.INTERNAL_ERROR: (Kind.FAILED, Fault.SERVICE),
     Reason.CONNECTION_LOST: (Kind.LOST, Fault.UNKNOWN),

@@ -27,8 +27,9 @@ from sipagent.sip import Headers, Invite, read_invite
 
 log = structlog.get_logger(__name__)
 
-ACCEPT_WITHIN: Final = 8.0
-"""Seconds for the provider to take an accept, retries included; then the caller is sent on."""
+ACCEPT_WITHIN: Final = 6.5
+"""Seconds for the provider to take an accept, retries included. With the rejection that follows
+a caller rings for at most ten seconds until the carrier may try elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

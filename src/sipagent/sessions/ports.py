@@ -114,6 +114,9 @@ class Records(Protocol):
 
     def turn(self, plan: CallPlan, turn: Turn) -> None: ...
 
+    def fault(self, plan: CallPlan, kind: str, code: str) -> None:
+        """Note that the provider has reported something wrong; `code` is its word for it."""
+
     def ended(self, outcome: CallOutcome) -> None:
         """Keep the one outcome of a call."""
 

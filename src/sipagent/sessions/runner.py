@@ -34,7 +34,9 @@ from sipagent.sessions.machine.events import (
     Event,
     HangUpAnswered,
     Probed,
+    ProviderFault,
     RejectAnswered,
+    ResponseDone,
     SocketRefused,
 )
 from sipagent.sessions.ports import (
@@ -164,14 +166,18 @@ class CallRunner:
         return self._world.clock.monotonic() - self._began
 
     def _observe(self, event: Event) -> None:
-        """Show words as they are spoken, and note the moment of the first sound."""
+        """Show words as they are spoken, and note the first sound and what went wrong."""
         if isinstance(event, AgentText | CallerText):
             if self._world.tap.watched(self.plan.call_id):
                 speaker = Speaker.AGENT if isinstance(event, AgentText) else Speaker.CALLER
                 words = Words(self.plan.call_id, speaker, event.item_id, event.delta)
                 self._world.tap.publish(words)
-        elif self._heard_at is None and isinstance(event, AudioStarted):
-            self._heard_at = self._world.clock.wall()
+        elif isinstance(event, AudioStarted):
+            self._heard_at = self._heard_at or self._world.clock.wall()
+        elif isinstance(event, ProviderFault):
+            self._world.records.fault(self.plan, event.kind, event.code)
+        elif isinstance(event, ResponseDone) and event.error_code is not None:
+            self._world.records.fault(self.plan, "response_failed", event.error_code)
 
     async def _next_command(self) -> Command:
         while self._crash is None and not self._commands:

@@ -32,6 +32,17 @@ class LogRecords:
     def turn(self, plan: CallPlan, turn: Turn) -> None:
         self._metrics.turns.labels(turn.speaker).inc()
 
+    def fault(self, plan: CallPlan, kind: str, code: str) -> None:
+        log.warning(
+            "provider error",
+            call_id=plan.call_id,
+            tenant=plan.tenant,
+            agent=plan.agent,
+            kind=kind,
+            code=code,
+        )
+        self._metrics.provider_errors.labels(kind).inc()
+
     def ended(self, outcome: CallOutcome) -> None:
         log.info(
             "call ended",

@@ -198,6 +198,7 @@ class MemoryRecords:
     def __init__(self) -> None:
         self.decisions: list[tuple[IncomingCall, Decision]] = []
         self.turns: list[Turn] = []
+        self.faults: list[tuple[str, str]] = []
         self.outcomes: list[CallOutcome] = []
         self._news = asyncio.Event()
 
@@ -206,6 +207,9 @@ class MemoryRecords:
 
     def turn(self, plan: CallPlan, turn: Turn) -> None:
         self.turns.append(turn)
+
+    def fault(self, plan: CallPlan, kind: str, code: str) -> None:
+        self.faults.append((kind, code))
 
     def ended(self, outcome: CallOutcome) -> None:
         self.outcomes.append(outcome)

@@ -119,7 +119,7 @@ def _response_done(wire: Any) -> Event:
     return ResponseDone(
         _id(response),
         completed=response["status"] == "completed",
-        error_code=code if isinstance(code, str) else None,
+        error_code=_word(code) if isinstance(code, str) else None,
     )
 
 
@@ -139,9 +139,14 @@ def _error(wire: Any) -> Event:
     request_id = error.get("event_id")
     return ProviderFault(
         _FAULTS.get(code, FaultKind.OTHER),
-        code,
+        _word(code),
         request_id if isinstance(request_id, str) else None,
     )
+
+
+def _word(code: str) -> str:
+    """A code as it may stand in a log line."""
+    return code[:64] if code.isprintable() else "unprintable"
 
 
 def _caller_text(wire: Any) -> Event:

@@ -15,7 +15,7 @@ from sipagent.sessions.machine.events import AcceptAnswered, Answer
 ATTEMPT_WITHIN: Final = 2.5
 """Seconds for one attempt: an accept normally takes a fraction of one."""
 
-END_WITHIN: Final = 4.0
+END_WITHIN: Final = 3.0
 """Seconds for a reject or a hang-up, retries included."""
 
 _PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
