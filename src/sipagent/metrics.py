@@ -1,6 +1,6 @@
 """Numbers to look at, for Prometheus. Labels never hold what a caller, a header or a model says."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -30,70 +30,67 @@ class _Closings(Collector):
         yield family
 
 
+class WebhookMetrics:
+    """What comes to the webhook."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "sipagent_webhook_requests_total",
+            "Deliveries to the webhook, by what became of them.",
+            ["result"],
+            registry=registry,
+        )
+        self.seconds = _histogram(registry, "webhook_seconds", "Time to answer a delivery.")
+
+
+class CallMetrics:
+    """What becomes of calls."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._total = Counter(
+            "sipagent_calls_total",
+            "Calls that have ended, by agent and outcome.",
+            ["agent", "outcome"],
+            registry=registry,
+        )
+        self._accept = _histogram(
+            registry, "accept_seconds", "From the webhook to the provider's answer to the accept."
+        )
+        self._attach = _histogram(
+            registry, "attach_seconds", "From the answer to the accept to the open socket."
+        )
+        self._first_audio = _histogram(
+            registry, "first_audio_seconds", "From the webhook to the first sound that is heard."
+        )
+        self._duration = _histogram(
+            registry, "call_duration_seconds", "From the webhook to the end.", buckets=_MINUTES
+        )
+
+    def ended(self, outcome: CallOutcome) -> None:
+        """Count a call's outcome, and how long it took to come how far."""
+        self._total.labels(outcome.agent or "", outcome.name).inc()
+        if outcome.answered_at is not None:
+            self._accept.observe(max(0.0, outcome.answered_at - outcome.began_at))
+            self._duration.observe(max(0.0, outcome.duration))
+            if outcome.attached_at is not None:
+                self._attach.observe(max(0.0, outcome.attached_at - outcome.answered_at))
+        if outcome.heard_at is not None:
+            self._first_audio.observe(max(0.0, outcome.heard_at - outcome.began_at))
+
+
 class Metrics:
     """All metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.webhooks = Counter(
-            "sipagent_webhook_requests_total",
-            "Deliveries to the webhook, by what became of them.",
-            ["result"],
-            registry=self.registry,
+        self.webhooks = WebhookMetrics(self.registry)
+        self.calls = CallMetrics(self.registry)
+        self.turns = self._counter("turns_total", "Finished turns, by who spoke.", "speaker")
+        self.provider_errors = self._counter(
+            "provider_errors_total", "Errors that the provider reported, by meaning.", "kind"
         )
-        self.webhook_seconds = Histogram(
-            "sipagent_webhook_seconds",
-            "Time to answer a delivery.",
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.calls = Counter(
-            "sipagent_calls_total",
-            "Calls that have ended, by agent and outcome.",
-            ["agent", "outcome"],
-            registry=self.registry,
-        )
-        self.accept_seconds = Histogram(
-            "sipagent_accept_seconds",
-            "From the webhook to the provider's answer to the accept.",
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.attach_seconds = Histogram(
-            "sipagent_attach_seconds",
-            "From the provider's answer to the accept to the open socket.",
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.first_audio_seconds = Histogram(
-            "sipagent_first_audio_seconds",
-            "From the webhook to the first sound that the caller hears.",
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.call_duration_seconds = Histogram(
-            "sipagent_call_duration_seconds",
-            "From the webhook to the end of an answered call.",
-            buckets=_MINUTES,
-            registry=self.registry,
-        )
-        self.turns = Counter(
-            "sipagent_turns_total",
-            "Finished turns, by who spoke.",
-            ["speaker"],
-            registry=self.registry,
-        )
-        self.provider_errors = Counter(
-            "sipagent_provider_errors_total",
-            "Errors that the provider reported on calls' sockets, by what they mean.",
-            ["kind"],
-            registry=self.registry,
-        )
-        self.odd_frames = Counter(
-            "sipagent_odd_frames_total",
-            "Frames of the provider that were ignored: unknown, malformed or too large.",
-            ["oddity"],
-            registry=self.registry,
+        self.odd_frames = self._counter(
+            "odd_frames_total", "Frames ignored: unknown, malformed or too large.", "oddity"
         )
         build = Gauge(
             "sipagent_build_info", "The running release.", ["version"], registry=self.registry
@@ -109,16 +106,15 @@ class Metrics:
         """Have the connections that were cut, by reason, read whenever metrics are asked for."""
         self.registry.register(_Closings(closings))
 
-    def call_ended(self, outcome: CallOutcome) -> None:
-        self.calls.labels(outcome.agent or "", outcome.name).inc()
-        if outcome.answered_at is not None:
-            self.accept_seconds.observe(max(0.0, outcome.answered_at - outcome.began_at))
-            self.call_duration_seconds.observe(max(0.0, outcome.duration))
-            if outcome.attached_at is not None:
-                self.attach_seconds.observe(max(0.0, outcome.attached_at - outcome.answered_at))
-        if outcome.heard_at is not None:
-            self.first_audio_seconds.observe(max(0.0, outcome.heard_at - outcome.began_at))
-
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def _counter(self, name: str, what: str, label: str) -> Counter:
+        return Counter(f"sipagent_{name}", what, [label], registry=self.registry)
+
+
+def _histogram(
+    registry: CollectorRegistry, name: str, what: str, *, buckets: Sequence[float] = _SECONDS
+) -> Histogram:
+    return Histogram(f"sipagent_{name}", what, buckets=buckets, registry=registry)

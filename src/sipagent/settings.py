@@ -4,6 +4,7 @@ the path of a file that holds the value, as container platforms mount secrets.""
 import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -43,12 +44,7 @@ class Settings(BaseSettings):
     openai_webhook_secret: SecretStr | None = _env(
         "OPENAI_WEBHOOK_SECRET", None, "Signing secret of the webhook; several by space or comma."
     )
-    openai_base_url: str = _env(
-        "OPENAI_BASE_URL",
-        "https://api.openai.com/v1",
-        "Root of the API.",
-        pattern="^https?://[^ ]+$",
-    )
+    openai_base_url: str = _env("OPENAI_BASE_URL", "https://api.openai.com/v1", "Root of the API.")
     openai_org_id: str | None = _env("OPENAI_ORG_ID", None, "Sent as OpenAI-Organization.")
     openai_project_id: str | None = _env("OPENAI_PROJECT_ID", None, "Sent as OpenAI-Project.")
 
@@ -56,6 +52,29 @@ class Settings(BaseSettings):
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _root(cls, value: str) -> str:
+        """Refuse what cannot be the beginning of a call's URL; the value is not told."""
+        advice = "write the API's root, such as https://api.openai.com/v1"
+        try:
+            url = urlsplit(value)
+            usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        except ValueError:
+            raise ValueError(f"is not a URL: {advice}") from None
+        if not usable or not value.isascii() or not value.isprintable() or " " in value:
+            raise ValueError(f"is not the URL of an API: {advice}")
+        if url.query or url.fragment or url.username is not None or url.password is not None:
+            raise ValueError(f"has a query, a fragment or credentials: {advice}")
+        return value.rstrip("/")
+
+    @field_validator("openai_org_id", "openai_project_id")
+    @classmethod
+    def _header_value(cls, value: str | None) -> str | None:
+        if value is not None and not (value.isascii() and value.isprintable()):
+            raise ValueError("is not the value of a header")
+        return value
 
     @classmethod
     def settings_customise_sources(

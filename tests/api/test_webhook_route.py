@@ -124,6 +124,7 @@ async def test_a_thousand_deliveries_in_a_rotation_are_all_taken(post: Post) -> 
     [
         ("/webhooks/nobody", "POST", 404, "unknown-account"),
         ("/webhooks/", "POST", 404, "not-found"),
+        ("/webhooks/openai/", "POST", 404, "not-found"),
         ("/", "GET", 404, "not-found"),
         ("/docs", "GET", 404, "not-found"),
         ("/openapi.json", "GET", 404, "not-found"),

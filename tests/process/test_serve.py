@@ -182,6 +182,7 @@ async def test_neither_secrets_nor_numbers_nor_words_are_in_the_log(tmp_path: Pa
         assert canary not in metrics
     (decided,) = [line for line in process.log if line["event"] == "call decided"]
     assert (decided["dialed"], decided["caller"]) == ("+17*******11", "+14*******05")
+    assert (decided["tenant"], decided["agent"]) == ("default", "reception")
     (ended,) = [line for line in process.log if line["event"] == "call ended"]
     assert (ended["call_id"], ended["tenant"], ended["agent"]) == (call_id, "default", "reception")
     assert 'sipagent_calls_total{agent="reception",outcome="completed.line_closed"} 1.0' in metrics

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from sipagent import settings
-from sipagent.app import environment_account
+from sipagent.app import build, environment_account
 from sipagent.errors import SettingsError
+from sipagent.routing import NumberDirectory, RoutingTable
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NAMES = [field.validation_alias for field in settings.Settings.model_fields.values()]
@@ -54,6 +55,12 @@ def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SIPAGENT_RING_WINDOW", "0"),
         ("SIPAGENT_DRAIN_TIMEOUT", "-1"),
         ("OPENAI_BASE_URL", "api.openai.com"),
+        ("OPENAI_BASE_URL", "https://["),
+        ("OPENAI_BASE_URL", "http://h:99999/v1"),
+        ("OPENAI_BASE_URL", "https://h/v1?x=1"),
+        ("OPENAI_BASE_URL", "https://user:pw@h/v1"),
+        ("OPENAI_BASE_URL", "https://h\u00e9/v1"),
+        ("OPENAI_ORG_ID", "org\n1"),
         ("OPENAI_API_KEY_FILE", "/does/not/exist"),
     ],
 )
@@ -98,6 +105,25 @@ def test_a_secret_that_can_never_verify_is_refused_at_the_start(
     with pytest.raises(SettingsError, match="OPENAI_WEBHOOK_SECRET") as refused:
         environment_account(settings.read())
     assert "plain-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["sk-\u00e9", "sk-\n1", "sk- 1"])
+def test_a_key_that_no_header_can_carry_is_refused(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", SECRET)
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
+        environment_account(settings.read())
+
+
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    table = RoutingTable(NumberDirectory.of([]), {}, "abc")
+    with pytest.raises(SettingsError, match="ALL_PROXY"):
+        build(settings.read(), table)
 
 
 def test_several_secrets_are_separated_by_space_or_comma(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,12 @@ from pydantic import TypeAdapter
 
 from sipagent.providers.openai import codec
 from sipagent.providers.openai.codec import Oddity, decode, encode
-from sipagent.sessions.machine.commands import CancelResponse, CreateResponse, UpdateSession
+from sipagent.sessions.machine.commands import (
+    CancelResponse,
+    ClearAudio,
+    CreateResponse,
+    UpdateSession,
+)
 from sipagent.sessions.machine.events import (
     AgentText,
     AgentTextDone,
@@ -89,6 +94,14 @@ KNOWN: list[tuple[bytes, Event]] = [
         ResponseCreated("r1", "greeting"),
     ),
     (frame("response.done", response=RESPONSE), ResponseDone("r1", completed=True)),
+    (
+        frame("response.done", response={**RESPONSE, "status": "incomplete"}),
+        ResponseDone("r1", completed=True),
+    ),
+    (
+        frame("response.done", response={**RESPONSE, "status": "cancelled"}),
+        ResponseDone("r1", completed=False),
+    ),
     (
         frame(
             "response.done",
@@ -196,6 +209,7 @@ REQUESTS = [
     CreateResponse("q1", "greeting", 'Say "hello".'),
     CreateResponse("q2", "reply", None),
     CancelResponse("r1"),
+    ClearAudio(),
     UpdateSession(
         "q3", {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
     ),
@@ -205,15 +219,8 @@ REQUESTS = [
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda value: type(value).__name__)
 def test_requests_are_client_events_of_the_sdk_without_unknown_keys(request_: Any) -> None:
     adapter = TypeAdapter[Any](RealtimeClientEventParam)
-    for text in encode(request_):
-        event = json.loads(text)
-        kept = adapter.dump_python(adapter.validate_python(event))
-        assert kept == event
-
-
-def test_a_cancelled_response_is_cancelled_before_its_audio_is_cleared() -> None:
-    kinds = [json.loads(text)["type"] for text in encode(CancelResponse("r1"))]
-    assert kinds == ["response.cancel", "output_audio_buffer.clear"]
+    event = json.loads(encode(request_))
+    assert adapter.dump_python(adapter.validate_python(event)) == event
 
 
 @pytest.mark.parametrize(("code", "kept"), [("x" * 100, "x" * 64), ("a\nb", "unprintable")])

@@ -43,7 +43,7 @@ def test_vector(vector: Vector) -> None:
     secrets = WebhookSecrets([vector.secret])
     with time_machine.travel(vector.now, tick=False):
         try:
-            found: str | None = verify(vector.headers, vector.body, secrets)
+            found: str | None = verify(vector.headers, vector.body, secrets).webhook_id
             code = None
         except SignatureError as refusal:
             found, code = None, refusal.code
@@ -73,7 +73,7 @@ def test_secret_is_taken_with_and_without_padding(
 ) -> None:
     secret = key_of(size)
     secrets = WebhookSecrets([spelling(secret)])
-    assert verify(headers(signature=v1(secret=secret)), BODY, secrets) == "wh_1"
+    assert verify(headers(signature=v1(secret=secret)), BODY, secrets).webhook_id == "wh_1"
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_unusable_secret_is_refused_and_not_shown(text: str) -> None:
 def test_secrets_are_parsed_from_a_file_or_a_variable() -> None:
     secrets = WebhookSecrets.parse(f"\n {SECRET},{OTHER_SECRET}\r\n{SECRET}\n,\n")
     assert len(secrets) == 2
-    assert verify(headers(), BODY, secrets) == "wh_1"
-    assert verify(headers(signature=v1(secret=OTHER_SECRET)), BODY, secrets) == "wh_1"
+    assert verify(headers(), BODY, secrets).webhook_id == "wh_1"
+    assert verify(headers(signature=v1(secret=OTHER_SECRET)), BODY, secrets).webhook_id == "wh_1"
 
 
 @pytest.mark.parametrize("text", ["", "  \n", ",", " , \n"])

@@ -97,6 +97,17 @@ DIVERTED = [
             {"+17134810111": "reception", "+17134810122": "billing", "default": 603},
             603,
         ),
+        (
+            [("To", "<sip:+17134810111@x>, <sip:+17134810122@x>"), ("Diversion", "<sip:+1777@x>")],
+            {"+17134810111": "reception", "+17134810122": "billing", "default": 603},
+            603,
+        ),
+        # The caller's number in another spelling is still the caller's.
+        (
+            [PROJECT, ("From", "<sip:+17134810111@x>"), ("X-Foo", "01117134810111")],
+            {"+17134810111": "reception"},
+            404,
+        ),
         ([("To", "<sip:2001@pbx>")], {"2001": "billing"}, "billing"),
         ([("To", "<sip:01117134810111@x>")], {"+17134810111": "reception"}, "reception"),
         ([("To", "<sip:0017134810111@x>")], {"+17134810111": "reception"}, "reception"),
@@ -136,6 +147,23 @@ def test_without_a_default_an_unknown_number_is_not_found() -> None:
     decision = decided(WAVIX, {})
     assert decision.verdict == Reject(404, Reason.UNKNOWN_NUMBER, TENANT)
     assert decision.trace[-1].because == "there is none"
+
+
+def test_a_number_that_a_prefix_covers_is_the_dialed_one() -> None:
+    headers = [("To", "<sip:+442079460000@x>"), ("Diversion", "<sip:+17134810111@x>")]
+    decision = decided(headers, {"+1713*": "reception"})
+    assert (decision.dialed, decision.dialed_source) == ("+17134810111", "diversion[0]")
+    assert decision.listed
+    assert decision.trace[-1].because == "covers +17134810111"
+
+
+def test_a_default_that_rejects_says_that_the_number_is_unknown() -> None:
+    assert decided(WAVIX, {"default": 480}).verdict == Reject(480, Reason.UNKNOWN_NUMBER, TENANT)
+
+
+def test_a_repr_shows_no_number() -> None:
+    decision = decided(WAVIX, {"+17134810111": 486})
+    assert "713481" not in repr(decision)
 
 
 def test_national_spellings_are_read_in_the_configured_region() -> None:

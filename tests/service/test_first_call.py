@@ -133,7 +133,7 @@ async def test_each_recorded_call_end_to_end(house: Open, fixture: dict[str, Any
         ((_, decision),) = home.records.decisions
         profile = home.service.intake.table().agents["reception"]
     if expected is None:
-        assert (outcome.name, call.rejects) == ("rejected.rule", [{"status_code": 404}])
+        assert (outcome.name, call.rejects) == ("rejected.unknown_number", [{"status_code": 404}])
         return
     assert (decision.dialed, decision.dialed_source) == (
         expected,

@@ -49,19 +49,21 @@ class Desk:
             engine=EmbeddedEngine(self.clock),
             supervisor=self.supervisor,
             records=self.records,
-            clock=self.clock,
             ring_window=120,
         )
 
     async def take(
         self, call_id: str = "rtc_1", *, age: float | None = 0, headers: object = HEADERS
     ) -> Taken:
+        # The provider's clock is its own: nothing may depend on ours.
+        sent_at = 1_000_000.0
         return await self.intake.take(
             Announcement(
                 call_id=CallId(call_id),
                 webhook_id=WebhookId(f"wh_{call_id}"),
                 account=AccountName("default"),
-                created_at=None if age is None else self.clock.wall() - age,
+                sent_at=sent_at,
+                created_at=None if age is None else sent_at - age,
                 sip_headers=headers,
                 media_security=MediaSecurity.UNKNOWN,
             )

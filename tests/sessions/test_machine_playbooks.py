@@ -7,6 +7,7 @@ from sipagent.sessions.machine.commands import (
     Accept,
     Attach,
     CancelResponse,
+    ClearAudio,
     CreateResponse,
     Finish,
     HangUp,
@@ -28,6 +29,7 @@ from sipagent.sessions.machine.events import (
     CallerText,
     CallerTextDone,
     EndRequested,
+    Event,
     FaultKind,
     HangUpAnswered,
     Probed,
@@ -185,13 +187,13 @@ class TestAttaching:
         ("answer", "reason"),
         [
             (Answer.DONE, Reason.ATTACH_FAILED),
-            (Answer.GONE, Reason.CALLER_GONE),
+            (Answer.GONE, Reason.ATTACH_FAILED),
             (Answer.SILENT, Reason.ATTACH_FAILED),
         ],
     )
     def test_a_call_without_a_socket_is_hung_up(self, answer: Answer, reason: Reason) -> None:
         call = Playbook(a_plan()).expect(Some(Accept)).feed(AcceptAnswered(Answer.DONE))
-        call.expect(Attach()).feed(SocketRefused("404", not_found=True)).expect(HangUp())
+        call.expect(Attach()).feed(SocketRefused("404")).expect(HangUp())
         ended(call.feed(HangUpAnswered(answer)), reason)
 
     def test_events_that_overtake_the_attachment_are_not_lost(self) -> None:
@@ -306,6 +308,14 @@ class TestResponses:
         call.expect(GREETED).feed(ProviderFault(FaultKind.BUSY, "busy", request.request_id))
         call.wait(10.1).expect(GREETED)
 
+    @pytest.mark.parametrize(
+        "sign", [AudioStopped("r2"), ProviderFault(FaultKind.IDLE, "not_active", None)]
+    )
+    def test_a_response_whose_end_was_lost_does_not_silence_the_agent(self, sign: Event) -> None:
+        call = greeted().feed(ResponseCreated("r2", None), AudioStarted("r2"), sign)
+        call.feed(EndRequested(OPERATOR, "Bye."))
+        assert any(isinstance(command, CreateResponse) for command in call.commands)
+
     @pytest.mark.parametrize("kind", list(FaultKind))
     def test_errors_about_nothing_of_ours_do_not_end_a_call(self, kind: FaultKind) -> None:
         if kind in (FaultKind.EXPIRED, FaultKind.UNKNOWN_CALL):
@@ -335,9 +345,32 @@ class TestEnding:
 
     def test_a_goodbye_cuts_off_what_is_being_said(self) -> None:
         call = greeted().feed(ResponseCreated("r2", None), AudioStarted("r2"))
-        call.feed(EndRequested(OPERATOR, "Bye.")).expect(CancelResponse("r2"))
+        call.feed(EndRequested(OPERATOR, "Bye.")).expect(CancelResponse("r2"), ClearAudio())
         call.feed(ResponseDone("r2", completed=False), AudioCleared("r2"))
         call.expect(Some(CreateResponse, tag="goodbye"))
+
+    def test_a_goodbye_cuts_off_what_is_still_being_played(self) -> None:
+        call = greeted().feed(ResponseCreated("r2", None), AudioStarted("r2"))
+        call.feed(ResponseDone("r2", completed=True)).expect()
+        call.feed(EndRequested(OPERATOR, "Bye."))
+        call.expect(ClearAudio(), Some(CreateResponse, tag="goodbye"))
+
+    def test_nothing_else_is_said_or_heard_once_a_goodbye_is_wanted(self) -> None:
+        call = attached().feed(EndRequested(OPERATOR, "Bye.")).expect(GREETED)
+        call.feed(ResponseCreated("r1", "greeting")).expect(CancelResponse("r1"))
+        call.feed(AudioStarted("r1")).expect(ClearAudio())
+        call.feed(ResponseDone("r1", completed=False), AudioCleared("r1"))
+        call.expect(Some(CreateResponse, tag="goodbye"), RESTORED)
+        call.feed(ResponseCreated("r9", "goodbye"), AudioStarted("r9")).expect()
+        call.feed(ResponseCreated("vad", None)).expect(CancelResponse("vad"))
+
+    def test_a_blip_that_voice_detection_answers_is_not_taken_for_the_goodbye(self) -> None:
+        call = attached(greeting=None).feed(EndRequested(OPERATOR, "Bye."))
+        call.expect(Some(CreateResponse, tag="goodbye"))
+        call.feed(ResponseCreated("vad", None), ResponseDone("vad", completed=True))
+        call.feed(ResponseCreated("r9", "goodbye"), AudioStarted("vad"), AudioStopped("vad"))
+        call.expect(ClearAudio())
+        call.feed(AudioStarted("r9"), AudioStopped("r9")).expect(HangUp())
 
     def test_a_goodbye_has_its_time(self) -> None:
         call = greeted().feed(EndRequested(OPERATOR, "Bye.")).expect(Some(CreateResponse))
@@ -362,6 +395,13 @@ class TestEnding:
         call = greeted().feed(EndRequested(OPERATOR, None)).expect(HangUp())
         call.feed(HangUpAnswered(Answer.SILENT))
         call.expect(Finish(OPERATOR, "hang-up not confirmed"))
+
+    def test_the_cause_of_a_failure_is_kept_whatever_follows(self) -> None:
+        call = Playbook(a_plan()).expect(Some(Accept))
+        call.feed(AcceptAnswered(Answer.REFUSED, "accept answered 401 invalid_api_key"))
+        call.feed(RejectAnswered(Answer.REFUSED), HangUpAnswered(Answer.REFUSED))
+        detail = "accept answered 401 invalid_api_key; hang-up not confirmed"
+        call.expect(Reject(503), HangUp(), Finish(Reason.ACCEPT_REFUSED, detail))
 
     @pytest.mark.parametrize("alive", [True, None])
     def test_a_lost_socket_of_a_call_that_may_live_hangs_up(self, alive: bool | None) -> None:

@@ -76,6 +76,10 @@ class House:
         return [action for action, _, _ in self.control.asked]
 
 
+def incoming() -> IncomingCall:
+    return IncomingCall(CallId("rtc_1"), WebhookId("wh_1"), AccountName("default"), Invite())
+
+
 async def test_a_call_is_held_from_accept_to_its_one_outcome() -> None:
     house = House()
     house.answer()
@@ -186,8 +190,8 @@ async def test_a_drain_ends_although_provider_and_model_answer_nothing() -> None
     assert house.records.outcomes[0].detail == "hang-up not confirmed"
 
 
-@pytest.mark.parametrize("hanging", [set[str](), {"hang_up"}, {"accept", "hang_up"}])
-async def test_an_immediate_end_records_every_call_within_two_seconds(hanging: set[str]) -> None:
+@pytest.mark.parametrize("hanging", [set[str](), {"hang_up"}])
+async def test_an_immediate_end_hangs_up_and_records_every_call(hanging: set[str]) -> None:
     house = House()
     house.control.hanging = hanging
     for number in range(20):
@@ -195,10 +199,65 @@ async def test_an_immediate_end_records_every_call_within_two_seconds(hanging: s
     await asyncio.sleep(0.1)
     began = asyncio.get_running_loop().time()
     await house.supervisor.abort()
-    assert asyncio.get_running_loop().time() - began <= 2
+    assert asyncio.get_running_loop().time() - began <= 1.5
     assert house.reasons == [Reason.OPERATOR_HUNG_UP] * 20
     assert house.asked.count("hang_up") == 20
     assert house.supervisor.busy == 0
+
+
+@pytest.mark.parametrize("wait", [None, 0.1], ids=["before its first step", "while answering"])
+@pytest.mark.parametrize(
+    ("reject", "asked", "code"),
+    [
+        (Answer.DONE, ["reject"], 503),
+        (Answer.DECIDED, ["reject", "hang_up"], None),
+    ],
+)
+async def test_an_immediate_end_sends_a_caller_on_who_still_waits_for_an_answer(
+    wait: float | None, reject: Answer, asked: list[str], code: int | None
+) -> None:
+    house = House(reject=reject)
+    house.control.hanging = {"accept"}
+    house.answer()
+    if wait is not None:
+        await asyncio.sleep(wait)
+    await house.supervisor.abort()
+    (outcome,) = house.records.outcomes
+    assert (outcome.name, outcome.sip_code) == ("rejected.draining", code)
+    assert [action for action in house.asked if action != "accept"] == asked
+
+
+@pytest.mark.parametrize("wait", [None, 0.1], ids=["before its first step", "in flight"])
+async def test_an_immediate_end_records_rejections_that_are_broken_off(
+    wait: float | None,
+) -> None:
+    house = House()
+    house.control.hanging = {"reject"}
+    house.supervisor.refuse(incoming(), Reject(486, Reason.RULE, TenantName("default")))
+    if wait is not None:
+        await asyncio.sleep(wait)
+    await house.supervisor.abort()
+    (outcome,) = house.records.outcomes
+    assert (outcome.name, outcome.detail) == ("rejected.rule", "reject broken off")
+
+
+async def test_a_crash_while_answering_sends_the_caller_on() -> None:
+    house = House()
+    house.control.broken = {"accept"}
+    house.answer()
+    await house.over()
+    (outcome,) = house.records.outcomes
+    assert (outcome.name, outcome.sip_code) == ("failed.internal_error", 503)
+    assert house.asked == ["accept", "reject"]
+
+
+async def test_a_crash_while_rejecting_is_recorded() -> None:
+    house = House()
+    house.control.broken = {"reject"}
+    house.supervisor.refuse(incoming(), Reject(486, Reason.RULE, TenantName("default")))
+    await house.over()
+    (outcome,) = house.records.outcomes
+    assert (outcome.name, outcome.detail) == ("failed.internal_error", "reject broken off")
 
 
 @pytest.mark.parametrize(
@@ -213,8 +272,7 @@ async def test_a_rejection_is_recorded(
     answer: Answer, reason: Reason, code: int | None, detail: str | None
 ) -> None:
     house = House(reject=answer)
-    call = IncomingCall(CallId("rtc_1"), WebhookId("wh_1"), AccountName("default"), Invite())
-    house.supervisor.refuse(call, Reject(486, Reason.RULE, TenantName("default")))
+    house.supervisor.refuse(incoming(), Reject(486, Reason.RULE, TenantName("default")))
     await house.over()
     (outcome,) = house.records.outcomes
     assert (outcome.reason, outcome.sip_code, outcome.detail) == (reason, code, detail)

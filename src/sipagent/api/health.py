@@ -35,8 +35,11 @@ def health_router(unready: Callable[[], Sequence[UnreadyReason]], metrics: Metri
     async def numbers() -> Response:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
-    router.add_api_route("/healthz", alive, methods=["GET"])
-    router.add_api_route("/livez", alive, methods=["GET"], include_in_schema=False)
-    router.add_api_route("/readyz", ready, methods=["GET"])
-    router.add_api_route("/metrics", numbers, methods=["GET"])
+    for path, endpoint in (
+        ("/healthz", alive),
+        ("/livez", alive),
+        ("/readyz", ready),
+        ("/metrics", numbers),
+    ):
+        router.add_api_route(path, endpoint, methods=["GET", "HEAD"], include_in_schema=False)
     return router

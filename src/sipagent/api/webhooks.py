@@ -11,11 +11,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from sipagent.api.problems import problem
-from sipagent.api.server import read_body
+from sipagent.api.server import MAX_BODY, read_body
 from sipagent.errors import PayloadError, SignatureError
 from sipagent.metrics import Metrics
-from sipagent.model import AccountName, WebhookId
+from sipagent.model import AccountName
 from sipagent.providers.openai.webhooks import (
+    Delivery,
     IncomingCallEvent,
     WebhookSecrets,
     parse_event,
@@ -24,8 +25,6 @@ from sipagent.providers.openai.webhooks import (
 from sipagent.sessions.intake import Announcement, Intake
 
 log = structlog.get_logger(__name__)
-
-LARGEST_BODY: Final = 64 * 1024
 
 ANY_ACCOUNT: Final = "openai"
 """`/webhooks/openai` finds the account by its secret."""
@@ -42,7 +41,7 @@ class Refused(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Verified:
     account: AccountName
-    webhook_id: WebhookId
+    delivery: Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,8 @@ class WebhookReceiver:
         """200 for whatever needs no second delivery; 400, 404 or 413 otherwise, never a 5xx."""
         began = time.perf_counter()
         result, response = await self._answer(account, request)
-        self.metrics.webhooks.labels(result).inc()
-        self.metrics.webhook_seconds.observe(time.perf_counter() - began)
+        self.metrics.webhooks.requests.labels(result).inc()
+        self.metrics.webhooks.seconds.observe(time.perf_counter() - began)
         return response
 
     async def _answer(self, account: str, request: Request) -> tuple[str, Response]:
@@ -73,9 +72,9 @@ class WebhookReceiver:
         if not candidates:
             detail = f"There is no account of this name; /webhooks/{ANY_ACCOUNT} serves them all."
             return Refused.UNKNOWN_ACCOUNT, problem(404, Refused.UNKNOWN_ACCOUNT, detail)
-        body = await read_body(request, LARGEST_BODY)
+        body = await read_body(request)
         if body is None:
-            detail = f"A webhook's body has at most {LARGEST_BODY} bytes."
+            detail = f"A webhook's body has at most {MAX_BODY} bytes."
             close = {"Connection": "close"}
             return Refused.TOO_LARGE, problem(413, Refused.TOO_LARGE, detail, headers=close)
         try:
@@ -90,8 +89,9 @@ class WebhookReceiver:
         taken = await self.intake.take(
             Announcement(
                 call_id=event.call_id,
-                webhook_id=verified.webhook_id,
+                webhook_id=verified.delivery.webhook_id,
                 account=verified.account,
+                sent_at=verified.delivery.sent_at,
                 created_at=event.created_at,
                 sip_headers=event.sip_headers,
                 media_security=event.media_security,

@@ -5,16 +5,12 @@ start, or a server that is needed was not reached; 78 settings or agents.yaml ca
 """
 
 import sys
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from sipagent import __version__
 from sipagent.cli import simulate
-
-START_FAILED: Final = 3
-BAD_CONFIGURATION: Final = 78
-"""EX_CONFIG of sysexits.h."""
 
 app = typer.Typer(
     name="sipagent",

@@ -12,6 +12,7 @@ from typing import Any, Final
 import typer
 
 from sipagent.app import ENVIRONMENT_ACCOUNT, build, serving
+from sipagent.cli.process import BAD_CONFIGURATION
 from sipagent.config import Loaded, load
 from sipagent.errors import ConfigError
 from sipagent.model import (
@@ -31,7 +32,6 @@ from sipagent.sessions.ports import Words
 from sipagent.settings import Settings
 from sipagent.simulator import Simulator, running_simulator
 
-BAD_CONFIGURATION: Final = 78
 _CALLS: Final = 3
 _LONGEST_CALL: Final = 300.0
 

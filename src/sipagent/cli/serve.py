@@ -1,22 +1,17 @@
 """`sipagent serve`: settings, configuration, server, and the drain at the end."""
 
-import resource
-from typing import Final
-
 import structlog
 import typer
 
 from sipagent import __version__, settings
 from sipagent.api.server import GracefulServer, server_config
 from sipagent.app import build
+from sipagent.cli.process import BAD_CONFIGURATION, raise_file_limit
 from sipagent.config import Loaded, load
 from sipagent.errors import ConfigError, SettingsError
 from sipagent.observability import configure_logging
 
 log = structlog.get_logger(__name__)
-
-BAD_CONFIGURATION: Final = 78
-"""EX_CONFIG of sysexits.h."""
 
 
 def run() -> int:
@@ -49,10 +44,3 @@ def announce(chosen: settings.Settings, loaded: Loaded) -> None:
         agents=len(loaded.table.agents),
         upstream=chosen.openai_base_url,
     )
-
-
-def raise_file_limit() -> None:
-    """Raise the soft limit of open files to the hard one: each held call is one socket."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

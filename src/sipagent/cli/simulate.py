@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sipagent.cli.process import (
+    BAD_CONFIGURATION,
+    FINDINGS,
+    UNREACHABLE,
+    USAGE,
+    raise_file_limit,
+)
 from sipagent.errors import SimulatorError
 
 if TYPE_CHECKING:
@@ -22,10 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_NOT_ANSWERED = 1
-_USAGE = 2
-_UNREACHABLE = 3
-_BAD_SETTINGS = 78
 _LIVE = "http://127.0.0.1:9090"
 _WAIT = 30.0
 
@@ -53,13 +56,13 @@ def serve(
     try:
         secret = _first_secret(os.environ.get("OPENAI_WEBHOOK_SECRET", ""))
     except SimulatorError as error:
-        _fail(_BAD_SETTINGS, str(error))
-    _raise_file_limit()
+        _fail(BAD_CONFIGURATION, str(error))
+    raise_file_limit()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(Simulator(secret, deliver_to), host, port))
     except SimulatorError as error:
-        _fail(_UNREACHABLE, str(error))
+        _fail(UNREACHABLE, str(error))
 
 
 @app.command()
@@ -94,7 +97,7 @@ def call(
     Exit codes: 0 answered, 1 rejected or never answered, 2 usage, 3 no simulator or refused by it.
     """
     if not _call(simulator, _call_body(to, from_, header or [], script, pace, deliver_to), as_json):
-        raise typer.Exit(_NOT_ANSWERED)
+        raise typer.Exit(FINDINGS)
 
 
 def _call(simulator: str, body: dict[str, Any], as_json: bool) -> bool:
@@ -105,13 +108,13 @@ def _call(simulator: str, body: dict[str, Any], as_json: bool) -> bool:
         with httpx.Client(base_url=simulator, trust_env=False, timeout=_WAIT) as client:
             return _follow(client, body, as_json)
     except httpx.InvalidURL as error:
-        _fail(_USAGE, f"{simulator}: {error}")
+        _fail(USAGE, f"{simulator}: {error}")
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
         hint = "start one with `sipagent simulate serve`"
-        _fail(_UNREACHABLE, f"no simulator answers at {simulator} ({reason}); {hint}")
+        _fail(UNREACHABLE, f"no simulator answers at {simulator} ({reason}); {hint}")
     except SimulatorError as error:
-        _fail(_UNREACHABLE, f"the simulator refuses the call: {error}")
+        _fail(UNREACHABLE, f"the simulator refuses the call: {error}")
 
 
 async def _serve(simulator: "Simulator", host: str, port: int) -> None:
@@ -149,14 +152,6 @@ def _first_secret(setting: str) -> str:
     return secret
 
 
-def _raise_file_limit() -> None:
-    """Thousands of held calls need as many descriptors."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _call_body(
     to: str, from_: str, headers: list[str], script: Path | None, pace: float, url: str | None
 ) -> dict[str, Any]:
@@ -168,7 +163,7 @@ def _call_body(
     for given in headers:
         name, colon, value = given.partition(":")
         if not colon or not name.strip():
-            _fail(_USAGE, f"--header {given!r}: write 'Name: value'")
+            _fail(USAGE, f"--header {given!r}: write 'Name: value'")
         extra = {"name": name.strip(), "value": value.strip()}
         body.setdefault("extra_headers", []).append(extra)
     return body
@@ -178,11 +173,11 @@ def _read_script(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        _fail(_USAGE, f"{path}: {error}")
+        _fail(USAGE, f"{path}: {error}")
     if isinstance(content, list):
         return {"script": content}
     if not isinstance(content, dict):
-        _fail(_USAGE, f"{path}: a list of steps or an object is wanted")
+        _fail(USAGE, f"{path}: a list of steps or an object is wanted")
     return content
 
 

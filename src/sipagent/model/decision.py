@@ -1,6 +1,6 @@
 """What happens to an incoming call, and the steps that led there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sipagent.model.ids import TenantName
 from sipagent.model.outcome import Reason
@@ -31,9 +31,9 @@ class TraceStep:
     """One thing that was considered. `source` is a header; `held` says whether it decided."""
 
     source: str
-    considered: str
+    considered: str = field(repr=False)
     held: bool
-    because: str
+    because: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,6 @@ class Decision:
 
     verdict: Verdict
     trace: tuple[TraceStep, ...]
-    dialed: str | None = None
+    dialed: str | None = field(default=None, repr=False)
     dialed_source: str | None = None
     listed: bool = False

@@ -20,7 +20,6 @@ class Fault(StrEnum):
 
     NOBODY = "nobody"
     CALLER = "caller"
-    CARRIER = "carrier"
     PROVIDER = "provider"
     OPERATOR = "operator"
     SERVICE = "service"
@@ -60,7 +59,7 @@ _NATURE: Final[dict[Reason, tuple[Kind, Fault]]] = {
     Reason.CALLER_GONE: (Kind.ABANDONED, Fault.CALLER),
     Reason.ACCEPT_REFUSED: (Kind.FAILED, Fault.PROVIDER),
     Reason.ACCEPT_TIMEOUT: (Kind.FAILED, Fault.PROVIDER),
-    Reason.ATTACH_FAILED: (Kind.FAILED, Fault.PROVIDER),
+    Reason.ATTACH_FAILED: (Kind.FAILED, Fault.UNKNOWN),
     Reason.SESSION_EXPIRED: (Kind.FAILED, Fault.PROVIDER),
     Reason.INTERNAL_ERROR: (Kind.FAILED, Fault.SERVICE),
     Reason.CONNECTION_LOST: (Kind.LOST, Fault.UNKNOWN),

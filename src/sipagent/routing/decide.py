@@ -1,5 +1,6 @@
 """The decision on an incoming call. Pure: the same call and table give the same decision."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from sipagent.model import (
@@ -15,7 +16,7 @@ from sipagent.model import (
 )
 from sipagent.routing.directory import AnswerWith, NumberDirectory, RejectWith, Route
 from sipagent.routing.table import RoutingTable
-from sipagent.sip import Dialed, Invite, pick_dialed
+from sipagent.sip import Dialed, DialedCandidate, Invite, pick_dialed
 
 NOT_FOUND: Final = 404
 """RFC 3261 21.4.5: the user does not exist here."""
@@ -33,22 +34,17 @@ def decide(call: IncomingCall, table: RoutingTable) -> Decision:
     directory = table.directory
     dialed = pick_dialed(call.invite, lambda key: directory.listed(key) is not None)
     trace = _considered(call.invite, dialed)
-    route = _route(call.invite, dialed, directory)
+    source, number = (None, None) if dialed is None else (dialed.source, dialed.e164 or dialed.key)
+    route = directory.listed(dialed.key) if dialed is not None and dialed.listed else None
+    if route is None and dialed is not None:
+        for candidate, covering in _covered(call.invite, directory):
+            source, number, route = candidate.source, candidate.e164, covering
+            break
     listed = route is not None
-    if route is not None:
-        trace.append(TraceStep("numbers", route.key, held=True, because="covers the number"))
-    elif directory.default is not None:
+    if route is None:
         route = directory.default
-        trace.append(TraceStep("numbers", "default", held=True, because="no number is listed"))
-    else:
-        trace.append(TraceStep("numbers", "default", held=False, because="there is none"))
-    return Decision(
-        verdict=_verdict(route, call, table),
-        trace=tuple(trace),
-        dialed=None if dialed is None else dialed.e164 or dialed.key,
-        dialed_source=None if dialed is None else dialed.source,
-        listed=listed,
-    )
+    trace.append(_last_step(route, number, listed=listed))
+    return Decision(_verdict(route, call, table), tuple(trace), number, source, listed)
 
 
 def _considered(invite: Invite, dialed: Dialed | None) -> list[TraceStep]:
@@ -67,17 +63,21 @@ def _considered(invite: Invite, dialed: Dialed | None) -> list[TraceStep]:
     return steps
 
 
-def _route(invite: Invite, dialed: Dialed | None, directory: NumberDirectory) -> Route | None:
-    if dialed is None:
-        return None
-    if dialed.listed:
-        return directory.listed(dialed.key)
+def _covered(invite: Invite, directory: NumberDirectory) -> Iterator[tuple[DialedCandidate, Route]]:
+    """The candidates that a prefix covers. A number that nobody vouches for is not one."""
     for candidate in invite.candidates:
         if candidate.e164 is not None and not candidate.listed_only:
             route = directory.covering(candidate.e164)
             if route is not None:
-                return route
-    return None
+                yield candidate, route
+
+
+def _last_step(route: Route | None, number: str | None, *, listed: bool) -> TraceStep:
+    if route is None:
+        return TraceStep("numbers", "default", held=False, because="there is none")
+    if listed:
+        return TraceStep("numbers", route.key, held=True, because=f"covers {number}")
+    return TraceStep("numbers", route.key, held=True, because="no number is listed")
 
 
 def _verdict(route: Route | None, call: IncomingCall, table: RoutingTable) -> Verdict:
@@ -85,7 +85,9 @@ def _verdict(route: Route | None, call: IncomingCall, table: RoutingTable) -> Ve
         return Reject(NOT_FOUND, Reason.UNKNOWN_NUMBER, _NOBODY)
     match route.action:
         case RejectWith(code):
-            return Reject(code, Reason.RULE, route.tenant)
+            unknown = route.key == "default"
+            reason = Reason.UNKNOWN_NUMBER if unknown else Reason.RULE
+            return Reject(code, reason, route.tenant)
         case AnswerWith(agent):
             profile = table.agents[agent]
             return Accept(

@@ -21,7 +21,7 @@ from sipagent.model import (
 )
 from sipagent.routing import RoutingTable, decide
 from sipagent.sessions.machine.lifecycle import SERVICE_UNAVAILABLE
-from sipagent.sessions.ports import Claim, Clock, Engine, Records
+from sipagent.sessions.ports import Claim, Engine, Records
 from sipagent.sessions.supervisor import Supervisor
 from sipagent.sip import Headers, Invite, read_invite
 
@@ -34,11 +34,16 @@ a caller rings for at most ten seconds until the carrier may try elsewhere."""
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What a signed webhook says of a call. `sip_headers` is JSON of any shape, unread."""
+    """What a signed webhook says of a call. `sip_headers` is JSON of any shape, unread.
+
+    `created_at` is when the call came to the provider, `sent_at` when this delivery was signed,
+    both in unix seconds by the provider's clock.
+    """
 
     call_id: CallId
     webhook_id: WebhookId
     account: AccountName
+    sent_at: float
     created_at: float | None
     sip_headers: object
     media_security: MediaSecurity
@@ -66,24 +71,23 @@ class Intake:
         engine: Engine,
         supervisor: Supervisor,
         records: Records,
-        clock: Clock,
         ring_window: float,
     ) -> None:
         self.table = table
         self._engine = engine
         self._supervisor = supervisor
         self._records = records
-        self._clock = clock
         self._ring_window = ring_window
         self.draining = False
 
     async def take(self, announced: Announcement) -> Taken:
         """Decide on a call and see to it. Its accept or reject goes on after this returns."""
-        left = self._ring_window
+        age = 0.0
         if announced.created_at is not None:
-            left -= max(0.0, self._clock.wall() - announced.created_at)
-        if left < 0:
-            log.info("stale delivery", call_id=announced.call_id, account=announced.account)
+            # Both by the provider's clock: ours being minutes off must not silence a number.
+            age = max(0.0, announced.sent_at - announced.created_at)
+        if age > self._ring_window:
+            log.warning("stale delivery", call_id=announced.call_id, account=announced.account)
             return Taken.STALE
         call, decision = self._decide(announced)
         if await self._engine.offer(call) is Claim.DUPLICATE:
@@ -91,7 +95,9 @@ class Intake:
         self._records.decided(call, decision)
         match decision.verdict:
             case Accept(plan):
-                self._supervisor.answer(plan, within=min(ACCEPT_WITHIN, max(1.0, left)))
+                self._supervisor.answer(
+                    plan, within=min(ACCEPT_WITHIN, max(1.0, self._ring_window - age))
+                )
                 return Taken.ACCEPTED
             case Reject() as verdict:
                 self._supervisor.refuse(call, verdict)

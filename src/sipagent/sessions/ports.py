@@ -20,7 +20,12 @@ from sipagent.model import (
     Speaker,
     Turn,
 )
-from sipagent.sessions.machine.commands import CancelResponse, CreateResponse, UpdateSession
+from sipagent.sessions.machine.commands import (
+    CancelResponse,
+    ClearAudio,
+    CreateResponse,
+    UpdateSession,
+)
 from sipagent.sessions.machine.events import AcceptAnswered, Answer, Event
 
 
@@ -59,7 +64,7 @@ class CallControl(Protocol):
         """Have the call ended."""
 
 
-SocketRequest = CreateResponse | CancelResponse | UpdateSession
+SocketRequest = CreateResponse | CancelResponse | ClearAudio | UpdateSession
 
 
 class CallSocket(Protocol):

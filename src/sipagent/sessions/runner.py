@@ -16,6 +16,7 @@ from sipagent.sessions.machine.commands import (
     Accept,
     Attach,
     CancelResponse,
+    ClearAudio,
     Command,
     CreateResponse,
     Finish,
@@ -39,6 +40,7 @@ from sipagent.sessions.machine.events import (
     ResponseDone,
     SocketRefused,
 )
+from sipagent.sessions.machine.lifecycle import Phase
 from sipagent.sessions.ports import (
     CallControl,
     CallSocket,
@@ -53,6 +55,9 @@ from sipagent.sessions.ports import (
 
 SEND_WITHIN: Final = 5.0
 """Seconds for a request to be handed to the connection; a peer that does not read is gone."""
+
+
+_RINGING: Final = frozenset({Phase.NEW, Phase.ANSWERING, Phase.REJECTING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ class CallRunner:
             self._set_timer()
 
     def outcome(self, end: Finish) -> CallOutcome:
-        """The call's outcome, if it ended so at this moment."""
+        """The call's outcome, had it ended so at this moment."""
         plan = self.plan
         return CallOutcome(
             call_id=plan.call_id,
@@ -161,6 +166,11 @@ class CallRunner:
             heard_at=self._heard_at,
             turns=self._turns,
         )
+
+    @property
+    def rings(self) -> bool:
+        """Whether the caller may still be waiting for an answer."""
+        return self._state.lifecycle.phase in _RINGING
 
     def _now(self) -> float:
         return self._world.clock.monotonic() - self._began
@@ -193,7 +203,7 @@ class CallRunner:
 
     async def _carry_out(self, command: Command) -> None:
         match command:
-            case CreateResponse() | CancelResponse() | UpdateSession():
+            case CreateResponse() | CancelResponse() | ClearAudio() | UpdateSession():
                 await self._send(command)
             case RecordTurn(turn):
                 self._turns += 1
@@ -236,7 +246,7 @@ class CallRunner:
             self._socket = await dial.attach(self.deliver)
         except AttachError as refused:
             detail = f"attach answered {refused.status}" if refused.status else "attach unanswered"
-            self.deliver(SocketRefused(detail, not_found=refused.status == 404))
+            self.deliver(SocketRefused(detail))
         else:
             self._attached_at = self._world.clock.wall()
             # An accept whose own answer was lost is known to have been taken only now.

@@ -1,7 +1,9 @@
 """All calls of this process: each has its own task, and none can harm another."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -17,6 +19,7 @@ from sipagent.model import (
 )
 from sipagent.sessions.machine.commands import Finish
 from sipagent.sessions.machine.events import Answer, EndRequested
+from sipagent.sessions.machine.lifecycle import SERVICE_UNAVAILABLE, unconfirmed
 from sipagent.sessions.ports import Clock, Providers, Records, Tap
 from sipagent.sessions.runner import CallRunner, World
 
@@ -28,11 +31,14 @@ GOODBYE: Final = (
     " in a few minutes, and say goodbye. Do not ask anything."
 )
 
-_LAST_WORDS: Final = 20.0
-"""Seconds for a goodbye, its hang-up and the socket's end, beyond their own deadlines."""
+_LAST_WORDS: Final = 30.0
+"""Seconds for a goodbye, its hang-up and the socket's end: more than their own deadlines."""
 
 _ABORT_WITHIN: Final = 1.0
 """Seconds for the hang-ups of an immediate end, so that the process exits within two."""
+
+
+_OVER: Final = (Answer.DONE, Answer.GONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,50 @@ class Surroundings:
     records: Records
     tap: Tap
     clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A call that is rejected."""
+
+    call: IncomingCall
+    verdict: Reject
+    around: Surroundings
+    began_at: float
+
+    async def run(self) -> CallOutcome:
+        control = self.around.providers.control(self.call.account)
+        answer = await control.reject(self.call.call_id, self.verdict.code)
+        if answer is Answer.GONE:
+            return self.outcome(Reason.CALLER_GONE)
+        if answer is not Answer.DONE:
+            return self.outcome(self.verdict.reason, detail=f"reject {answer}")
+        return self.outcome(self.verdict.reason, sip_code=self.verdict.code)
+
+    async def cut_off(self, reason: Reason) -> CallOutcome:
+        """Try once more, for a second: until somebody says no, the caller rings on."""
+        try:
+            async with asyncio.timeout(_ABORT_WITHIN):
+                return await self.run()
+        except Exception as error:  # noqa: BLE001  # the outcome is due in any case
+            log.warning("reject failed", error=type(error).__name__)
+        crashed = reason is Reason.INTERNAL_ERROR
+        return self.outcome(reason if crashed else self.verdict.reason, detail="reject broken off")
+
+    def outcome(
+        self, reason: Reason, *, detail: str | None = None, sip_code: int | None = None
+    ) -> CallOutcome:
+        return CallOutcome(
+            call_id=self.call.call_id,
+            account=self.call.account,
+            tenant=self.verdict.tenant,
+            agent=None,
+            reason=reason,
+            began_at=self.began_at,
+            ended_at=self.around.clock.wall(),
+            sip_code=sip_code,
+            detail=detail,
+        )
 
 
 class Supervisor:
@@ -65,11 +115,21 @@ class Supervisor:
 
     def answer(self, plan: CallPlan, *, within: float) -> None:
         """Answer and hold a call. `within`: seconds that are left to have it answered."""
-        self._tasks.start(self._hold(plan, within), name=f"call:{plan.call_id}")
+        world = World(
+            control=self._around.providers.control(plan.account),
+            sideband=self._around.providers.sideband(plan.account),
+            records=self._around.records,
+            tap=self._around.tap,
+            clock=self._around.clock,
+        )
+        runner = CallRunner(plan, world, answer_within=within)
+        self._runners[plan.call_id] = runner
+        self._tasks.start(self._hold(runner), name=f"call:{plan.call_id}")
 
     def refuse(self, call: IncomingCall, verdict: Reject) -> None:
         """Refuse a call and record it."""
-        self._tasks.start(self._refuse(call, verdict), name=f"reject:{call.call_id}")
+        refusal = Refusal(call, verdict, self._around, self._around.clock.wall())
+        self._tasks.start(self._refuse(refusal), name=f"reject:{call.call_id}")
 
     async def drain(self, within: float) -> None:
         """Let all calls go on to their end for `within` seconds, then end them with a goodbye.
@@ -87,71 +147,73 @@ class Supervisor:
 
     async def abort(self) -> None:
         """End all calls at once: hang up, record, and be gone within two seconds."""
-        if self.busy:
-            log.warning("ending all calls at once", calls=self.live)
-            await self._tasks.cancel(_ABORT_WITHIN + 0.2)
+        if not self.busy:
+            return
+        log.warning("ending all calls at once", calls=self.live)
+        # A task that is cancelled before its first step would never run, and record nothing.
+        await asyncio.sleep(0)
+        await self._tasks.cancel(_ABORT_WITHIN + 0.2)
 
-    async def _hold(self, plan: CallPlan, within: float) -> None:
-        control = self._around.providers.control(plan.account)
-        world = World(
-            control=control,
-            sideband=self._around.providers.sideband(plan.account),
-            records=self._around.records,
-            tap=self._around.tap,
-            clock=self._around.clock,
-        )
+    async def _hold(self, runner: CallRunner) -> None:
+        plan = runner.plan
         with structlog.contextvars.bound_contextvars(
             call_id=plan.call_id, tenant=plan.tenant, agent=plan.agent
         ):
-            runner = CallRunner(plan, world, answer_within=within)
-            self._runners[plan.call_id] = runner
-            end = Finish(Reason.INTERNAL_ERROR, None)
             try:
-                outcome = await runner.run()
-            except asyncio.CancelledError:
-                end = replace(end, reason=Reason.OPERATOR_HUNG_UP, detail="ended at once")
-                await finish(self._cut_off(runner, end), name=f"end:{plan.call_id}")
-                raise
-            except Exception as crash:  # the crash boundary of one call
-                log.exception("call crashed", error=type(crash).__name__)
-                await finish(self._cut_off(runner, end), name=f"end:{plan.call_id}")
-            else:
-                self._around.records.ended(outcome)
+                await self._recorded(runner.run(), partial(self._cut_off, runner))
             finally:
                 self._runners.pop(plan.call_id, None)
 
-    async def _cut_off(self, runner: CallRunner, end: Finish) -> None:
-        """Hang up and record, whatever state the call was in."""
+    async def _refuse(self, refusal: Refusal) -> None:
+        call_id, tenant = refusal.call.call_id, refusal.verdict.tenant
+        with structlog.contextvars.bound_contextvars(call_id=call_id, tenant=tenant):
+            await self._recorded(refusal.run(), refusal.cut_off)
+
+    async def _recorded(
+        self,
+        work: Coroutine[None, None, CallOutcome],
+        cut_off: Callable[[Reason], Coroutine[None, None, CallOutcome]],
+    ) -> None:
+        """Record the outcome of `work`; if it is cancelled or crashes, that of `cut_off`."""
+        try:
+            outcome = await work
+        except asyncio.CancelledError:
+            await finish(self._last(cut_off(Reason.OPERATOR_HUNG_UP)), name="last words")
+            raise
+        except Exception as crash:  # the crash boundary of one call
+            log.exception("call crashed", error=type(crash).__name__)
+            await finish(self._last(cut_off(Reason.INTERNAL_ERROR)), name="last words")
+        else:
+            self._around.records.ended(outcome)
+
+    async def _last(self, work: Coroutine[None, None, CallOutcome]) -> None:
+        self._around.records.ended(await work)
+
+    async def _cut_off(self, runner: CallRunner, reason: Reason) -> CallOutcome:
+        """End a call whatever state it was in, within a second.
+
+        A caller who still waits for an answer is sent on; and in case the answer is on its way,
+        the call is hung up as well.
+        """
+        control = self._around.providers.control(runner.plan.account)
+        call_id, rings = runner.plan.call_id, runner.rings
+        end = Finish(
+            Reason.DRAINING if rings and reason is not Reason.INTERNAL_ERROR else reason, None
+        )
         answer = Answer.SILENT
         try:
             async with asyncio.timeout(_ABORT_WITHIN):
-                control = self._around.providers.control(runner.plan.account)
-                answer = await control.hang_up(runner.plan.call_id)
+                if rings:
+                    answer = await control.reject(call_id, SERVICE_UNAVAILABLE)
+                    if answer is Answer.DONE:
+                        end = replace(end, sip_code=SERVICE_UNAVAILABLE)
+                if answer not in _OVER:
+                    answer = await control.hang_up(call_id)
         except Exception as error:  # noqa: BLE001  # the outcome is due in any case
             log.warning("hang-up failed", error=type(error).__name__)
-        if answer not in (Answer.DONE, Answer.GONE):
-            end = replace(end, detail="hang-up not confirmed")
-        self._around.records.ended(runner.outcome(end))
-
-    async def _refuse(self, call: IncomingCall, verdict: Reject) -> None:
-        began_at = self._around.clock.wall()
-        with structlog.contextvars.bound_contextvars(call_id=call.call_id, tenant=verdict.tenant):
-            control = self._around.providers.control(call.account)
-            answer = await control.reject(call.call_id, verdict.code)
-            reason = Reason.CALLER_GONE if answer is Answer.GONE else verdict.reason
-            self._around.records.ended(
-                CallOutcome(
-                    call_id=call.call_id,
-                    account=call.account,
-                    tenant=verdict.tenant,
-                    agent=None,
-                    reason=reason,
-                    began_at=began_at,
-                    ended_at=self._around.clock.wall(),
-                    sip_code=verdict.code if answer is Answer.DONE else None,
-                    detail=None if answer in (Answer.DONE, Answer.GONE) else f"reject {answer}",
-                )
-            )
+        if answer not in _OVER:
+            end = replace(end, detail=unconfirmed(end.detail))
+        return runner.outcome(end)
 
     def _task_crashed(self, name: str, crash: BaseException) -> None:
         log.error("task crashed", task=name, error=type(crash).__name__, exc_info=crash)

@@ -82,11 +82,21 @@ class _Reader:
         """The header's number; none if it stands twice and does not say the same twice."""
         values = self.headers.all(name)
         if len(values) == 1:
-            return self.candidate(name, self.address(values[0]))
+            address = self.address(values[0])
+            if address is not None or "," not in values[0]:
+                return self.candidate(name, address)
+            values = self.listed(values[0])
         found = self.repeated(name, values)
         if len(found) > 1:
             self.ambiguous = True
         return found[0] if len(found) == 1 else None
+
+    def listed(self, value: str) -> tuple[str, ...]:
+        """The users of a header that may not be a list and is one: it stands more than once."""
+        try:
+            return tuple(entry.user or "" for entry in parse_address_list(value))
+        except SipSyntaxError:
+            return ()
 
     def repeated(self, name: str, values: tuple[str, ...]) -> tuple[DialedCandidate, ...]:
         """One candidate for each different number; none if some say a number and some do not."""
@@ -185,7 +195,7 @@ def _extensions(
         if len(found) > 1:
             reader.flags.add("ambiguous_extension")
         for candidate in found:
-            if candidate.e164 not in callers and _is_long_enough(candidate):
+            if callers.isdisjoint(candidate.lookups) and _is_long_enough(candidate):
                 yield replace(candidate, listed_only=True, conflicting=len(found) > 1)
 
 

@@ -3,7 +3,7 @@
 import structlog
 
 from sipagent.metrics import Metrics
-from sipagent.model import CallOutcome, CallPlan, Decision, IncomingCall, Turn
+from sipagent.model import Accept, CallOutcome, CallPlan, Decision, IncomingCall, Turn
 from sipagent.sip import mask_number
 
 log = structlog.get_logger(__name__)
@@ -16,17 +16,24 @@ class LogRecords:
         self._metrics = metrics
 
     def decided(self, call: IncomingCall, decision: Decision) -> None:
-        caller = call.invite.caller_e164
+        invite, verdict = call.invite, decision.verdict
+        whose = verdict.plan if isinstance(verdict, Accept) else verdict
+        caller, attestation = invite.caller_e164, invite.attestation
         log.info(
             "call decided",
             call_id=call.call_id,
+            tenant=whose.tenant,
+            agent=verdict.plan.agent if isinstance(verdict, Accept) else None,
             account=call.account,
-            verdict=type(decision.verdict).__name__.lower(),
+            verdict=type(verdict).__name__.lower(),
             dialed=mask_number(decision.dialed) if decision.dialed else None,
             dialed_source=decision.dialed_source,
             listed=decision.listed,
             caller=mask_number(caller.value) if caller else None,
-            flags=sorted(call.invite.flags),
+            attestation=attestation.level or attestation.verdict if attestation else None,
+            forwarded=len(invite.forwarded_from),
+            media=call.media_security,
+            flags=sorted(invite.flags),
         )
 
     def turn(self, plan: CallPlan, turn: Turn) -> None:
@@ -56,4 +63,4 @@ class LogRecords:
             seconds=round(outcome.duration, 3),
             turns=outcome.turns,
         )
-        self._metrics.call_ended(outcome)
+        self._metrics.calls.ended(outcome)

@@ -69,13 +69,15 @@ def a_plan(profile: AgentProfile | None = None, *, call_id: str = "rtc_1") -> Ca
 class FakeControl:
     """Call control that answers each action as `answers` says, DONE where it says nothing.
 
-    `asked` is what was asked in order. An action in `hanging` is never answered.
+    `asked` is what was asked in order. An action in `hanging` is never answered, one in `broken`
+    raises.
     """
 
     def __init__(self, **answers: Answer) -> None:
         self.answers = answers
         self.asked: list[tuple[str, CallId, object]] = []
         self.hanging: set[str] = set()
+        self.broken: set[str] = set()
 
     async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
         return AcceptAnswered(await self._answer("accept", call_id, session))
@@ -88,6 +90,8 @@ class FakeControl:
 
     async def _answer(self, action: str, call_id: CallId, body: object) -> Answer:
         self.asked.append((action, call_id, body))
+        if action in self.broken:
+            raise RuntimeError(action)
         if action in self.hanging:
             await asyncio.get_running_loop().create_future()
         await asyncio.sleep(0)

@@ -12,7 +12,12 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from sipagent.sessions.machine.commands import CancelResponse, CreateResponse, UpdateSession
+from sipagent.sessions.machine.commands import (
+    CancelResponse,
+    ClearAudio,
+    CreateResponse,
+    UpdateSession,
+)
 from sipagent.sessions.machine.events import (
     AgentText,
     AgentTextDone,
@@ -62,21 +67,21 @@ def decode(frame: bytes) -> Event | Oddity | None:
         return Oddity.MALFORMED
 
 
-def encode(request: CreateResponse | CancelResponse | UpdateSession) -> tuple[str, ...]:
-    """The client events that a request of ours is made of, in order."""
+def encode(request: CreateResponse | CancelResponse | ClearAudio | UpdateSession) -> str:
+    """The client event that a request of ours is."""
     match request:
         case CreateResponse(request_id, tag, instructions):
             response: dict[str, Any] = {"metadata": {_TAG: tag}}
             if instructions is not None:
                 response["instructions"] = instructions
-            return (_event("response.create", event_id=request_id, response=response),)
+            return _event("response.create", event_id=request_id, response=response)
         case CancelResponse(response_id):
-            # The order is the provider's: clearing "should be preceded by response.cancel".
-            cancel = _event("response.cancel", response_id=response_id)
-            return cancel, _event("output_audio_buffer.clear")
+            return _event("response.cancel", response_id=response_id)
+        case ClearAudio():
+            return _event("output_audio_buffer.clear")
         case UpdateSession(request_id, session):
             # Without `type` inside the session the update is ignored (OpenAI staff, 2025-09).
-            return (_event("session.update", event_id=request_id, session=dict(session)),)
+            return _event("session.update", event_id=request_id, session=dict(session))
 
 
 def _event(kind: str, **fields: Any) -> str:
@@ -118,7 +123,8 @@ def _response_done(wire: Any) -> Event:
     code = error.get("code") if isinstance(error, dict) else None
     return ResponseDone(
         _id(response),
-        completed=response["status"] == "completed",
+        # An incomplete one is cut by its token limit; what there is of it is played.
+        completed=response["status"] in ("completed", "incomplete"),
         error_code=_word(code) if isinstance(code, str) else None,
     )
 

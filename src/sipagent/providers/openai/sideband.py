@@ -35,6 +35,7 @@ NOT_FOUND_WITHIN: Final = 2.0
 """Seconds for which a 404 may mean "not yet" (OpenAI documents no delay; seen right after 200)."""
 
 PROBE_WITHIN: Final = 2.0
+CLOSE_WITHIN: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +145,16 @@ class OpenAISocket:
 
     async def send(self, request: SocketRequest) -> None:
         try:
-            for event in encode(request):
-                await self._connection.send(event)
+            await self._connection.send(encode(request))
         except ConnectionClosed as closed:
             raise ConnectionResetError("the call's socket has closed") from closed
 
     async def close(self) -> None:
-        await self._connection.close()
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await self._connection.close()
+        except TimeoutError:  # the peer does not even read
+            self._connection.transport.abort()
 
 
 class OpenAIDial:

@@ -90,10 +90,19 @@ class OtherEvent:
     type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery that is the provider's word. `sent_at` is when it was signed, in unix seconds by
+    the provider's clock: each attempt is signed anew."""
+
+    webhook_id: WebhookId
+    sent_at: float
+
+
 def verify(
     headers: Sequence[tuple[bytes, bytes]], body: bytes, secrets: WebhookSecrets
-) -> WebhookId:
-    """The id of a delivery that one of the secrets signed within 300 s of now, either way.
+) -> Delivery:
+    """The delivery, if one of the secrets signed it within 300 s of now, either way.
 
     Takes ASGI's raw headers. Raises SignatureError and nothing else, whatever it is given.
     """
@@ -109,7 +118,7 @@ def verify(
         raise SignatureError("malformed-body", "The body is not UTF-8.") from None
     for verifier in secrets.verifiers:
         if _signed(verifier, fields, text):
-            return WebhookId(fields["webhook-id"])
+            return Delivery(WebhookId(fields["webhook-id"]), float(fields["webhook-timestamp"]))
     raise SignatureError("no-matching-signature", "No signature matches.")
 
 

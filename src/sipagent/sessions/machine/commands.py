@@ -48,9 +48,14 @@ class CreateResponse:
 
 @dataclass(frozen=True, slots=True)
 class CancelResponse:
-    """Stop the model's response, and the part of it that has not been heard yet."""
+    """Stop the model's response. What it has put out already goes on being played."""
 
     response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearAudio:
+    """Stop what is being played to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ Command = (
     | HangUp
     | CreateResponse
     | CancelResponse
+    | ClearAudio
     | UpdateSession
     | RecordTurn
     | Finish

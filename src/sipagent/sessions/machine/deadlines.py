@@ -5,19 +5,19 @@ A time that has been dropped or replaced never comes: what is late is not told.
 
 from dataclasses import dataclass
 
-from sipagent.sessions.machine.events import DeadlineReached
+from sipagent.sessions.machine.events import DeadlineReached, Timer
 from sipagent.sessions.machine.signals import CallOver, DeadlineDropped, DeadlineWanted
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    pending: tuple[tuple[float, str], ...] = ()
+    pending: tuple[tuple[float, Timer], ...] = ()
 
     @property
     def earliest(self) -> float | None:
         return self.pending[0][0] if self.pending else None
 
-    def due(self, now: float) -> str | None:
+    def due(self, now: float) -> Timer | None:
         """The key of the earliest deadline, once its time has come."""
         return self.pending[0][1] if self.pending and self.pending[0][0] <= now else None
 

@@ -50,7 +50,6 @@ class SocketRefused:
     """The call's socket could not be attached within the time for it."""
 
     detail: str
-    not_found: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +75,22 @@ class EndRequested:
     goodbye: str | None
 
 
+class Timer(StrEnum):
+    """What a call may wait for."""
+
+    GREETING_HEARD = "greeting-heard"
+    DETECTION_RESTORED = "detection-restored"
+    RESPONSE_BEGUN = "response-begun"
+    GOODBYE_HEARD = "goodbye-heard"
+    SOCKET_CLOSED = "socket-closed"
+    LONGEST_CALL = "longest-call"
+
+
 @dataclass(frozen=True, slots=True)
 class DeadlineReached:
     """The time that was asked for under this key has come."""
 
-    key: str
+    key: Timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +138,11 @@ class ResponseCreated:
 
 @dataclass(frozen=True, slots=True)
 class ResponseDone:
-    """The model has ended a response: completed, cancelled, incomplete or failed."""
+    """The model has ended a response.
+
+    `completed` says that all it has put out is on its way to the caller; a response that was
+    cancelled or has failed may not be heard at all.
+    """
 
     response_id: str
     completed: bool

@@ -17,6 +17,7 @@ from sipagent.sessions.machine.events import (
     DeadlineReached,
     ProviderFault,
     SessionUpdated,
+    Timer,
 )
 from sipagent.sessions.machine.signals import (
     CallLive,
@@ -36,8 +37,6 @@ RESTORED_WITHIN: Final = 2.0
 """Seconds for the provider to confirm the restored turn detection."""
 
 _REQUEST: Final = "restore-turn-detection"
-_GREETING: Final = "greeting"
-_RESTORE: Final = "restore"
 
 
 class Stage(StrEnum):
@@ -87,11 +86,11 @@ def step(state: FirstWords, event: Heeded, now: float) -> tuple[FirstWords, tupl
     match state.stage, event:
         case Stage.DUE, CallLive():
             wish = ResponseWanted(Purpose.GREETING, state.instructions)
-            deadline = DeadlineWanted(_GREETING, now + HEARD_WITHIN)
+            deadline = DeadlineWanted(Timer.GREETING_HEARD, now + HEARD_WITHIN)
             return replace(state, stage=Stage.SPEAKING), (wish, deadline)
         case (Stage.SPEAKING, PlaybackEnded(purpose=Purpose.GREETING)) | (
             Stage.SPEAKING,
-            ResponseDropped(Purpose.GREETING) | DeadlineReached("greeting"),
+            ResponseDropped(Purpose.GREETING) | DeadlineReached(Timer.GREETING_HEARD),
         ):
             return _hand_over(state, now)
         case Stage.SPEAKING | Stage.RESTORING, CallerCommitted():
@@ -100,9 +99,9 @@ def step(state: FirstWords, event: Heeded, now: float) -> tuple[FirstWords, tupl
             return replace(state, owed=False), ()
         case Stage.RESTORING, SessionUpdated():
             return _restored(state, Stage.DONE)
-        case Stage.RESTORING, DeadlineReached("restore") | ProviderFault(
-            request_id="restore-turn-detection"
-        ):
+        case Stage.RESTORING, DeadlineReached(Timer.DETECTION_RESTORED):
+            return _restored(state, Stage.UNRESTORED)
+        case Stage.RESTORING, ProviderFault() if event.request_id == _REQUEST:
             return _restored(state, Stage.UNRESTORED)
         case Stage.UNRESTORED, CallerCommitted() if state.answers:
             return state, (ResponseWanted(Purpose.REPLY),)
@@ -113,13 +112,13 @@ def step(state: FirstWords, event: Heeded, now: float) -> tuple[FirstWords, tupl
 
 
 def _hand_over(state: FirstWords, now: float) -> tuple[FirstWords, tuple[Output, ...]]:
-    heard = DeadlineDropped(_GREETING)
+    heard = DeadlineDropped(Timer.GREETING_HEARD)
     if state.restore is None:
         return replace(state, stage=Stage.DONE), (heard,)
     outputs: tuple[Output, ...] = (
         heard,
         UpdateSession(_REQUEST, state.restore),
-        DeadlineWanted(_RESTORE, now + RESTORED_WITHIN),
+        DeadlineWanted(Timer.DETECTION_RESTORED, now + RESTORED_WITHIN),
     )
     if state.owed:
         outputs = (*outputs, ResponseWanted(Purpose.REPLY))
@@ -127,7 +126,7 @@ def _hand_over(state: FirstWords, now: float) -> tuple[FirstWords, tuple[Output,
 
 
 def _restored(state: FirstWords, stage: Stage) -> tuple[FirstWords, tuple[Output, ...]]:
-    outputs: tuple[Output, ...] = (DeadlineDropped(_RESTORE),)
+    outputs: tuple[Output, ...] = (DeadlineDropped(Timer.DETECTION_RESTORED),)
     if state.owed:
         outputs = (*outputs, ResponseWanted(Purpose.REPLY))
     return replace(state, stage=stage, owed=False), outputs

@@ -30,6 +30,7 @@ from sipagent.sessions.machine.events import (
     SocketClosed,
     SocketOpened,
     SocketRefused,
+    Timer,
 )
 from sipagent.sessions.machine.signals import (
     CallBegun,
@@ -37,6 +38,7 @@ from sipagent.sessions.machine.signals import (
     CallOver,
     DeadlineDropped,
     DeadlineWanted,
+    Parting,
     PlaybackEnded,
     Purpose,
     ResponseDropped,
@@ -54,16 +56,6 @@ GOODBYE_WITHIN: Final = 15.0
 
 CLOSED_WITHIN: Final = 5.0
 """Seconds for the socket to close after the provider has confirmed a hang-up."""
-
-_CAP: Final = "longest-call"
-_GOODBYE: Final = "goodbye"
-_CLOSING: Final = "closing"
-
-_IF_GONE: Final = {
-    Reason.ATTACH_FAILED: Reason.CALLER_GONE,
-    Reason.CONNECTION_LOST: Reason.LINE_CLOSED,
-}
-"""What a hang-up that is answered with 404 proves about a call that we were giving up."""
 
 
 class Phase(StrEnum):
@@ -116,6 +108,7 @@ Output = (
     | Finish
     | CallLive
     | CallOver
+    | Parting
     | ResponseWanted
     | DeadlineWanted
     | DeadlineDropped
@@ -185,7 +178,7 @@ def _attaching(state: Lifecycle, event: Heeded, now: float) -> Result:
         case SocketOpened() if state.asked is not None:
             return _hang_up(state, Finish(state.asked.reason, None))
         case SocketOpened():
-            cap = DeadlineWanted(_CAP, now + LONGEST_CALL)
+            cap = DeadlineWanted(Timer.LONGEST_CALL, now + LONGEST_CALL)
             return replace(state, phase=Phase.LIVE), (CallLive(), cap)
         case SocketRefused(detail):
             return _hang_up(state, Finish(Reason.ATTACH_FAILED, detail))
@@ -200,25 +193,27 @@ def _live(state: Lifecycle, event: Heeded, now: float) -> Result:
         case SocketClosed(code, expired):
             return _socket_closed(state, code, expired=expired)
         case ProviderFault(FaultKind.EXPIRED):
-            return replace(state, expired=True), (DeadlineWanted(_CLOSING, now + CLOSED_WITHIN),)
+            return replace(state, expired=True), (
+                DeadlineWanted(Timer.SOCKET_CLOSED, now + CLOSED_WITHIN),
+            )
         case ProviderFault(FaultKind.UNKNOWN_CALL, code):
             end = Finish(Reason.CONNECTION_LOST, code)
             return replace(state, phase=Phase.PROBING, end=end), (Probe(),)
-        case DeadlineReached("longest-call" | "closing"):
+        case DeadlineReached(Timer.LONGEST_CALL | Timer.SOCKET_CLOSED):
             return _hang_up(state, Finish(Reason.SESSION_EXPIRED, None))
         case EndRequested(reason, goodbye) if state.phase is Phase.LIVE:
             end = Finish(reason, None)
             if goodbye is None:
                 return _hang_up(state, end)
             wish = ResponseWanted(Purpose.GOODBYE, goodbye)
-            cap = DeadlineWanted(_GOODBYE, now + GOODBYE_WITHIN)
-            return replace(state, phase=Phase.GOODBYE, end=end), (wish, cap)
+            cap = DeadlineWanted(Timer.GOODBYE_HEARD, now + GOODBYE_WITHIN)
+            return replace(state, phase=Phase.GOODBYE, end=end), (Parting(), wish, cap)
         case EndRequested(reason, None):
             return _hang_up(state, Finish(reason, None))
         case (
             PlaybackEnded(purpose=Purpose.GOODBYE)
             | ResponseDropped(Purpose.GOODBYE)
-            | DeadlineReached("goodbye")
+            | DeadlineReached(Timer.GOODBYE_HEARD)
         ) if state.end is not None:
             return _hang_up(state, state.end)
         case _:
@@ -252,16 +247,24 @@ def _hanging_up(state: Lifecycle, event: Heeded, now: float) -> Result:
         case HangUpAnswered(Answer.DONE) if state.end.reason in _NO_SOCKET:
             return _finish(state, state.end)
         case HangUpAnswered(Answer.DONE):
-            return state, (DeadlineWanted(_CLOSING, now + CLOSED_WITHIN),)
+            return state, (DeadlineWanted(Timer.SOCKET_CLOSED, now + CLOSED_WITHIN),)
+        case HangUpAnswered(Answer.GONE) if state.end.reason is Reason.CONNECTION_LOST:
+            # The socket was lost because the call had ended. An attachment that failed stays one:
+            # a session that the provider took and could not begin looks the same.
+            return _finish(state, Finish(Reason.LINE_CLOSED, None))
         case HangUpAnswered(Answer.GONE):
-            reason = _IF_GONE.get(state.end.reason, state.end.reason)
-            return _finish(state, replace(state.end, reason=reason))
+            return _finish(state, state.end)
         case HangUpAnswered():
-            return _finish(state, replace(state.end, detail="hang-up not confirmed"))
-        case SocketClosed() | DeadlineReached("closing"):
+            return _finish(state, replace(state.end, detail=unconfirmed(state.end.detail)))
+        case SocketClosed() | DeadlineReached(Timer.SOCKET_CLOSED):
             return _finish(state, state.end)
         case _:
             return state, ()
+
+
+def unconfirmed(detail: str | None) -> str:
+    """The detail of an end whose hang-up nobody has confirmed; its cause is kept."""
+    return f"{detail}; hang-up not confirmed" if detail else "hang-up not confirmed"
 
 
 _NO_SOCKET: Final = frozenset(

@@ -8,9 +8,11 @@ the caller has heard it (OpenAI, guide
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sipagent.sessions.machine.commands import ClearAudio
 from sipagent.sessions.machine.events import AudioCleared, AudioStarted, AudioStopped
 from sipagent.sessions.machine.signals import (
     Heard,
+    Parting,
     PlaybackEnded,
     Purpose,
     ResponseEnded,
@@ -30,7 +32,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Playback:
+    """`parting`: nothing but a goodbye is to be heard any more."""
+
     tracks: tuple[Track, ...] = ()
+    parting: bool = False
 
     def track(self, response_id: str) -> Track:
         for track in self.tracks:
@@ -39,22 +44,31 @@ class Playback:
         return Track(response_id)
 
     def keeping(self, track: Track) -> "Playback":
-        return Playback((*self.without(track.response_id).tracks[-_TRACKS + 1 :], track))
+        others = self.without(track.response_id).tracks
+        return replace(self, tracks=(*others[-_TRACKS + 1 :], track))
 
     def without(self, response_id: str) -> "Playback":
-        return Playback(tuple(one for one in self.tracks if one.response_id != response_id))
+        rest = tuple(one for one in self.tracks if one.response_id != response_id)
+        return replace(self, tracks=rest)
 
 
-Heeded = ResponseStarted | ResponseEnded | AudioStarted | AudioStopped | AudioCleared
+Heeded = Parting | ResponseStarted | ResponseEnded | AudioStarted | AudioStopped | AudioCleared
+Result = tuple[Playback, tuple[PlaybackEnded | ClearAudio, ...]]
 
 
-def step(state: Playback, event: Heeded, _: float) -> tuple[Playback, tuple[PlaybackEnded, ...]]:
+def step(state: Playback, event: Heeded, _: float) -> Result:
+    if isinstance(event, Parting):
+        # Speech is generated faster than it is played: what the caller listens to now may be a
+        # response that ended long ago, which cancelling does not reach.
+        playing = any(track.playing for track in state.tracks)
+        return replace(state, parting=True), (ClearAudio(),) * playing
     track = state.track(event.response_id)
     match event:
         case ResponseStarted(purpose=purpose):
             return state.keeping(replace(track, purpose=purpose)), ()
         case AudioStarted():
-            return state.keeping(replace(track, playing=True)), ()
+            unwanted = state.parting and track.purpose is not Purpose.GOODBYE
+            return state.keeping(replace(track, playing=True)), (ClearAudio(),) * unwanted
         case AudioStopped():
             return _ended(state, track, Heard.ALL)
         case AudioCleared():
@@ -65,8 +79,6 @@ def step(state: Playback, event: Heeded, _: float) -> tuple[Playback, tuple[Play
             return _ended(state, track, Heard.NOTHING)
 
 
-def _ended(
-    state: Playback, track: Track, heard: Heard
-) -> tuple[Playback, tuple[PlaybackEnded, ...]]:
+def _ended(state: Playback, track: Track, heard: Heard) -> Result:
     ended = PlaybackEnded(track.response_id, track.purpose, heard)
     return state.without(track.response_id), (ended,)

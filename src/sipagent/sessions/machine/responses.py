@@ -10,16 +10,19 @@ from typing import Final
 
 from sipagent.sessions.machine.commands import CancelResponse, CreateResponse
 from sipagent.sessions.machine.events import (
+    AudioStopped,
     DeadlineReached,
     FaultKind,
     ProviderFault,
     ResponseCreated,
     ResponseDone,
+    Timer,
 )
 from sipagent.sessions.machine.signals import (
     CallOver,
     DeadlineDropped,
     DeadlineWanted,
+    Parting,
     Purpose,
     ResponseDropped,
     ResponseEnded,
@@ -30,7 +33,6 @@ from sipagent.sessions.machine.signals import (
 ANSWER_WITHIN: Final = 10.0
 """Seconds for the provider to begin a response that was asked for."""
 
-_DEADLINE: Final = "response"
 _SOMEBODY_ELSES: Final = ""
 
 
@@ -44,14 +46,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """The response that the model is making now. `asked` is ours, None if VAD began it.
-
-    `taken` says that only its coming at the right time makes it ours: it carried no tag.
-    """
+    """The response that the model is making now. `asked` is ours, None if VAD began it."""
 
     response_id: str
     asked: Asked | None = None
-    taken: bool = False
 
     @property
     def purpose(self) -> Purpose | None:
@@ -60,14 +58,26 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Responses:
+    """`taken` is a response without a tag that counts as ours because it came when ours was due.
+    `parting`: nothing but a goodbye is to be said any more."""
+
     wishes: tuple[ResponseWanted, ...] = ()
     asked: Asked | None = None
     active: Active | None = None
+    taken: Active | None = None
+    parting: bool = False
     count: int = 0
 
 
 Heeded = (
-    ResponseWanted | ResponseCreated | ResponseDone | ProviderFault | DeadlineReached | CallOver
+    ResponseWanted
+    | ResponseCreated
+    | ResponseDone
+    | AudioStopped
+    | ProviderFault
+    | DeadlineReached
+    | Parting
+    | CallOver
 )
 Output = (
     CreateResponse
@@ -91,64 +101,87 @@ def step(state: Responses, event: Heeded, now: float) -> tuple[Responses, tuple[
 def _take(state: Responses, event: Heeded) -> tuple[Responses, tuple[Output, ...]]:
     match event:
         case ResponseWanted():
-            return _wanted(state, event)
+            return replace(state, wishes=_with(state.wishes, event)), ()
+        case Parting():
+            return replace(state, wishes=(), parting=True), _cancel(state.active)
         case ResponseCreated():
             return _created(state, event)
-        case ResponseDone():
-            return _done(state, event)
+        case ResponseDone(response_id, completed):
+            return _done(state, response_id, completed=completed)
+        case AudioStopped(response_id):
+            # Comes after the response's end, which must have been lost if it is still awaited.
+            ended = state.active is not None and state.active.response_id == response_id
+            return _done(state, response_id, completed=True) if ended else (state, ())
+        case ProviderFault(FaultKind.IDLE) if state.active is not None:
+            return _done(state, state.active.response_id, completed=True)
         case ProviderFault():
             return _refused(state, event)
-        case DeadlineReached("response"):
+        case DeadlineReached(Timer.RESPONSE_BEGUN):
             return _late(state)
         case _:
             return state, ()
 
 
-def _wanted(state: Responses, wish: ResponseWanted) -> tuple[Responses, tuple[Output, ...]]:
-    state = replace(state, wishes=_with(state.wishes, wish))
-    active = state.active
-    if wish.purpose is Purpose.GOODBYE and active is not None and active.response_id:
-        return state, (CancelResponse(active.response_id),)
-    return state, ()
-
-
 def _created(state: Responses, event: ResponseCreated) -> tuple[Responses, tuple[Output, ...]]:
-    asked = state.asked
+    asked, taken = state.asked, state.taken
     if asked is not None and event.tag in (None, asked.wish.purpose.tag):
-        active = Active(event.response_id, asked, taken=event.tag is None)
-        state = replace(state, asked=None, active=active)
+        active = Active(event.response_id, asked)
+        state = replace(
+            state, asked=None, active=active, taken=active if event.tag is None else None
+        )
         started = ResponseStarted(event.response_id, active.purpose)
-        return state, (started, DeadlineDropped(_DEADLINE))
-    answered = tuple(wish for wish in state.wishes if wish.purpose is not Purpose.REPLY)
-    state = replace(state, active=Active(event.response_id), wishes=answered)
-    return state, (ResponseStarted(event.response_id, None),)
+        outputs: tuple[Output, ...] = (started, DeadlineDropped(Timer.RESPONSE_BEGUN))
+    elif (
+        taken is not None and taken.asked is not None and event.tag == taken.asked.wish.purpose.tag
+    ):
+        # So that one was voice detection's, and here is ours.
+        active = Active(event.response_id, taken.asked)
+        state = replace(state, active=active, taken=None)
+        outputs = (
+            ResponseStarted(taken.response_id, None),
+            ResponseStarted(event.response_id, active.purpose),
+        )
+    else:
+        answered = tuple(wish for wish in state.wishes if wish.purpose is not Purpose.REPLY)
+        state = replace(state, active=Active(event.response_id), wishes=answered)
+        outputs = (ResponseStarted(event.response_id, None),)
+    if state.parting and state.active is not None and state.active.purpose is not Purpose.GOODBYE:
+        outputs = (*outputs, *_cancel(state.active))
+    return state, outputs
 
 
-def _done(state: Responses, event: ResponseDone) -> tuple[Responses, tuple[Output, ...]]:
+def _cancel(active: Active | None) -> tuple[CancelResponse, ...]:
+    return (CancelResponse(active.response_id),) if active and active.response_id else ()
+
+
+def _done(
+    state: Responses, response_id: str, *, completed: bool
+) -> tuple[Responses, tuple[Output, ...]]:
     active = state.active
     purpose = None
-    if active is not None and active.response_id in (event.response_id, _SOMEBODY_ELSES):
+    if active is not None and active.response_id in (response_id, _SOMEBODY_ELSES):
         purpose = active.purpose
         state = replace(state, active=None)
-    return state, (ResponseEnded(event.response_id, purpose, event.completed),)
+    return state, (ResponseEnded(response_id, purpose, completed),)
 
 
 def _refused(state: Responses, fault: ProviderFault) -> tuple[Responses, tuple[Output, ...]]:
     """Make up for a refused request of ours; an error that is not about one changes nothing."""
-    asked, active = state.asked, state.active
+    asked, taken = state.asked, state.taken
     outputs: tuple[Output, ...] = ()
-    taken = active.asked if active is not None and active.taken else None
-    if active is not None and taken is not None and taken.request_id == fault.request_id:
+    if taken is not None and taken.asked is not None and taken.asked.request_id == fault.request_id:
         # The untagged response that came meanwhile was voice detection's, not ours.
-        asked = taken
-        state = replace(state, active=Active(active.response_id))
-        outputs = (ResponseStarted(active.response_id, None),)
+        asked = taken.asked
+        active = Active(taken.response_id) if state.active == taken else state.active
+        state = replace(state, active=active, taken=None)
+        outputs = (ResponseStarted(taken.response_id, None),)
     if asked is None or fault.request_id != asked.request_id:
         return state, ()
     state = replace(state, asked=None)
     if fault.kind is not FaultKind.BUSY:
-        return state, (*outputs, DeadlineDropped(_DEADLINE), ResponseDropped(asked.wish.purpose))
-    if state.active is None:
+        dropped = ResponseDropped(asked.wish.purpose)
+        return state, (*outputs, DeadlineDropped(Timer.RESPONSE_BEGUN), dropped)
+    if state.active is None and not outputs:
         # The error overtook nothing: the end of the response that is in the way comes after it.
         state = replace(state, active=Active(_SOMEBODY_ELSES))
     if asked.wish.purpose is not Purpose.REPLY:
@@ -169,9 +202,9 @@ def _next(state: Responses, now: float) -> tuple[Responses, tuple[Output, ...]]:
         return state, ()
     wish, *rest = state.wishes
     asked = Asked(f"response-{state.count}", wish)
-    state = Responses(tuple(rest), asked, None, state.count + 1)
+    state = replace(state, wishes=tuple(rest), asked=asked, taken=None, count=state.count + 1)
     request = CreateResponse(asked.request_id, wish.purpose.tag, wish.instructions)
-    return state, (request, DeadlineWanted(_DEADLINE, now + ANSWER_WITHIN))
+    return state, (request, DeadlineWanted(Timer.RESPONSE_BEGUN, now + ANSWER_WITHIN))
 
 
 def _with(wishes: tuple[ResponseWanted, ...], wish: ResponseWanted) -> tuple[ResponseWanted, ...]:

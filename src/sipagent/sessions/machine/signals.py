@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from sipagent.sessions.machine.events import Timer
+
 
 class Purpose(IntEnum):
     """Why the model is asked to speak. Of two wishes that meet, the smaller goes first."""
@@ -29,6 +31,11 @@ class CallLive:
 @dataclass(frozen=True, slots=True)
 class CallOver:
     """Nothing more will be heard or said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """The call is to end: nothing but a goodbye is to be said or heard any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +85,20 @@ class PlaybackEnded:
 class DeadlineWanted:
     """Be told by `DeadlineReached(key)` at this time; a later wish for the key replaces it."""
 
-    key: str
+    key: Timer
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class DeadlineDropped:
-    key: str
+    key: Timer
 
 
 Signal = (
     CallBegun
     | CallLive
     | CallOver
+    | Parting
     | ResponseWanted
     | ResponseStarted
     | ResponseEnded

@@ -24,7 +24,7 @@ LONGEST_TURN: Final = 16_384
 """Characters kept of one turn. An agent's longest response is far below it."""
 
 _OPEN_TURNS: Final = 16
-_CLOSED_ITEMS: Final = 16
+_CLOSED_ITEMS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
