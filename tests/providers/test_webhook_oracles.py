@@ -281,7 +281,7 @@ def deliveries(draw: st.DrawFn) -> tuple[RawHeaders, bytes]:
 
 
 @settings(
-    max_examples=2000,
+    max_examples=10_000,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
