@@ -1,5 +1,7 @@
 """`sipagent serve`: settings, configuration, server, and the drain at the end."""
 
+import gc
+
 import structlog
 import typer
 
@@ -25,12 +27,24 @@ def run() -> int:
         return BAD_CONFIGURATION
     configure_logging(level=chosen.log_level, json=chosen.log_format == "json")
     raise_file_limit()
+    calm_collector()
     announce(chosen, loaded)
     config = server_config(
         service.app, host=chosen.host, port=chosen.port, stats=service.connections
     )
     server = GracefulServer(config, on_drain=service.drain, on_abort=service.give_up)
     return server.run_until_exit()
+
+
+def calm_collector() -> None:
+    """Have the garbage collector look less often, and never at what the start has made.
+
+    A held call keeps some two hundred objects. With the default thresholds all of them are looked
+    at several times a second, which is what the slowest one per cent of answers waited for.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def announce(chosen: settings.Settings, loaded: Loaded) -> None:
