@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from fastapi import FastAPI
@@ -115,10 +116,16 @@ def environment_account(settings: Settings) -> Account:
     )
 
 
-def _client(context: ssl.SSLContext) -> httpx.AsyncClient:
-    """The HTTP client of all accounts. Raises SettingsError for a proxy that cannot be used."""
+def _transport(context: ssl.SSLContext, base_url: str) -> httpx.AsyncHTTPTransport:
+    """The way to the provider's REST API, through the environment's proxy if there is one.
+
+    Raises SettingsError for a proxy that cannot be used.
+    """
+    url = httpx.URL(base_url)
+    proxies = {} if proxy_bypass(url.host) else getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
     try:
-        return httpx.AsyncClient(verify=context, limits=_CONNECTIONS, timeout=5.0)
+        return httpx.AsyncHTTPTransport(verify=context, limits=_CONNECTIONS, proxy=proxy)
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         problem = f"HTTPS_PROXY, HTTP_PROXY or ALL_PROXY: cannot be used ({type(error).__name__})"
         raise SettingsError((problem,)) from error
@@ -140,13 +147,13 @@ def build(
     records = records or LogRecords(metrics)
     # One TLS context for REST and sockets: a default one costs 14 to 18 ms of CPU.
     context = httpx.create_ssl_context()
-    client = _client(context)
+    transport = _transport(context, account.base_url)
 
     def note(oddity: Oddity) -> None:
         metrics.odd_frames.labels(oddity).inc()
 
     providers = OpenAIProviders(
-        {account.name: OpenAICallControl(account, client)},
+        {account.name: OpenAICallControl(account, transport)},
         {account.name: OpenAISideband(account, context, note)},
     )
     supervisor = Supervisor(Surroundings(providers, records, tap or Unwatched(), clock))
@@ -161,7 +168,7 @@ def build(
     metrics.observe_active(lambda: supervisor.live)
     metrics.observe_closings(lambda: connections.closings)
     receiver = WebhookReceiver({account.name: account.secrets}, intake, metrics)
-    app = _application(receiver, supervisor, client, intake)
+    app = _application(receiver, supervisor, transport, intake)
     return Service(app, supervisor, intake, connections, settings.drain_timeout)
 
 
@@ -190,11 +197,14 @@ async def serving(service: Service, host: str = "127.0.0.1") -> AsyncIterator[st
 
 
 def _application(
-    receiver: WebhookReceiver, supervisor: Supervisor, client: httpx.AsyncClient, intake: Intake
+    receiver: WebhookReceiver,
+    supervisor: Supervisor,
+    transport: httpx.AsyncHTTPTransport,
+    intake: Intake,
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with client:
+        async with transport:
             yield
             await supervisor.abort()
 
@@ -212,9 +222,9 @@ def _application(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        routes=[receiver.route()],
         redirect_slashes=False,  # the provider counts a redirect as a failure
     )
     problems.install(app)
-    app.include_router(receiver.router())
     app.include_router(health_router(unready, receiver.metrics))
     return app

@@ -9,6 +9,7 @@ import sys
 from typing import Final, TextIO
 
 import structlog
+from pydantic_core import to_json
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
 
@@ -18,6 +19,11 @@ _LOUD: Final = ("websockets", "httpx", "httpcore", "hpack", "uvicorn.access", "a
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     ExceptionDictTransformer(show_locals=False)  # locals hold what callers say
 )
+
+
+def _to_json(event: object, **_: object) -> str:
+    """JSON by pydantic's serialiser: a tenth of the standard library's time for a line."""
+    return to_json(event, fallback=repr).decode()
 
 
 def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -> None:
@@ -34,7 +40,7 @@ def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -
         structlog.processors.StackInfoRenderer(),
     ]
     renderer: list[Processor] = (
-        [_TRACEBACKS, structlog.processors.JSONRenderer()]
+        [_TRACEBACKS, structlog.processors.JSONRenderer(_to_json)]
         if json
         else [structlog.processors.format_exc_info, _console]
     )

@@ -36,8 +36,8 @@ async def control() -> AsyncIterator[OpenAICallControl]:
     account = Account(
         AccountName("default"), "https://api.test/v1", "sk-test", secrets, "org_1", "proj_1"
     )
-    async with httpx.AsyncClient() as client:
-        yield OpenAICallControl(account, client)
+    async with httpx.AsyncHTTPTransport() as transport:
+        yield OpenAICallControl(account, transport)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from sipagent.sessions.machine.events import (
 SECRETS = WebhookSecrets.parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 CALL = CallId("rtc_1")
 PATIENT = Keepalive()
+LOOPBACK = Path(__file__).parent.parent / "data" / "loopback.pem"
 TEXT = {"response_id": "r1", "item_id": "i1"}
 
 
@@ -111,10 +113,13 @@ async def test_a_connection_opened_ahead_is_the_one_that_is_upgraded() -> None:
             super().connection_made(transport)
 
     listener = Listener()
-    async with serve(count, "127.0.0.1", 0, create_connection=Counting) as server:
+    trusting = ssl.create_default_context(cafile=LOOPBACK)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(LOOPBACK)
+    async with serve(count, "127.0.0.1", 0, create_connection=Counting, ssl=serving) as server:
         port = server.sockets[0].getsockname()[1]
-        account = Account(AccountName("a"), f"http://127.0.0.1:{port}/v1", "sk-test", SECRETS)
-        sideband = OpenAISideband(account, ssl.create_default_context(), listener.oddities.append)
+        account = Account(AccountName("a"), f"https://127.0.0.1:{port}/v1", "sk-test", SECRETS)
+        sideband = OpenAISideband(account, trusting, listener.oddities.append)
         dial = sideband.dial(CALL)
         await dial.warm()
         socket = await dial.attach(listener.deliver)

@@ -57,6 +57,7 @@ SEND_WITHIN: Final = 5.0
 """Seconds for a request to be handed to the connection; a peer that does not read is gone."""
 
 
+_SPEECH: Final = (AgentText, CallerText)
 _RINGING: Final = frozenset({Phase.NEW, Phase.ANSWERING, Phase.REJECTING})
 
 
@@ -177,7 +178,7 @@ class CallRunner:
 
     def _observe(self, event: Event) -> None:
         """Show words as they are spoken, and note the first sound and what went wrong."""
-        if isinstance(event, AgentText | CallerText):
+        if isinstance(event, _SPEECH):
             if self._world.tap.watched(self.plan.call_id):
                 speaker = Speaker.AGENT if isinstance(event, AgentText) else Speaker.CALLER
                 words = Words(self.plan.call_id, speaker, event.item_id, event.delta)

@@ -21,6 +21,8 @@ END_WITHIN: Final = 3.0
 _PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
 """Seconds between attempts, a little more by chance; the last one repeats."""
 
+_TIMEOUT: Final = httpx.Timeout(ATTEMPT_WITHIN).as_dict()
+
 _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -72,12 +74,16 @@ def retry_after(response: httpx.Response) -> float | None:
 
 
 class OpenAICallControl:
-    """The calls of one account, over one shared HTTP client."""
+    """The calls of one account, over one shared HTTP transport.
 
-    def __init__(self, account: Account, client: httpx.AsyncClient) -> None:
+    A transport, not a client: cookies, redirects and authentication flows are nothing that a
+    request with a project's key should take part in, and they cost as much as the request.
+    """
+
+    def __init__(self, account: Account, transport: httpx.AsyncBaseTransport) -> None:
         self._account = account
-        self._client = client
-        self._headers = dict(account.headers())
+        self._transport = transport
+        self._headers = {**account.headers(), "User-Agent": "sipagent"}
 
     async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
         """Have the call answered, retrying what is safe to retry for at most `within` seconds.
@@ -125,12 +131,17 @@ class OpenAICallControl:
             await asyncio.sleep(pause)
 
     async def _try(self, call_id: CallId, action: str, body: object, within: float) -> Attempt:
-        url = self._account.call_url(call_id, action)
+        request = httpx.Request(
+            "POST",
+            self._account.call_url(call_id, action),
+            headers=self._headers,
+            json=body,
+            extensions={"timeout": _TIMEOUT},
+        )
         try:
             async with asyncio.timeout(within):
-                response = await self._client.post(
-                    url, headers=self._headers, json=body if body is not None else None
-                )
+                response = await self._transport.handle_async_request(request)
+                await response.aread()
         except _NOT_SENT as error:
             return Attempt(Answer.SILENT, type(error).__name__, again=True)
         except (httpx.HTTPError, TimeoutError) as error:

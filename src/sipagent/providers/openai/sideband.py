@@ -160,18 +160,29 @@ class OpenAISocket:
 class OpenAIDial:
     """Dials the socket of one call, again and again if need be, within its deadlines."""
 
-    __slots__ = ("_headers", "_note", "_open", "_warm")
+    __slots__ = ("_far", "_headers", "_note", "_open", "_warm")
 
     def __init__(
-        self, open_: Callable[[], Awaitable[Connection]], headers: Mapping[str, str], note: Note
+        self,
+        open_: Callable[[], Awaitable[Connection]],
+        headers: Mapping[str, str],
+        note: Note,
+        *,
+        far: bool,
     ) -> None:
+        self._far = far
         self._open = open_
         self._headers = headers
         self._note = note
         self._warm: Connection | None = None
 
     async def warm(self) -> None:
-        """Open TCP and TLS, so that only the upgrade is left when the call is answered."""
+        """Open TCP and TLS, so that only the upgrade is left when the call is answered.
+
+        Without TLS the host is near, and opening early would gain nothing.
+        """
+        if not self._far:
+            return
         try:
             async with asyncio.timeout(ATTACH_WITHIN):
                 self._warm = await self._open()
@@ -278,4 +289,4 @@ class OpenAISideband:
             assert isinstance(connection, Connection)
             return connection
 
-        return OpenAIDial(open_, self._headers, self._note)
+        return OpenAIDial(open_, self._headers, self._note, far=bool(tls))

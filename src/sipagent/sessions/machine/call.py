@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -93,21 +93,43 @@ def step(state: CallState, event: Event, now: float) -> tuple[CallState, list[Co
 def _pass_round(
     state: CallState, first: Event | Signal, now: float
 ) -> tuple[CallState, list[Command]]:
+    """Tell everybody who heeds it, then what they say in turn, until nobody says anything.
+
+    Most events are a few words of speech, heeded by one machine that answers nothing: they take
+    the short way through.
+    """
     commands: list[Command] = []
-    waiting: deque[Event | Signal] = deque((first,))
-    while waiting:
-        event = waiting.popleft()
+    changed: dict[str, Any] = {}
+    waiting: deque[Event | Signal] = deque()
+    event: Event | Signal = first
+    while True:
         for name, machine in _LISTENERS.get(type(event), ()):
-            before = getattr(state, name)
+            before = changed[name] if name in changed else getattr(state, name)
             after, outputs = machine(before, event, now)
             if after is not before:
-                state = replace(state, **{name: after})
+                changed[name] = after
             for output in outputs:
                 if type(output) in _SIGNALS:
                     waiting.append(output)  # type: ignore[arg-type]  # just told apart
                 else:
                     commands.append(output)  # type: ignore[arg-type]  # just told apart
-    return state, commands
+        if not waiting:
+            break
+        event = waiting.popleft()
+    return (_with(state, changed) if changed else state), commands
+
+
+def _with(state: CallState, changed: dict[str, Any]) -> CallState:
+    """As `dataclasses.replace`, which takes three times as long."""
+    part = changed.get
+    return CallState(
+        part("lifecycle", state.lifecycle),
+        part("greeting", state.greeting),
+        part("responses", state.responses),
+        part("playback", state.playback),
+        part("transcript", state.transcript),
+        part("deadlines", state.deadlines),
+    )
 
 
 __all__ = ["CallState", "begin", "events", "step"]

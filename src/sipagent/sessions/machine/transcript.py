@@ -5,7 +5,7 @@ The agent's words arrive faster than they are heard, so an agent's turn is finis
 playback has ended. Memory is bounded, however long the call: finished turns leave at once.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sipagent.model import Speaker, Turn
@@ -95,7 +95,7 @@ def _spoken(
     for place, turn in enumerate(state.open):
         if turn.item_id == item_id:
             text = (turn.text + delta if full is None else full)[:LONGEST_TURN]
-            grown = replace(turn, text=text)
+            grown = OpenTurn(item_id, turn.sequence, turn.speaker, turn.at, text, turn.response_id)
             turns = (*state.open[:place], grown, *state.open[place + 1 :])
             return Transcript(turns, state.closed, state.begun), ()
     if item_id in state.closed:
