@@ -38,9 +38,10 @@ ENVIRONMENT_ACCOUNT: Final = AccountName("default")
 """The account that the environment describes (OPENAI_API_KEY and its companions)."""
 
 _CONNECTIONS: Final = httpx.Limits(
-    max_connections=None, max_keepalive_connections=200, keepalive_expiry=30.0
+    max_connections=None, max_keepalive_connections=20, keepalive_expiry=15.0
 )
-"""No call waits for another one's connection; each request has a deadline of its own."""
+"""No call waits for another one's connection; each request has a deadline of its own. Few are kept
+idle: the pool looks at every idle one before each request."""
 
 
 class Unwatched:
