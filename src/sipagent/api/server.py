@@ -93,6 +93,7 @@ def server_config(
         access_log=False,
         server_header=False,
         backlog=backlog,
+        proxy_headers=forwarded_allow_ips is not None,
         forwarded_allow_ips=forwarded_allow_ips,
         timeout_keep_alive=bounds.keep_alive,
         timeout_graceful_shutdown=graceful_timeout,

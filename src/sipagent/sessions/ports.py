@@ -80,6 +80,10 @@ class CallSocket(Protocol):
 class Dial(Protocol):
     """A call's socket in the making."""
 
+    @property
+    def far(self) -> bool:
+        """Whether it is worth opening the connection before the call is answered."""
+
     async def warm(self) -> None:
         """Open the connection as far as can be done before the call is answered. Never raises."""
 

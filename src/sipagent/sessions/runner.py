@@ -228,15 +228,19 @@ class CallRunner:
                 assert_never(command)
 
     async def _accept(self, command: Accept) -> None:
-        """Have the call answered, and meanwhile the way to its socket opened."""
-        self._dial = self._new_dial()
-        async with asyncio.TaskGroup() as tasks:
-            warming = tasks.create_task(self._dial.warm(), name=f"warm:{self.plan.call_id}")
-            answered = await self._world.control.accept(
-                self.plan.call_id, command.session, within=self.answer_within
-            )
-            if answered.answer not in (Answer.DONE, Answer.DECIDED):
-                warming.cancel()
+        """Have the call answered, and meanwhile the way to its socket opened if that is far."""
+        self._dial = dial = self._new_dial()
+        accepting = self._world.control.accept(
+            self.plan.call_id, command.session, within=self.answer_within
+        )
+        if dial.far:
+            async with asyncio.TaskGroup() as tasks:
+                warming = tasks.create_task(dial.warm(), name=f"warm:{self.plan.call_id}")
+                answered = await accepting
+                if answered.answer not in (Answer.DONE, Answer.DECIDED):
+                    warming.cancel()
+        else:
+            answered = await accepting
         if answered.answer is Answer.DONE:
             self._answered_at = self._world.clock.wall()
         self.deliver(answered)

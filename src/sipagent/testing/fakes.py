@@ -133,6 +133,7 @@ class FakeDial:
     def __init__(self, sideband: "FakeSideband", call_id: CallId) -> None:
         self._sideband = sideband
         self._call_id = call_id
+        self.far = True
 
     async def warm(self) -> None:
         await asyncio.sleep(0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx
+from pydantic_core import to_json
 
 from sipagent.model import CallId, Json
 from sipagent.providers.openai.account import Account
@@ -21,6 +22,7 @@ END_WITHIN: Final = 3.0
 _PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
 """Seconds between attempts, a little more by chance; the last one repeats."""
 
+_JSON: Final = {"Content-Type": "application/json"}
 _TIMEOUT: Final = httpx.Timeout(ATTEMPT_WITHIN).as_dict()
 
 _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -83,7 +85,7 @@ class OpenAICallControl:
     def __init__(self, account: Account, transport: httpx.AsyncBaseTransport) -> None:
         self._account = account
         self._transport = transport
-        self._headers = {**account.headers(), "User-Agent": "sipagent"}
+        self._headers = {**account.headers(), "User-Agent": "sipagent", **_JSON}
 
     async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
         """Have the call answered, retrying what is safe to retry for at most `within` seconds.
@@ -135,7 +137,7 @@ class OpenAICallControl:
             "POST",
             self._account.call_url(call_id, action),
             headers=self._headers,
-            json=body,
+            content=b"" if body is None else to_json(body),
             extensions={"timeout": _TIMEOUT},
         )
         try:
