@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from sipagent import __version__
 from sipagent.api import problems
 from sipagent.api.health import UnreadyReason, health_router
 from sipagent.api.server import ConnectionStats, GracefulServer, server_config
-from sipagent.api.webhooks import WebhookReceiver
+from sipagent.api.webhooks import WebhookFront, WebhookReceiver
 from sipagent.concurrency import SystemClock
 from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.errors import SettingsError
@@ -25,6 +25,7 @@ from sipagent.model import AccountName, CallId
 from sipagent.providers.openai.account import Account
 from sipagent.providers.openai.codec import Oddity
 from sipagent.providers.openai.control import OpenAICallControl
+from sipagent.providers.openai.rest import Rest, environment_proxy
 from sipagent.providers.openai.sideband import OpenAISideband
 from sipagent.providers.openai.webhooks import WebhookSecrets
 from sipagent.routing import RoutingTable
@@ -36,12 +37,6 @@ from sipagent.store.log import LogRecords
 
 ENVIRONMENT_ACCOUNT: Final = AccountName("default")
 """The account that the environment describes (OPENAI_API_KEY and its companions)."""
-
-_CONNECTIONS: Final = httpx.Limits(
-    max_connections=None, max_keepalive_connections=20, keepalive_expiry=15.0
-)
-"""No call waits for another one's connection; each request has a deadline of its own. Few are kept
-idle: the pool looks at every idle one before each request."""
 
 
 class Unwatched:
@@ -72,7 +67,7 @@ class OpenAIProviders:
 class Service:
     """One process's service: an ASGI application and the calls behind it."""
 
-    app: FastAPI
+    app: ASGIApp
     supervisor: Supervisor
     intake: Intake
     connections: ConnectionStats
@@ -117,19 +112,15 @@ def environment_account(settings: Settings) -> Account:
     )
 
 
-def _transport(context: ssl.SSLContext, base_url: str) -> httpx.AsyncHTTPTransport:
+def _rest(context: ssl.SSLContext, base_url: str) -> Rest:
     """The way to the provider's REST API, through the environment's proxy if there is one.
 
     Raises SettingsError for a proxy that cannot be used.
     """
-    url = httpx.URL(base_url)
-    proxies = {} if proxy_bypass(url.host) else getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
     try:
-        return httpx.AsyncHTTPTransport(verify=context, limits=_CONNECTIONS, proxy=proxy)
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
-        problem = f"HTTPS_PROXY, HTTP_PROXY or ALL_PROXY: cannot be used ({type(error).__name__})"
-        raise SettingsError((problem,)) from error
+        return Rest(context, environment_proxy(base_url))
+    except ValueError as error:
+        raise SettingsError((f"HTTPS_PROXY, HTTP_PROXY or ALL_PROXY: {error}",)) from error
 
 
 def build(
@@ -148,13 +139,13 @@ def build(
     records = records or LogRecords(metrics)
     # One TLS context for REST and sockets: a default one costs 14 to 18 ms of CPU.
     context = httpx.create_ssl_context()
-    transport = _transport(context, account.base_url)
+    rest = _rest(context, account.base_url)
 
     def note(oddity: Oddity) -> None:
         metrics.odd_frames.labels(oddity).inc()
 
     providers = OpenAIProviders(
-        {account.name: OpenAICallControl(account, transport)},
+        {account.name: OpenAICallControl(account, rest)},
         {account.name: OpenAISideband(account, context, note)},
     )
     supervisor = Supervisor(Surroundings(providers, records, tap or Unwatched(), clock))
@@ -169,7 +160,7 @@ def build(
     metrics.observe_active(lambda: supervisor.live)
     metrics.observe_closings(lambda: connections.closings)
     receiver = WebhookReceiver({account.name: account.secrets}, intake, metrics)
-    app = _application(receiver, supervisor, transport, intake)
+    app = _application(receiver, supervisor, rest, intake)
     return Service(app, supervisor, intake, connections, settings.drain_timeout)
 
 
@@ -200,12 +191,12 @@ async def serving(service: Service, host: str = "127.0.0.1") -> AsyncIterator[st
 def _application(
     receiver: WebhookReceiver,
     supervisor: Supervisor,
-    transport: httpx.AsyncHTTPTransport,
+    rest: Rest,
     intake: Intake,
-) -> FastAPI:
+) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with transport:
+        async with rest:
             yield
             await supervisor.abort()
 
@@ -223,9 +214,8 @@ def _application(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        routes=[receiver.route()],
         redirect_slashes=False,  # the provider counts a redirect as a failure
     )
     problems.install(app)
     app.include_router(health_router(unready, receiver.metrics))
-    return app
+    return WebhookFront(receiver, app)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 import respx
@@ -13,6 +14,7 @@ from sipagent.model import AccountName, CallId
 from sipagent.providers.openai.account import Account
 from sipagent.providers.openai.control import OpenAICallControl
 from sipagent.providers.openai.preflight import preflight
+from sipagent.providers.openai.rest import Rest
 from sipagent.providers.openai.webhooks import WebhookSecrets
 from sipagent.sessions.machine.events import Answer
 from sipagent.testing import a_profile
@@ -36,8 +38,8 @@ async def control() -> AsyncIterator[OpenAICallControl]:
     account = Account(
         AccountName("default"), "https://api.test/v1", "sk-test", secrets, "org_1", "proj_1"
     )
-    async with httpx.AsyncHTTPTransport() as transport:
-        yield OpenAICallControl(account, transport)
+    async with Rest() as rest:
+        yield OpenAICallControl(account, rest)
 
 
 @pytest.fixture
@@ -75,14 +77,14 @@ async def test_an_accept_carries_the_whole_session_and_the_accounts_headers(
         ([answer(503), answer(502), answer(200)], Answer.DONE, 3),
         ([answer(429, **{"retry-after": "1"}), answer(200)], Answer.DONE, 2),
         ([answer(429, **{"retry-after": "60"})], Answer.SILENT, 1),
-        ([httpx.ConnectError, answer(200)], Answer.DONE, 2),
-        ([httpx.ConnectError, answer(404)], Answer.GONE, 2),
-        ([httpx.ReadError, answer(404)], Answer.DECIDED, 2),
-        ([httpx.ReadTimeout, answer(404)], Answer.DECIDED, 2),
-        ([httpx.RemoteProtocolError, answer(409)], Answer.DECIDED, 2),
+        ([httpcore.ConnectError, answer(200)], Answer.DONE, 2),
+        ([httpcore.ConnectError, answer(404)], Answer.GONE, 2),
+        ([httpcore.ReadError, answer(404)], Answer.DECIDED, 2),
+        ([httpcore.ReadTimeout, answer(404)], Answer.DECIDED, 2),
+        ([httpcore.RemoteProtocolError, answer(409)], Answer.DECIDED, 2),
         ([answer(500), answer(404)], Answer.DECIDED, 2),
         ([answer(429), answer(404)], Answer.GONE, 2),
-        ([httpx.ReadError, answer(400, "x")], Answer.REFUSED, 2),
+        ([httpcore.ReadError, answer(400, "x")], Answer.REFUSED, 2),
     ],
     ids=lambda value: str(value) if isinstance(value, Answer | int) else None,
 )
@@ -102,7 +104,7 @@ async def test_what_an_accept_leads_to(
 async def test_an_accept_that_nobody_answers_is_given_up_in_time(
     control: OpenAICallControl, upstream: respx.Router
 ) -> None:
-    upstream.post("/accept").mock(side_effect=httpx.ConnectTimeout)
+    upstream.post("/accept").mock(side_effect=httpcore.ConnectTimeout)
     import asyncio
 
     began = asyncio.get_running_loop().time()
@@ -151,7 +153,7 @@ async def test_a_rejection_says_the_sip_code(
 async def test_a_hang_up_is_tried_again_and_has_no_body(
     control: OpenAICallControl, upstream: respx.Router
 ) -> None:
-    route = upstream.post("/hangup").mock(side_effect=[httpx.ReadTimeout, answer(200)])
+    route = upstream.post("/hangup").mock(side_effect=[httpcore.ReadTimeout, answer(200)])
     assert await control.hang_up(CALL) is Answer.DONE
     assert route.call_count == 2
     assert route.calls.last.request.content == b""

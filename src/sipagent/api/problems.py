@@ -25,18 +25,25 @@ def problem(
     )
 
 
+def refused(status: int, *, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An answer that says no more than its status does."""
+    phrase = HTTPStatus(status).phrase
+    return problem(status, phrase.lower().replace(" ", "-"), f"{phrase}.", headers=headers)
+
+
+def crashed() -> JSONResponse:
+    return problem(500, "internal-error", "The service failed; the log has the details.")
+
+
 def install(app: FastAPI) -> None:
     """Have every error of this application answered as problem details."""
 
-    async def refused(_: Request, error: Exception) -> JSONResponse:
+    async def http_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        phrase = HTTPStatus(error.status_code).phrase
-        headers = dict(error.headers) if error.headers else None
-        code = phrase.lower().replace(" ", "-")
-        return problem(error.status_code, code, f"{phrase}.", headers=headers)
+        return refused(error.status_code, headers=dict(error.headers) if error.headers else None)
 
-    async def crashed(_: Request, __: Exception) -> JSONResponse:
-        return problem(500, "internal-error", "The service failed; the log has the details.")
+    async def any_error(_: Request, __: Exception) -> JSONResponse:
+        return crashed()
 
-    app.add_exception_handler(HTTPException, refused)
-    app.add_exception_handler(Exception, crashed)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(Exception, any_error)

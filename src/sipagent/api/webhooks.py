@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 from fastapi import Request, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sipagent.api.problems import problem
+from sipagent.api.problems import crashed, problem, refused
 from sipagent.api.server import MAX_BODY, read_body
 from sipagent.errors import PayloadError, SignatureError
 from sipagent.metrics import Metrics
@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 ANY_ACCOUNT: Final = "openai"
 """`/webhooks/openai` finds the account by its secret."""
+
+
+_PREFIX: Final = "/webhooks/"
 
 
 class Refused(StrEnum):
@@ -52,14 +55,10 @@ class WebhookReceiver:
     intake: Intake
     metrics: Metrics
 
-    def route(self) -> Route:
-        """The webhook's route: bytes in, bytes out, without FastAPI's parameters and models."""
-        return Route("/webhooks/{account}", self.receive, methods=["POST"])
-
-    async def receive(self, request: Request) -> Response:
+    async def receive(self, account: str, request: Request) -> Response:
         """200 for whatever needs no second delivery; 400, 404 or 413 otherwise, never a 5xx."""
         began = time.perf_counter()
-        result, response = await self._answer(request.path_params["account"], request)
+        result, response = await self._answer(account, request)
         self.metrics.webhooks.requests.labels(result).inc()
         self.metrics.webhooks.seconds.observe(time.perf_counter() - began)
         return response
@@ -113,6 +112,37 @@ class WebhookReceiver:
                 continue
         last = candidates[-1]
         return Verified(last, verify(headers, body, self.secrets[last]))
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookFront:
+    """The service as an ASGI application: webhooks, and `app` for everything else.
+
+    Webhooks do not pass through FastAPI's middlewares and router, which have nothing to do for
+    them: bytes in, bytes out.
+    """
+
+    receiver: WebhookReceiver
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
+            await self.app(scope, receive, send)
+            return
+        try:
+            response = await self._webhook(Request(scope, receive))
+        except Exception as crash:  # the crash boundary of one delivery
+            log.exception("delivery crashed", error=type(crash).__name__)
+            response = crashed()
+        await response(scope, receive, send)
+
+    async def _webhook(self, request: Request) -> Response:
+        account = request.scope["path"].removeprefix(_PREFIX)
+        if not account or "/" in account:
+            return refused(404)
+        if request.method != "POST":
+            return refused(405, headers={"Allow": "POST"})
+        return await self.receiver.receive(account, request)
 
 
 def _result(word: str) -> Response:

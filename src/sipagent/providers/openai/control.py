@@ -5,16 +5,13 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-import httpx
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from sipagent.model import CallId, Json
 from sipagent.providers.openai.account import Account
 from sipagent.providers.openai.preflight import preflight
+from sipagent.providers.openai.rest import ATTEMPT_WITHIN, Rest, RestAnswer, RestError
 from sipagent.sessions.machine.events import AcceptAnswered, Answer
-
-ATTEMPT_WITHIN: Final = 2.5
-"""Seconds for one attempt: an accept normally takes a fraction of one."""
 
 END_WITHIN: Final = 3.0
 """Seconds for a reject or a hang-up, retries included."""
@@ -22,13 +19,7 @@ END_WITHIN: Final = 3.0
 _PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
 """Seconds between attempts, a little more by chance; the last one repeats."""
 
-_JSON: Final = {"Content-Type": "application/json"}
-_TIMEOUT: Final = httpx.Timeout(ATTEMPT_WITHIN).as_dict()
-
 _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
-
-_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-"""Failures before the request can have reached anyone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,50 +33,46 @@ class Attempt:
     pause: float | None = None
 
 
-def judge(response: httpx.Response) -> Attempt:
+def judge(answer: RestAnswer) -> Attempt:
     """What an answer means (reference: the API's error shape `{"error": {"code": ...}}`)."""
-    status = response.status_code
-    if response.is_success:
+    status = answer.status
+    if 200 <= status < 300:
         return Attempt(Answer.DONE, str(status))
-    code = error_code(response)
+    code = error_code(answer)
     detail = f"{status} {code}" if code else str(status)
     if code == "decision_already_made" or status == 409:
         return Attempt(Answer.DECIDED, detail)
     if status == 404:
         return Attempt(Answer.GONE, detail)
     if status in _RETRIED:
-        pause = retry_after(response)
+        pause = retry_after(answer)
         return Attempt(Answer.SILENT, detail, again=True, effect=status >= 500, pause=pause)
     return Attempt(Answer.REFUSED, detail)
 
 
-def error_code(response: httpx.Response) -> str | None:
+def error_code(answer: RestAnswer) -> str | None:
     """The error's code: a short word of the provider's, or None. Never its message, which may
     quote what we sent."""
     try:
-        code = response.json()["error"]["code"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        code = from_json(answer.body)["error"]["code"]
+    except (ValueError, KeyError, TypeError):
         return None
     return code[:64] if isinstance(code, str) and code.isprintable() else None
 
 
-def retry_after(response: httpx.Response) -> float | None:
+def retry_after(answer: RestAnswer) -> float | None:
     """Seconds from a Retry-After header that gives seconds (RFC 9110 10.2.3)."""
-    value = response.headers.get("retry-after", "")
+    value = answer.header(b"retry-after") or ""
     return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
 
 
 class OpenAICallControl:
-    """The calls of one account, over one shared HTTP transport.
+    """The calls of one account, over a shared pool of connections."""
 
-    A transport, not a client: cookies, redirects and authentication flows are nothing that a
-    request with a project's key should take part in, and they cost as much as the request.
-    """
-
-    def __init__(self, account: Account, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, account: Account, rest: Rest) -> None:
         self._account = account
-        self._transport = transport
-        self._headers = {**account.headers(), "User-Agent": "sipagent", **_JSON}
+        self._rest = rest
+        self._headers = account.headers()
 
     async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
         """Have the call answered, retrying what is safe to retry for at most `within` seconds.
@@ -133,19 +120,13 @@ class OpenAICallControl:
             await asyncio.sleep(pause)
 
     async def _try(self, call_id: CallId, action: str, body: object, within: float) -> Attempt:
-        request = httpx.Request(
-            "POST",
-            self._account.call_url(call_id, action),
-            headers=self._headers,
-            content=b"" if body is None else to_json(body),
-            extensions={"timeout": _TIMEOUT},
-        )
+        url = self._account.call_url(call_id, action)
+        content = b"" if body is None else to_json(body)
         try:
             async with asyncio.timeout(within):
-                response = await self._transport.handle_async_request(request)
-                await response.aread()
-        except _NOT_SENT as error:
-            return Attempt(Answer.SILENT, type(error).__name__, again=True)
-        except (httpx.HTTPError, TimeoutError) as error:
+                answer = await self._rest.post(url, self._headers, content)
+        except RestError as error:
+            return Attempt(Answer.SILENT, error.what, again=True, effect=error.sent)
+        except TimeoutError as error:
             return Attempt(Answer.SILENT, type(error).__name__, again=True, effect=True)
-        return judge(response)
+        return judge(answer)
