@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
@@ -21,14 +21,14 @@ from sipagent.concurrency import SystemClock
 from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.errors import SettingsError
 from sipagent.metrics import Metrics
-from sipagent.model import AccountName, CallId
+from sipagent.model import AccountName, CallId, TrunkName
 from sipagent.providers.openai.account import Account
 from sipagent.providers.openai.codec import Oddity
 from sipagent.providers.openai.control import OpenAICallControl
 from sipagent.providers.openai.rest import Rest, environment_proxy
 from sipagent.providers.openai.sideband import OpenAISideband
 from sipagent.providers.openai.webhooks import WebhookSecrets
-from sipagent.routing import RoutingTable
+from sipagent.routing import Controls, RoutingTable
 from sipagent.sessions.intake import Intake
 from sipagent.sessions.ports import CallControl, Records, Sideband, Tap, Words
 from sipagent.sessions.supervisor import Supervisor, Surroundings
@@ -47,6 +47,15 @@ class Unwatched:
 
     def publish(self, words: Words) -> None:
         """Never called: no call is watched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A configuration that never changes."""
+
+    table: RoutingTable
+    controls: Controls = field(default_factory=Controls)
+    trunk_secrets: Mapping[TrunkName, Sequence[bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +159,12 @@ def build(
     )
     supervisor = Supervisor(Surroundings(providers, records, tap or Unwatched(), clock))
     intake = Intake(
-        table=lambda: table,
+        configuration=Fixed(table),
         engine=EmbeddedEngine(clock),
         supervisor=supervisor,
         records=records,
         ring_window=settings.ring_window,
+        clock=clock,
     )
     connections = ConnectionStats()
     metrics.observe_active(lambda: supervisor.live)

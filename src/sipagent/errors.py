@@ -7,6 +7,7 @@
     ├── WebhookError         a delivery that is not answered with 200
     │   ├── SignatureError   the signature is missing, wrong, malformed or outside the tolerance
     │   └── PayloadError     signed, and still not an event that can be acted on
+    ├── TemplateError        a text of agents.yaml cannot be rendered for a call
     ├── AttachError          a call's socket could not be opened
     └── SimulatorError       the simulator was asked for something that it cannot do
 
@@ -89,6 +90,10 @@ class SignatureError(WebhookError):
 
 class PayloadError(WebhookError):
     """The delivery is signed, and its body is still not a usable event."""
+
+
+class TemplateError(SipagentError):
+    """A text of agents.yaml cannot be rendered. The message names variables, never their values."""
 
 
 class AttachError(SipagentError):

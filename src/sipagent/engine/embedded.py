@@ -1,13 +1,18 @@
 """Claims in the memory of one process."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Sequence
 from typing import Final
 
-from sipagent.model import IncomingCall
+from sipagent.model import Cap, IncomingCall
 from sipagent.sessions.ports import Claim, Clock
 
 REMEMBERED: Final = 3600.0
 """Seconds for which ids are remembered. A later redelivery is stale by its `created_at`."""
+
+
+WINDOWS: Final = 50_000
+"""Callers that are counted at most; the one not heard of for the longest time is forgotten."""
 
 
 class EmbeddedEngine:
@@ -19,18 +24,40 @@ class EmbeddedEngine:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: OrderedDict[str, float] = OrderedDict()
+        self._windows: OrderedDict[str, deque[float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._seen)
 
-    async def offer(self, call: IncomingCall) -> Claim:
+    async def offer(self, call: IncomingCall, caps: Sequence[Cap] = ()) -> Claim:
         now = self._clock.monotonic()
         self._forget(now - REMEMBERED)
         keys = (f"webhook:{call.webhook_id}", f"call:{call.call_id}")
         duplicate = any(key in self._seen for key in keys)
         for key in keys:
             self._seen.setdefault(key, now)
-        return Claim.DUPLICATE if duplicate else Claim.OK
+        if duplicate:
+            return Claim.DUPLICATE
+        return self._counted(caps, now) if caps else Claim.OK
+
+    def _counted(self, caps: Sequence[Cap], now: float) -> Claim:
+        """Count one call for each cap, or for none if one of them has no room."""
+        windows = [(cap, self._window(cap, now)) for cap in caps]
+        if any(len(window) >= cap.rate.count for cap, window in windows):
+            return Claim.LIMIT
+        for _, window in windows:
+            window.append(now)
+        return Claim.OK
+
+    def _window(self, cap: Cap, now: float) -> deque[float]:
+        """When the calls were that still count for this cap."""
+        window = self._windows.setdefault(cap.key, deque())
+        self._windows.move_to_end(cap.key)
+        while window and window[0] <= now - cap.rate.seconds:
+            window.popleft()
+        while len(self._windows) > WINDOWS:
+            self._windows.popitem(last=False)
+        return window
 
     def _forget(self, before: float) -> None:
         while self._seen:

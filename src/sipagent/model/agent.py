@@ -1,9 +1,10 @@
 """Who answers: an agent profile, compiled from agents.yaml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from sipagent.model.facts import Template, Text
 from sipagent.model.ids import AgentName, TenantName
 
 Json = Mapping[str, Any]
@@ -19,15 +20,40 @@ class Greeting:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentProfile:
-    """One persona.
+class Edition:
+    """A persona in one language.
 
     `session` is the Realtime session of the provider's API (`type`, `model`, `audio`, ...) as the
     profile has it, with `audio.input.turn_detection` always spelled out, because a greeting
-    changes it for a moment and must know what to restore.
+    changes it for a moment and must know what to restore. Its instructions are those of every
+    call, unless `instructions` is set, which each call renders anew. `disclosure` comes before
+    the greeting, and neither can be interrupted then.
+    """
+
+    language: str | None
+    session: Json
+    instructions: Template | None = None
+    greeting: Text | None = None
+    interruptible: bool = True
+    disclosure: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentProfile:
+    """One persona, in one or several languages; the first is what a caller hears by default.
+
+    `vars` are the values that the defaults, the tenant and the agent give, without the number's.
     """
 
     name: AgentName
     tenant: TenantName
-    session: Json
-    greeting: Greeting | None = None
+    editions: tuple[Edition, ...]
+    vars: Mapping[str, str] = field(default_factory=dict)
+
+    def edition(self, language: str | None) -> Edition:
+        """The edition in this language, or the first one."""
+        if language is not None:
+            for edition in self.editions:
+                if edition.language == language:
+                    return edition
+        return self.editions[0]

@@ -1,10 +1,10 @@
 """An incoming call, as far as the webhook tells of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sipagent.model.ids import AccountName, CallId, WebhookId
-from sipagent.sip import Invite
+from sipagent.model.ids import AccountName, CallId, TrunkName, WebhookId
+from sipagent.sip import Headers, Invite
 
 
 class MediaSecurity(StrEnum):
@@ -17,10 +17,12 @@ class MediaSecurity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A call that rings. All that `invite` holds is the carrier's word, or the caller's.
+    """A call that rings. All that `invite` and `headers` hold is the carrier's word, or the
+    caller's; the trunks' secrets have been taken out.
 
     `created_at` is the signed creation of the event in unix seconds, None where the event does
-    not say.
+    not say. `trunk` is the one that it seems to come by; `verified` says that the trunk's secret
+    proved it.
     """
 
     call_id: CallId
@@ -29,3 +31,6 @@ class IncomingCall:
     invite: Invite
     created_at: float | None = None
     media_security: MediaSecurity = MediaSecurity.UNKNOWN
+    headers: Headers = field(default=Headers(), repr=False)
+    trunk: TrunkName | None = None
+    verified: bool = False

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from sipagent.model.ids import TenantName
+from sipagent.model.ids import DestinationName, TenantName
+from sipagent.model.limit import Cap
 from sipagent.model.outcome import Reason
 from sipagent.model.plan import CallPlan
 
@@ -15,6 +16,14 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Answer the call without a word and refer it to the destination at once."""
+
+    plan: CallPlan
+    destination: DestinationName
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """Refuse the call with a SIP status code (RFC 3261 section 21), 300 to 699."""
 
@@ -23,12 +32,13 @@ class Reject:
     tenant: TenantName
 
 
-Verdict = Accept | Reject
+Verdict = Accept | Forward | Reject
 
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """One thing that was considered. `source` is a header; `held` says whether it decided."""
+    """One thing that was considered. `source` is a header, a section of agents.yaml or an order
+    of the operator's; `held` says whether it decided."""
 
     source: str
     considered: str = field(repr=False)
@@ -42,6 +52,7 @@ class Decision:
 
     `dialed` is the number that the verdict rests on, None where no header carried one.
     `listed` says whether the number directory has it: what is not listed is only a claim.
+    `caps` must all have room when the call is claimed.
     """
 
     verdict: Verdict
@@ -49,3 +60,4 @@ class Decision:
     dialed: str | None = field(default=None, repr=False)
     dialed_source: str | None = None
     listed: bool = False
+    caps: tuple[Cap, ...] = ()

@@ -12,6 +12,13 @@ WebhookId = NewType("WebhookId", str)
 AccountName = NewType("AccountName", str)
 TenantName = NewType("TenantName", str)
 AgentName = NewType("AgentName", str)
+"""An agent's name within its tenant."""
+
+DestinationName = NewType("DestinationName", str)
+TrunkName = NewType("TrunkName", str)
+
+DEFAULT_TENANT: Final = TenantName("default")
+"""Whose numbers and agents are those of a file without tenants."""
 
 _CALL_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 

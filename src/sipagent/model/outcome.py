@@ -20,6 +20,7 @@ class Fault(StrEnum):
 
     NOBODY = "nobody"
     CALLER = "caller"
+    CARRIER = "carrier"
     PROVIDER = "provider"
     OPERATOR = "operator"
     SERVICE = "service"
@@ -29,13 +30,17 @@ class Fault(StrEnum):
 class Reason(StrEnum):
     LINE_CLOSED = "line_closed"
     OPERATOR_HUNG_UP = "operator_hung_up"
+    TRANSFERRED = "transferred"
     UNKNOWN_NUMBER = "unknown_number"
     RULE = "rule"
+    QUOTA = "quota"
+    UNTRUSTED_TRUNK = "untrusted_trunk"
     DRAINING = "draining"
     CALLER_GONE = "caller_gone"
     ACCEPT_REFUSED = "accept_refused"
     ACCEPT_TIMEOUT = "accept_timeout"
     ATTACH_FAILED = "attach_failed"
+    REFER_FAILED = "refer_failed"
     SESSION_EXPIRED = "session_expired"
     INTERNAL_ERROR = "internal_error"
     CONNECTION_LOST = "connection_lost"
@@ -53,13 +58,17 @@ class Reason(StrEnum):
 _NATURE: Final[dict[Reason, tuple[Kind, Fault]]] = {
     Reason.LINE_CLOSED: (Kind.COMPLETED, Fault.NOBODY),
     Reason.OPERATOR_HUNG_UP: (Kind.COMPLETED, Fault.OPERATOR),
+    Reason.TRANSFERRED: (Kind.COMPLETED, Fault.NOBODY),
     Reason.UNKNOWN_NUMBER: (Kind.REJECTED, Fault.OPERATOR),
     Reason.RULE: (Kind.REJECTED, Fault.NOBODY),
+    Reason.QUOTA: (Kind.REJECTED, Fault.NOBODY),
+    Reason.UNTRUSTED_TRUNK: (Kind.REJECTED, Fault.CARRIER),
     Reason.DRAINING: (Kind.REJECTED, Fault.OPERATOR),
     Reason.CALLER_GONE: (Kind.ABANDONED, Fault.CALLER),
     Reason.ACCEPT_REFUSED: (Kind.FAILED, Fault.PROVIDER),
     Reason.ACCEPT_TIMEOUT: (Kind.FAILED, Fault.PROVIDER),
     Reason.ATTACH_FAILED: (Kind.FAILED, Fault.UNKNOWN),
+    Reason.REFER_FAILED: (Kind.FAILED, Fault.CARRIER),
     Reason.SESSION_EXPIRED: (Kind.FAILED, Fault.PROVIDER),
     Reason.INTERNAL_ERROR: (Kind.FAILED, Fault.SERVICE),
     Reason.CONNECTION_LOST: (Kind.LOST, Fault.UNKNOWN),

@@ -1,15 +1,49 @@
-"""From an incoming call to a decision: the number directory and the rules over it. Pure."""
+"""From an incoming call to a decision: the number directory and the rules over it. Pure.
 
+A *route* is one line of the number directory: a number and its ordered *rules*. A *trunk* is the
+carrier's line that a call came by, its *arrival* what is known of that. *Controls* are the
+operator's orders, which precede all rules. The *moment* is the time in the number's zone.
+"""
+
+from sipagent.routing.controls import Controls, Order, Scope
 from sipagent.routing.decide import decide
-from sipagent.routing.directory import Action, AnswerWith, NumberDirectory, RejectWith, Route
-from sipagent.routing.table import RoutingTable
+from sipagent.routing.directory import NumberDirectory, Route
+from sipagent.routing.rules import (
+    Action,
+    AnswerWith,
+    Condition,
+    DuringHours,
+    ForwardTo,
+    FromCaller,
+    OnDates,
+    RejectWith,
+    Rule,
+    WithHeader,
+)
+from sipagent.routing.table import AgentKey, RoutingTable, TenantProfile
+from sipagent.routing.trunks import Arrival, Trunk, arrival
 
 __all__ = [
     "Action",
+    "AgentKey",
     "AnswerWith",
+    "Arrival",
+    "Condition",
+    "Controls",
+    "DuringHours",
+    "ForwardTo",
+    "FromCaller",
     "NumberDirectory",
+    "OnDates",
+    "Order",
     "RejectWith",
     "Route",
     "RoutingTable",
+    "Rule",
+    "Scope",
+    "TenantProfile",
+    "Trunk",
+    "WithHeader",
+    "arrival",
     "decide",
 ]

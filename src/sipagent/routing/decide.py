@@ -1,66 +1,121 @@
-"""The decision on an incoming call. Pure: the same call and table give the same decision."""
+"""The decision on an incoming call. Pure: the same call, table, orders and time give the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
+from sipagent.errors import TemplateError
 from sipagent.model import (
+    DEFAULT_TENANT,
     Accept,
-    CallPlan,
+    AgentName,
+    Cap,
     Decision,
+    DestinationName,
+    Forward,
     IncomingCall,
     Reason,
     Reject,
-    TenantName,
     TraceStep,
     Verdict,
 )
-from sipagent.routing.directory import AnswerWith, NumberDirectory, RejectWith, Route
+from sipagent.routing.controls import Controls, Order
+from sipagent.routing.directory import NumberDirectory, Route
+from sipagent.routing.moment import Moment
+from sipagent.routing.planning import Circumstances, forward_plan, plan_of
+from sipagent.routing.rules import AnswerWith, ForwardTo, RejectWith, Rule, first_that_holds
 from sipagent.routing.table import RoutingTable
+from sipagent.routing.trunks import Trunk
 from sipagent.sip import Dialed, DialedCandidate, Invite, pick_dialed
 
 NOT_FOUND: Final = 404
 """RFC 3261 21.4.5: the user does not exist here."""
 
-_NOBODY: Final = TenantName("default")
+SERVICE_UNAVAILABLE: Final = 503
+DECLINE: Final = 603
+"""RFC 3261 21.6.2: what the provider itself sends by default."""
+
+_NO_ORDERS: Final = Controls()
+_NO_VARS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def decide(call: IncomingCall, table: RoutingTable) -> Decision:
-    """What happens to the call: the route of its dialed number, else `default`, else reject 404.
+@dataclass(slots=True)
+class _Trace:
+    """The steps so far, and whose rules decide in the end."""
+
+    steps: list[TraceStep] = field(default_factory=list)
+
+    def add(self, source: str, considered: str, *, held: bool, because: str) -> None:
+        self.steps.append(TraceStep(source, considered, held, because))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    route: Route | None
+    number: str | None = None
+    source: str | None = None
+    listed: bool = False
+
+
+def decide(
+    call: IncomingCall, table: RoutingTable, now: float, controls: Controls = _NO_ORDERS
+) -> Decision:
+    """What happens to the call at this time (unix seconds).
+
+    Its number's route, else `default`, else reject 404; of a route the first rule that holds, else
+    the rules of `default`, else reject 404. An order of the operator's precedes every rule.
 
     Candidates are tried in the carriers' order, first all of them against the listed numbers,
     then against the prefixes: a broad prefix must not take a call whose exact number stands in a
     later header.
     """
-    directory = table.directory
-    dialed = pick_dialed(call.invite, lambda key: directory.listed(key) is not None)
-    trace = _considered(call.invite, dialed)
+    trace = _Trace()
+    directory = table.directory(call.account)
+    found = _find(call.invite, directory, trace)
+    route = found.route
+    if route is None:
+        trace.add("numbers", "default", held=False, because="there is none")
+        verdict: Verdict = Reject(NOT_FOUND, Reason.UNKNOWN_NUMBER, DEFAULT_TENANT)
+        return Decision(verdict, tuple(trace.steps), found.number, found.source)
+    trunk = _trunk_of(route, call, table)
+    if trunk is not None and trunk.secret_header is not None and not _proven(trunk, call):
+        trace.add("trunks", trunk.name, held=False, because="the trunk's secret is not there")
+        verdict = Reject(DECLINE, Reason.UNTRUSTED_TRUNK, route.tenant)
+        return Decision(verdict, tuple(trace.steps), found.number, found.source, found.listed)
+    around = Circumstances(
+        call, table, route, trunk, Moment(now, _timezone(route, table)), found.number
+    )
+    verdict = _verdict(around, directory, controls, trace)
+    caps = _caps(verdict, around)
+    return Decision(verdict, tuple(trace.steps), found.number, found.source, found.listed, caps)
+
+
+def _find(invite: Invite, directory: NumberDirectory, trace: _Trace) -> _Found:
+    dialed = pick_dialed(invite, lambda key: directory.listed(key) is not None)
+    _consider(invite, dialed, trace)
     source, number = (None, None) if dialed is None else (dialed.source, dialed.e164 or dialed.key)
     route = directory.listed(dialed.key) if dialed is not None and dialed.listed else None
     if route is None and dialed is not None:
-        for candidate, covering in _covered(call.invite, directory):
+        for candidate, covering in _covered(invite, directory):
             source, number, route = candidate.source, candidate.e164, covering
             break
-    listed = route is not None
-    if route is None:
-        route = directory.default
-    trace.append(_last_step(route, number, listed=listed))
-    return Decision(_verdict(route, call, table), tuple(trace), number, source, listed)
+    if route is not None:
+        trace.add("numbers", route.key, held=True, because=f"covers {number}")
+        return _Found(route, number, source, listed=True)
+    if directory.default is not None:
+        trace.add("numbers", "default", held=True, because="no number is listed")
+    return _Found(directory.default, number, source)
 
 
-def _considered(invite: Invite, dialed: Dialed | None) -> list[TraceStep]:
+def _consider(invite: Invite, dialed: Dialed | None, trace: _Trace) -> None:
     """One step for each candidate, up to the one that was taken."""
-    steps = []
     for candidate in invite.candidates:
         taken = dialed is not None and dialed.listed and candidate.source == dialed.source
-        because = "listed" if taken else "not listed"
-        steps.append(
-            TraceStep(
-                candidate.source, candidate.e164 or candidate.text.printable(), taken, because
-            )
-        )
+        number = candidate.e164 or candidate.text.printable()
+        trace.add(candidate.source, number, held=taken, because="listed" if taken else "not listed")
         if taken:
-            break
-    return steps
+            return
 
 
 def _covered(invite: Invite, directory: NumberDirectory) -> Iterator[tuple[DialedCandidate, Route]]:
@@ -72,32 +127,100 @@ def _covered(invite: Invite, directory: NumberDirectory) -> Iterator[tuple[Diale
                 yield candidate, route
 
 
-def _last_step(route: Route | None, number: str | None, *, listed: bool) -> TraceStep:
-    if route is None:
-        return TraceStep("numbers", "default", held=False, because="there is none")
-    if listed:
-        return TraceStep("numbers", route.key, held=True, because=f"covers {number}")
-    return TraceStep("numbers", route.key, held=True, because="no number is listed")
+def _trunk_of(route: Route, call: IncomingCall, table: RoutingTable) -> Trunk | None:
+    name = route.trunk or call.trunk
+    return None if name is None else table.trunks.get(name)
 
 
-def _verdict(route: Route | None, call: IncomingCall, table: RoutingTable) -> Verdict:
-    if route is None:
-        return Reject(NOT_FOUND, Reason.UNKNOWN_NUMBER, _NOBODY)
-    match route.action:
+def _proven(trunk: Trunk, call: IncomingCall) -> bool:
+    return call.verified and call.trunk == trunk.name
+
+
+def _timezone(route: Route, table: RoutingTable) -> str | None:
+    if route.timezone is not None:
+        return route.timezone
+    tenant = table.tenants.get(route.tenant)
+    return None if tenant is None else tenant.timezone
+
+
+def _verdict(
+    around: Circumstances, directory: NumberDirectory, controls: Controls, trace: _Trace
+) -> Verdict:
+    rule = _rule(around, around.route, trace)
+    route = around.route
+    default = directory.default
+    if rule is None and default is not None and default is not route:
+        rule = _rule(around, default, trace)
+        route = default
+    action = None if rule is None else rule.action
+    agent = action.chosen(around.call.call_id) if isinstance(action, AnswerWith) else None
+    if controls.orders:
+        order = controls.order_for(around.route.tenant, around.route.key, agent, around.moment.at)
+        if order is not None:
+            return _ordered(order, around, trace)
+    match action:
+        case None:
+            return Reject(NOT_FOUND, Reason.RULE, around.route.tenant)
         case RejectWith(code):
-            unknown = route.key == "default"
+            unknown = around.route.key == "default"
             reason = Reason.UNKNOWN_NUMBER if unknown else Reason.RULE
-            return Reject(code, reason, route.tenant)
-        case AnswerWith(agent):
-            profile = table.agents[agent]
-            return Accept(
-                CallPlan(
-                    call_id=call.call_id,
-                    account=call.account,
-                    tenant=profile.tenant,
-                    agent=profile.name,
-                    session=profile.session,
-                    greeting=profile.greeting,
-                    config_hash=table.config_hash,
-                )
-            )
+            return Reject(code, reason, around.route.tenant)
+        case ForwardTo(destination):
+            return _forward(around, destination, trace)
+        case AnswerWith():
+            assert agent is not None
+            return _answer(around.under(route), agent, dict(action.vars) or _NO_VARS, trace)
+
+
+def _rule(around: Circumstances, route: Route, trace: _Trace) -> Rule | None:
+    rules = route.rules
+    if len(rules) == 1 and not rules[0].conditions:
+        return rules[0]
+
+    def told(number: int, held: bool, because: str) -> None:
+        trace.add(f"numbers.{route.key}", f"rule {number}", held=held, because=because)
+
+    return first_that_holds(rules, around.call, around.moment, told)
+
+
+def _ordered(order: Order, around: Circumstances, trace: _Trace) -> Verdict:
+    what = "paused" if order.paused else "an order of the operator's"
+    trace.add("controls", f"{order.scope} {order.name}".strip(), held=True, because=what)
+    if order.to is not None:
+        return _forward(around, order.to, trace)
+    return Reject(order.code or SERVICE_UNAVAILABLE, Reason.RULE, around.route.tenant)
+
+
+def _answer(
+    around: Circumstances, agent: AgentName, rule_vars: Mapping[str, str], trace: _Trace
+) -> Verdict:
+    try:
+        return Accept(plan_of(around, agent, rule_vars))
+    except TemplateError as error:
+        trace.add("agents", agent, held=False, because=str(error))
+        return Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, around.route.tenant)
+
+
+def _forward(around: Circumstances, destination: DestinationName, trace: _Trace) -> Verdict:
+    try:
+        plan = forward_plan(around, destination)
+    except (TemplateError, LookupError) as error:
+        trace.add("destinations", destination, held=False, because=str(error))
+        return Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, around.route.tenant)
+    trace.add("destinations", destination, held=True, because="the call is sent there")
+    return Forward(plan, destination)
+
+
+def _caps(verdict: Verdict, around: Circumstances) -> tuple[Cap, ...]:
+    if isinstance(verdict, Reject):
+        return ()
+    caps: tuple[Cap, ...] = ()
+    trunk = around.trunk
+    if trunk is not None and trunk.per_caller is not None:
+        caller = around.call.invite.caller_e164
+        who = "anonymous" if caller is None else caller.value
+        caps = (Cap("per_caller", f"{trunk.name}:{who}", trunk.per_caller),)
+    if isinstance(verdict, Forward):
+        tenant = around.table.tenants[around.route.tenant]
+        caps = (*caps, Cap("forwards", f"forwards:{tenant.name}", tenant.forwards))
+    return caps

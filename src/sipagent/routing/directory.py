@@ -1,34 +1,27 @@
 """The number directory: which numbers are ours, and what to do with a call to each."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sipagent.model import AgentName, TenantName
+from sipagent.model import TenantName, TrunkName
+from sipagent.routing.rules import Rule
 from sipagent.sip import E164, spellings
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerWith:
-    agent: AgentName
-
-
-@dataclass(frozen=True, slots=True)
-class RejectWith:
-    code: int
-
-
-Action = AnswerWith | RejectWith
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One line of `numbers:`. `key` is how the directory names it: E.164, a prefix with `*`, a
-    short number as it is, or `default`."""
+    short number as it is, or `default`. `vars` are the number's own."""
 
     key: str
     tenant: TenantName
-    action: Action
+    rules: tuple[Rule, ...]
+    trunk: TrunkName | None = None
+    timezone: str | None = None
+    hours: str | None = None
+    language: str | None = None
+    vars: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What happens to an incoming call between its signed webhook and its task."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -8,20 +7,21 @@ from typing import Final
 import structlog
 
 from sipagent.model import (
+    DEFAULT_TENANT,
     Accept,
     AccountName,
     CallId,
     Decision,
+    Forward,
     IncomingCall,
     MediaSecurity,
     Reason,
     Reject,
-    TenantName,
     WebhookId,
 )
-from sipagent.routing import RoutingTable, decide
+from sipagent.routing import Arrival, RoutingTable, arrival, decide
 from sipagent.sessions.machine.lifecycle import SERVICE_UNAVAILABLE
-from sipagent.sessions.ports import Claim, Engine, Records
+from sipagent.sessions.ports import Claim, Clock, Configuration, Engine, Records
 from sipagent.sessions.supervisor import Supervisor
 from sipagent.sip import Headers, Invite, read_invite
 
@@ -49,6 +49,10 @@ class Announcement:
     media_security: MediaSecurity
 
 
+BUSY: Final = 486
+"""RFC 3261 21.4.24: busy here."""
+
+
 class Taken(StrEnum):
     """What became of a delivery. None of these is a reason for the provider to deliver again."""
 
@@ -67,13 +71,15 @@ class Intake:
     def __init__(
         self,
         *,
-        table: Callable[[], RoutingTable],
+        configuration: Configuration,
         engine: Engine,
         supervisor: Supervisor,
         records: Records,
         ring_window: float,
+        clock: Clock,
     ) -> None:
-        self.table = table
+        self._configuration = configuration
+        self._clock = clock
         self._engine = engine
         self._supervisor = supervisor
         self._records = records
@@ -90,11 +96,15 @@ class Intake:
             log.warning("stale delivery", call_id=announced.call_id, account=announced.account)
             return Taken.STALE
         call, decision = self._decide(announced)
-        if await self._engine.offer(call) is Claim.DUPLICATE:
-            return Taken.DUPLICATE
+        match await self._engine.offer(call, decision.caps):
+            case Claim.DUPLICATE:
+                return Taken.DUPLICATE
+            case Claim.LIMIT if not isinstance(decision.verdict, Reject):
+                refused = Reject(BUSY, Reason.QUOTA, decision.verdict.plan.tenant)
+                decision = replace(decision, verdict=refused)
         self._records.decided(call, decision)
         match decision.verdict:
-            case Accept(plan):
+            case Accept(plan) | Forward(plan):
                 self._supervisor.answer(
                     plan, within=min(ACCEPT_WITHIN, max(1.0, self._ring_window - age))
                 )
@@ -107,22 +117,36 @@ class Intake:
         """The decision; a failure to decide is a rejection, so that the fallback can ring."""
         call = _call(announced, Invite())
         try:
-            table = self.table()
-            headers = Headers.from_json(announced.sip_headers)
-            call = _call(announced, read_invite(headers, region=table.region))
-            decision = decide(call, table)
+            table = self._configuration.table
+            arrived = arrival(
+                Headers.from_json(announced.sip_headers),
+                table.trunks,
+                self._configuration.trunk_secrets,
+            )
+            call = _call(announced, _invite(arrived, table), arrived)
+            decision = decide(call, table, self._clock.wall(), self._configuration.controls)
         except Exception:
             log.exception("decision failed", call_id=announced.call_id)
-            verdict = Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, TenantName("default"))
+            verdict = Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, DEFAULT_TENANT)
             return call, Decision(verdict, trace=())
-        if self.draining and isinstance(decision.verdict, Accept):
+        if self.draining and not isinstance(decision.verdict, Reject):
             tenant = decision.verdict.plan.tenant
             verdict = Reject(SERVICE_UNAVAILABLE, Reason.DRAINING, tenant)
             decision = replace(decision, verdict=verdict)
         return call, decision
 
 
-def _call(announced: Announcement, invite: Invite) -> IncomingCall:
+def _invite(arrived: Arrival, table: RoutingTable) -> Invite:
+    trunk = arrived.trunk
+    return read_invite(
+        arrived.headers,
+        region=table.region,
+        dialed_header=None if trunk is None else trunk.dialed_header,
+    )
+
+
+def _call(announced: Announcement, invite: Invite, arrived: Arrival | None = None) -> IncomingCall:
+    trunk = None if arrived is None else arrived.trunk
     return IncomingCall(
         call_id=announced.call_id,
         webhook_id=announced.webhook_id,
@@ -130,4 +154,7 @@ def _call(announced: Announcement, invite: Invite) -> IncomingCall:
         invite=invite,
         created_at=announced.created_at,
         media_security=announced.media_security,
+        headers=Headers() if arrived is None else arrived.headers,
+        trunk=None if trunk is None else trunk.name,
+        verified=arrived is not None and arrived.verified,
     )

@@ -4,7 +4,7 @@ Awaitables here keep their own deadlines and answer within them, whatever the ot
 Cancelling one leaves nothing behind in this process; the request may still take effect upstream.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -14,12 +14,15 @@ from sipagent.model import (
     CallId,
     CallOutcome,
     CallPlan,
+    Cap,
     Decision,
     IncomingCall,
     Json,
     Speaker,
+    TrunkName,
     Turn,
 )
+from sipagent.routing import Controls, RoutingTable
 from sipagent.sessions.machine.commands import (
     CancelResponse,
     ClearAudio,
@@ -38,17 +41,38 @@ class Clock(Protocol):
 
 
 class Claim(StrEnum):
-    """What an offer led to: OK, the call is ours; DUPLICATE, it has been offered before."""
+    """What an offer led to: OK, the call is ours; DUPLICATE, it has been offered before; LIMIT, it
+    is ours and one of its caps has no room."""
 
     OK = "ok"
     DUPLICATE = "duplicate"
+    LIMIT = "limit"
 
 
 class Engine(Protocol):
     """Who holds which call."""
 
-    async def offer(self, call: IncomingCall) -> Claim:
-        """Claim a call in one atomic step, by its webhook id and by its call id."""
+    async def offer(self, call: IncomingCall, caps: Sequence[Cap] = ()) -> Claim:
+        """Claim a call in one atomic step, by its webhook id and by its call id.
+
+        A call that is claimed counts for each of its caps, unless one of them has no room; a
+        duplicate counts for none.
+        """
+
+
+class Configuration(Protocol):
+    """The configuration in force: each call looks once, and keeps what it saw."""
+
+    @property
+    def table(self) -> RoutingTable: ...
+
+    @property
+    def controls(self) -> Controls:
+        """The operator's orders, live."""
+
+    @property
+    def trunk_secrets(self) -> Mapping[TrunkName, Sequence[bytes]]:
+        """Each trunk's secrets, all valid, live."""
 
 
 class CallControl(Protocol):
@@ -62,6 +86,10 @@ class CallControl(Protocol):
 
     async def hang_up(self, call_id: CallId) -> Answer:
         """Have the call ended."""
+
+    async def refer(self, call_id: CallId, target_uri: str) -> Answer:
+        """Have the call's other side sent a REFER to this URI, once: never tried again after it
+        may have been sent. DONE says that it was relayed, not that anybody answered."""
 
 
 SocketRequest = CreateResponse | CancelResponse | ClearAudio | UpdateSession

@@ -3,7 +3,7 @@
 import structlog
 
 from sipagent.metrics import Metrics
-from sipagent.model import Accept, CallOutcome, CallPlan, Decision, IncomingCall, Turn
+from sipagent.model import CallOutcome, CallPlan, Decision, IncomingCall, Reject, Turn
 from sipagent.sip import mask_number
 
 log = structlog.get_logger(__name__)
@@ -17,13 +17,15 @@ class LogRecords:
 
     def decided(self, call: IncomingCall, decision: Decision) -> None:
         invite, verdict = call.invite, decision.verdict
-        whose = verdict.plan if isinstance(verdict, Accept) else verdict
+        plan = None if isinstance(verdict, Reject) else verdict.plan
         caller, attestation = invite.caller_e164, invite.attestation
         log.info(
             "call decided",
             call_id=call.call_id,
-            tenant=whose.tenant,
-            agent=verdict.plan.agent if isinstance(verdict, Accept) else None,
+            tenant=verdict.tenant if isinstance(verdict, Reject) else verdict.plan.tenant,
+            agent=None if plan is None else plan.agent,
+            trunk=call.trunk,
+            config_hash=None if plan is None else plan.config_hash,
             account=call.account,
             verdict=type(verdict).__name__.lower(),
             dialed=mask_number(decision.dialed) if decision.dialed else None,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sipagent.errors import AttachError
 from sipagent.model import (
+    DEFAULT_TENANT,
     AccountName,
     AgentName,
     AgentProfile,
@@ -13,10 +14,10 @@ from sipagent.model import (
     CallOutcome,
     CallPlan,
     Decision,
+    Edition,
     Greeting,
     IncomingCall,
     Json,
-    TenantName,
     Turn,
 )
 from sipagent.sessions.machine.events import (
@@ -29,12 +30,13 @@ from sipagent.sessions.machine.events import (
 from sipagent.sessions.ports import SocketRequest, Words
 
 
-def a_profile(*, greeting: str | None = "Hello.", **session: Any) -> AgentProfile:
-    """A small persona; keywords are leaves of its session."""
-    return AgentProfile(
-        name=AgentName("reception"),
-        tenant=TenantName("default"),
-        session={
+def a_profile(
+    name: str = "reception", *, greeting: str | None = "Hello.", **session: Any
+) -> AgentProfile:
+    """A small persona in one language; keywords are leaves of its session."""
+    edition = Edition(
+        None,
+        {
             "type": "realtime",
             "model": "gpt-realtime-2.1",
             "audio": {
@@ -48,20 +50,24 @@ def a_profile(*, greeting: str | None = "Hello.", **session: Any) -> AgentProfil
             },
             **session,
         },
-        greeting=None if greeting is None else Greeting(greeting),
+        greeting=greeting,
     )
+    return AgentProfile(AgentName(name), DEFAULT_TENANT, (edition,))
 
 
 def a_plan(profile: AgentProfile | None = None, *, call_id: str = "rtc_1") -> CallPlan:
     """The plan of a call that this profile answers."""
     profile = profile or a_profile()
+    edition = profile.editions[0]
+    say = edition.greeting
+    assert say is None or isinstance(say, str)
     return CallPlan(
         call_id=CallId(call_id),
         account=AccountName("default"),
         tenant=profile.tenant,
         agent=profile.name,
-        session=profile.session,
-        greeting=profile.greeting,
+        session=edition.session,
+        greeting=None if say is None else Greeting(say, edition.interruptible),
         config_hash="0" * 12,
     )
 
@@ -87,6 +93,9 @@ class FakeControl:
 
     async def hang_up(self, call_id: CallId) -> Answer:
         return await self._answer("hang_up", call_id, None)
+
+    async def refer(self, call_id: CallId, target_uri: str) -> Answer:
+        return await self._answer("refer", call_id, target_uri)
 
     async def _answer(self, action: str, call_id: CallId, body: object) -> Answer:
         self.asked.append((action, call_id, body))

@@ -16,6 +16,9 @@ from sipagent.sessions.machine.events import AcceptAnswered, Answer
 END_WITHIN: Final = 3.0
 """Seconds for a reject or a hang-up, retries included."""
 
+REFER_WITHIN: Final = 5.0
+"""Seconds for the provider to relay a REFER."""
+
 _PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
 """Seconds between attempts, a little more by chance; the last one repeats."""
 
@@ -98,6 +101,21 @@ class OpenAICallControl:
         """Have the call ended. To ask twice is harmless."""
         attempt, _ = await self._persist(call_id, "hangup", None, END_WITHIN)
         return attempt.answer
+
+    async def refer(self, call_id: CallId, target_uri: str) -> Answer:
+        """Have a REFER sent, once. DONE says that it was relayed, not that anybody answered.
+
+        Tried again only where the request cannot have been sent: a carrier that gets two REFERs
+        may ring two people.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + REFER_WITHIN
+        while True:
+            left = deadline - loop.time()
+            attempt = await self._try(call_id, "refer", {"target_uri": target_uri}, left)
+            if not attempt.again or attempt.effect or loop.time() + _PAUSES[0] >= deadline:
+                return attempt.answer
+            await asyncio.sleep(_PAUSES[0])
 
     async def _persist(
         self, call_id: CallId, action: str, body: object, within: float

@@ -1,0 +1,66 @@
+"""The red button: orders of the operator that precede every rule, until they expire."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sipagent.model import AgentName, DestinationName, TenantName
+
+
+class Scope(StrEnum):
+    """Whom an order is about."""
+
+    ALL = "all"
+    TENANT = "tenant"
+    NUMBER = "number"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Reject the calls of a scope with `code`, or send them to `to`.
+
+    `name` is a tenant, a directory key (E.164) or `tenant/agent`, empty for ALL. `until` is in
+    unix seconds, None for until it is taken back. `paused` marks a number's pause.
+    """
+
+    scope: Scope
+    name: str = ""
+    code: int | None = None
+    to: DestinationName | None = None
+    until: float | None = None
+    paused: bool = False
+
+    def concerns(self, tenant: TenantName, key: str, agent: AgentName | None) -> bool:
+        match self.scope:
+            case Scope.ALL:
+                return True
+            case Scope.TENANT:
+                return self.name == tenant
+            case Scope.NUMBER:
+                return self.name == key
+            case Scope.AGENT:
+                return agent is not None and self.name == f"{tenant}/{agent}"
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """All orders, the narrowest first: number, agent, tenant, all; of each the newest first."""
+
+    orders: tuple[Order, ...] = ()
+
+    def order_for(
+        self, tenant: TenantName, key: str, agent: AgentName | None, now: float
+    ) -> Order | None:
+        """The first order that concerns this call and has not expired."""
+        for order in self.orders:
+            expired = order.until is not None and order.until <= now
+            if not expired and order.concerns(tenant, key, agent):
+                return order
+        return None
+
+
+def ordered(orders: tuple[Order, ...]) -> Controls:
+    """Controls of orders that were given in this order."""
+    rank = {Scope.NUMBER: 0, Scope.AGENT: 1, Scope.TENANT: 2, Scope.ALL: 3}
+    newest_first = reversed(orders)
+    return Controls(tuple(sorted(newest_first, key=lambda order: rank[order.scope])))

@@ -1,0 +1,164 @@
+"""From a chosen agent or destination to the plan of the call: everything rendered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from sipagent.errors import TemplateError
+from sipagent.model import (
+    AgentName,
+    CallerFacts,
+    CallFacts,
+    CallPlan,
+    DestinationName,
+    Edition,
+    Greeting,
+    HoursNow,
+    IncomingCall,
+    NumberFacts,
+    rendered,
+)
+from sipagent.routing.directory import Route
+from sipagent.routing.moment import Moment
+from sipagent.routing.table import RoutingTable, TenantProfile
+from sipagent.routing.trunks import NUMBER_FORM, Trunk
+from sipagent.sip import Untrusted, to_e164
+
+_NO_VARS: Final[Mapping[str, str]] = MappingProxyType({})
+_NOBODY: Final = AgentName("")
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """A call, the route that takes it and the time. `number` is the dialed one, as far as known;
+    `rules` is the route whose rule decided: the call's own, or that of `default`."""
+
+    call: IncomingCall
+    table: RoutingTable
+    route: Route
+    trunk: Trunk | None
+    moment: Moment
+    number: str | None
+    rules: Route | None = None
+
+    def under(self, rules: Route) -> "Circumstances":
+        """These, with the rule of another route."""
+        return self if rules is self.route else replace(self, rules=rules)
+
+    @property
+    def tenant(self) -> TenantProfile:
+        return self.table.tenants[self.route.tenant]
+
+    @property
+    def answering_tenant(self) -> TenantProfile:
+        """Whose agents the deciding rule names."""
+        return self.table.tenants[(self.rules or self.route).tenant]
+
+
+def plan_of(around: Circumstances, agent: AgentName, rule_vars: Mapping[str, str]) -> CallPlan:
+    """The plan by which this agent answers the call. Raises TemplateError."""
+    tenant = around.answering_tenant
+    profile = around.table.agents[tenant.name, agent]
+    edition = profile.edition(around.route.language)
+    session = edition.session
+    facts: CallFacts | None = None
+    if edition.instructions is not None or _templated(edition):
+        merged = {**profile.vars, **around.route.vars, **rule_vars}
+        facts = facts_of(around, agent, edition.language, merged)
+    if edition.instructions is not None and facts is not None:
+        session = {**session, "instructions": edition.instructions.render(facts)}
+    return CallPlan(
+        call_id=around.call.call_id,
+        account=around.call.account,
+        tenant=tenant.name,
+        agent=agent,
+        session=session,
+        greeting=first_words(edition, facts),
+        config_hash=around.table.config_hash,
+        language=edition.language,
+        trunk=None if around.trunk is None else around.trunk.name,
+    )
+
+
+def forward_plan(around: Circumstances, name: DestinationName) -> CallPlan:
+    """The plan by which the call is sent on. Raises TemplateError, or LookupError for a
+    destination that the tenant does not have."""
+    destination = around.tenant.destinations[name]
+    to = destination.to
+    if not isinstance(to, str):
+        to = to.render(facts_of(around, _NOBODY, around.route.language, dict(around.route.vars)))
+    return CallPlan(
+        call_id=around.call.call_id,
+        account=around.call.account,
+        tenant=around.tenant.name,
+        agent=None,
+        session=around.tenant.silent,
+        greeting=None,
+        config_hash=around.table.config_hash,
+        trunk=None if around.trunk is None else around.trunk.name,
+        refer_to=target_uri(to, around.trunk),
+    )
+
+
+def target_uri(to: str, trunk: Trunk | None) -> str:
+    """What REFER sends: a URI as it is, a number in the form of the call's trunk."""
+    if to.lower().startswith(("tel:", "sip:", "sips:")):
+        return to
+    number = to_e164(to, None)
+    if number is None:
+        raise TemplateError("the destination is no telephone number and no SIP URI")
+    form = NUMBER_FORM if trunk is None else trunk.refer
+    return form.replace("{e164}", number)
+
+
+def first_words(edition: Edition, facts: CallFacts | None) -> Greeting | None:
+    """The disclosure, if there is one, and the greeting. Raises TemplateError."""
+    texts = [text for text in (edition.disclosure, edition.greeting) if text is not None]
+    if not texts:
+        return None
+    said = [text if isinstance(text, str) else rendered(text, _known(facts)) for text in texts]
+    interruptible = edition.interruptible and edition.disclosure is None
+    return Greeting(" ".join(words.strip() for words in said), interruptible)
+
+
+def facts_of(
+    around: Circumstances, agent: AgentName, language: str | None, merged: Mapping[str, str]
+) -> CallFacts:
+    """All that a template may read of this call."""
+    invite, route, now = around.call.invite, around.route, around.moment.local
+    tenant = around.answering_tenant
+    return CallFacts(
+        caller=CallerFacts(invite.caller_e164, invite.display_name, invite.attestation),
+        dialed=around.number,
+        number=NumberFacts(around.number, around.moment.timezone, route.hours, route.language),
+        tenant=tenant.name,
+        agent=agent,
+        language=language,
+        vars=merged,
+        now=now,
+        hours={name: HoursNow(schedule, now) for name, schedule in tenant.hours.items()},
+        headers=_exposed(around),
+    )
+
+
+def _exposed(around: Circumstances) -> Mapping[str, Untrusted]:
+    """The headers that the trunk exposes, the first of each name."""
+    if around.trunk is None:
+        return {}
+    return {
+        name: Untrusted(values[0])
+        for name in around.trunk.expose
+        if (values := around.call.headers.all(name))
+    }
+
+
+def _templated(edition: Edition) -> bool:
+    return not isinstance(edition.greeting, str | None) or not isinstance(
+        edition.disclosure, str | None
+    )
+
+
+def _known(facts: CallFacts | None) -> CallFacts:
+    assert facts is not None
+    return facts
