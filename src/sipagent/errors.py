@@ -3,12 +3,15 @@
     SipagentError
     ├── ConfigError          agents.yaml cannot be used; holds every finding with its place
     ├── SettingsError        the process's environment cannot be used
+    ├── SecretError          a secret cannot be read where it should stand
+    ├── TokenError           the identity provider gave no token
     ├── SipSyntaxError       a SIP header value is not what RFC 3261 or RFC 3966 allows
     ├── WebhookError         a delivery that is not answered with 200
     │   ├── SignatureError   the signature is missing, wrong, malformed or outside the tolerance
     │   └── PayloadError     signed, and still not an event that can be acted on
     ├── TemplateError        a text of agents.yaml cannot be rendered for a call
     ├── AttachError          a call's socket could not be opened
+    ├── StoreError           a file of the data directory cannot be read or written
     └── SimulatorError       the simulator was asked for something that it cannot do
 
 Expected endings of a call are values (`sipagent.model.CallOutcome`), never exceptions.
@@ -23,7 +26,8 @@ class SipagentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong with a file, and where. Lines and columns count from 1."""
+    """One thing that is wrong with a file, and where. Lines and columns count from 1; in a table
+    the column is the number of the cell. `tenant` is whose file it is, None for the operator's."""
 
     file: str
     line: int
@@ -31,6 +35,7 @@ class Finding:
     path: str
     message: str
     hint: str | None = None
+    tenant: str | None = None
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}"
@@ -59,6 +64,33 @@ class SettingsError(SipagentError):
 
     def __str__(self) -> str:
         return "\n".join(self.problems)
+
+
+class SecretError(SipagentError):
+    """A secret cannot be read. `where` is a variable's name or a path; contents are never told."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(where, problem)
+        self.where = where
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+
+class TokenError(SipagentError):
+    """The identity provider gave no token. `code` is its word for why, or ours.
+
+    `refused` says that it does not take our proof, so that asking again would not help.
+    """
+
+    def __init__(self, code: str, *, refused: bool = False) -> None:
+        super().__init__(code, refused)
+        self.code = code
+        self.refused = refused
+
+    def __str__(self) -> str:
+        return f"no token: {self.code}"
 
 
 class SipSyntaxError(SipagentError, ValueError):
@@ -110,6 +142,26 @@ class AttachError(SipagentError):
     def __str__(self) -> str:
         answer = f"refused with {self.status}" if self.status is not None else "no answer"
         return f"the call's socket could not be opened: {answer} ({self.detail})"
+
+
+class StoreError(SipagentError):
+    """A file of the data directory cannot be read or written, or what was asked of it not be done.
+
+    `line` and `column` count from 1; they are None where it is not the content's fault.
+    """
+
+    def __init__(
+        self, file: str, reason: str, line: int | None = None, column: int | None = None
+    ) -> None:
+        super().__init__(file, reason, line, column)
+        self.file = file
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        place = f":{self.line}:{self.column}" if self.line is not None else ""
+        return f"{self.file}{place}: {self.reason}"
 
 
 class SimulatorError(SipagentError):

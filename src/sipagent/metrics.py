@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sipagent import __version__
@@ -27,6 +27,23 @@ class _Closings(Collector):
         )
         for reason, count in self._closings().items():
             family.add_metric([reason], count)
+        yield family
+
+
+class _Healthy(Collector):
+    """Which accounts work, read whenever metrics are asked for: accounts come and go."""
+
+    def __init__(self, healthy: Callable[[], Mapping[str, bool]]) -> None:
+        self._healthy = healthy
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "sipagent_account_healthy",
+            "Whether the provider takes the account's credentials.",
+            labels=["account"],
+        )
+        for account, healthy in self._healthy().items():
+            family.add_metric([account], float(healthy))
         yield family
 
 
@@ -105,6 +122,10 @@ class Metrics:
     def observe_closings(self, closings: Callable[[], Mapping[str, int]]) -> None:
         """Have the connections that were cut, by reason, read whenever metrics are asked for."""
         self.registry.register(_Closings(closings))
+
+    def observe_accounts(self, healthy: Callable[[], Mapping[str, bool]]) -> None:
+        """Have the accounts' health read whenever metrics are asked for."""
+        self.registry.register(_Healthy(healthy))
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     host: str = _env("HOST", "0.0.0.0", "Address to listen on.")
     port: int = _env("PORT", 8000, "Port to listen on.", ge=0, le=65535)
     config: Path = _env("SIPAGENT_CONFIG", Path("config/agents.yaml"), "The agents file.")
+    data_dir: Path = _env(
+        "SIPAGENT_DATA_DIR", Path("data"), "Folder of what the service keeps for itself."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _env(
         "LOG_LEVEL", "info", "debug, info, warning or error."
     )
@@ -45,6 +48,15 @@ class Settings(BaseSettings):
         "OPENAI_WEBHOOK_SECRET", None, "Signing secret of the webhook; several by space or comma."
     )
     openai_base_url: str = _env("OPENAI_BASE_URL", "https://api.openai.com/v1", "Root of the API.")
+    azure_openai_endpoint: str | None = _env(
+        "AZURE_OPENAI_ENDPOINT", None, "Address of an Azure OpenAI resource, in place of OpenAI."
+    )
+    azure_openai_api_key: SecretStr | None = _env(
+        "AZURE_OPENAI_API_KEY", None, "Key of the Azure OpenAI resource."
+    )
+    azure_openai_webhook_secret: SecretStr | None = _env(
+        "AZURE_OPENAI_WEBHOOK_SECRET", None, "Signing secret of the resource's webhook."
+    )
     openai_org_id: str | None = _env("OPENAI_ORG_ID", None, "Sent as OpenAI-Organization.")
     openai_project_id: str | None = _env("OPENAI_PROJECT_ID", None, "Sent as OpenAI-Project.")
 
@@ -53,10 +65,12 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("openai_base_url")
+    @field_validator("openai_base_url", "azure_openai_endpoint")
     @classmethod
-    def _root(cls, value: str) -> str:
+    def _root(cls, value: str | None) -> str | None:
         """Refuse what cannot be the beginning of a call's URL; the value is not told."""
+        if value is None:
+            return None
         advice = "write the API's root, such as https://api.openai.com/v1"
         try:
             url = urlsplit(value)
@@ -109,6 +123,12 @@ class VariableOrFile(PydanticBaseSettingsSource):
             if value is not None:
                 found[name] = value
         return found
+
+
+def file_of(name: str) -> Path | None:
+    """The file that a variable's value comes from, None where it is given directly."""
+    path = os.environ.get(f"{name}_FILE")
+    return Path(path) if path and not os.environ.get(name) else None
 
 
 def read() -> Settings:

@@ -7,7 +7,7 @@ import pytest
 from sipagent import settings
 from sipagent.app import build, environment_account
 from sipagent.errors import SettingsError
-from sipagent.routing import NumberDirectory, RoutingTable
+from sipagent.testing import a_table
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NAMES = [field.validation_alias for field in settings.Settings.model_fields.values()]
@@ -121,9 +121,8 @@ def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", SECRET)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
-    table = RoutingTable(NumberDirectory.of([]), {}, "abc")
     with pytest.raises(SettingsError, match="ALL_PROXY"):
-        build(settings.read(), table)
+        build(settings.read(), a_table())
 
 
 def test_several_secrets_are_separated_by_space_or_comma(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,20 +10,19 @@ import respx
 from openai.types.realtime.call_accept_params import CallAcceptParams
 from pydantic import TypeAdapter
 
-from sipagent.model import AccountName, CallId
-from sipagent.providers.openai.account import Account
+from sipagent.model import CallId
+from sipagent.providers.accounts import CAPABILITIES
 from sipagent.providers.openai.control import OpenAICallControl
 from sipagent.providers.openai.preflight import preflight
 from sipagent.providers.openai.rest import Rest
-from sipagent.providers.openai.webhooks import WebhookSecrets
 from sipagent.sessions.machine.events import Answer
 from sipagent.testing import a_profile
+from tests.providers.keyed import an_account
 
 pytestmark = pytest.mark.virtual_time
 
 CALL = CallId("rtc_1")
-SESSION = a_profile().session
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SESSION = a_profile().editions[0].session
 Answers = list[httpx.Response | type[Exception]]
 
 
@@ -34,10 +33,7 @@ def answer(status: int, code: str | None = None, **headers: str) -> httpx.Respon
 
 @pytest.fixture
 async def control() -> AsyncIterator[OpenAICallControl]:
-    secrets = WebhookSecrets.parse(SECRET)
-    account = Account(
-        AccountName("default"), "https://api.test/v1", "sk-test", secrets, "org_1", "proj_1"
-    )
+    account = an_account("https://api.test/v1", organization="org_1", project="proj_1")
     async with Rest() as rest:
         yield OpenAICallControl(account, rest)
 
@@ -140,6 +136,38 @@ async def test_what_would_fail_is_not_sent(
 )
 def test_preflight(change: Callable[[object], dict[str, Any]], problem: str | None) -> None:
     assert preflight({**SESSION, **change(SESSION)}) == ((problem,) if problem else ())
+
+
+def test_azure_does_not_take_an_accept_without_instructions() -> None:
+    (problem,) = preflight(SESSION, CAPABILITIES["azure"])
+    assert problem == "session.instructions is missing, which this provider requires"
+    assert preflight({**SESSION, "instructions": "Be kind."}, CAPABILITIES["azure"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("action", "ask"),
+    [
+        ("accept", lambda control: control.accept(CALL, SESSION, within=8)),
+        ("reject", lambda control: control.reject(CALL, 486)),
+        ("hangup", lambda control: control.hang_up(CALL)),
+        ("refer", lambda control: control.refer(CALL, "tel:+17134810199")),
+    ],
+)
+async def test_a_refused_key_is_followed_by_the_next_one_at_once(
+    upstream: respx.Router, action: str, ask: Callable[[OpenAICallControl], Any]
+) -> None:
+    import asyncio
+
+    route = upstream.post(f"/{action}").mock(side_effect=[answer(401), answer(401), answer(200)])
+    account = an_account("https://api.test/v1", api_keys="sk-1\nsk-2\nsk-3")
+    async with Rest() as rest:
+        began = asyncio.get_running_loop().time()
+        answered = await ask(OpenAICallControl(account, rest))
+    assert asyncio.get_running_loop().time() == began
+    assert getattr(answered, "answer", answered) is Answer.DONE
+    keys = [call.request.headers["authorization"] for call in route.calls]
+    assert keys == ["Bearer sk-1", "Bearer sk-2", "Bearer sk-3"]
+    assert account.health.healthy
 
 
 async def test_a_rejection_says_the_sip_code(

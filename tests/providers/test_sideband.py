@@ -13,11 +13,9 @@ import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
 from sipagent.errors import AttachError
-from sipagent.model import AccountName, CallId
-from sipagent.providers.openai.account import Account
+from sipagent.model import CallId
 from sipagent.providers.openai.codec import Oddity
 from sipagent.providers.openai.sideband import Keepalive, OpenAISideband
-from sipagent.providers.openai.webhooks import WebhookSecrets
 from sipagent.sessions.machine.commands import CreateResponse
 from sipagent.sessions.machine.events import (
     AgentText,
@@ -27,8 +25,8 @@ from sipagent.sessions.machine.events import (
     SocketClosed,
     SocketOpened,
 )
+from tests.providers.keyed import an_account
 
-SECRETS = WebhookSecrets.parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 CALL = CallId("rtc_1")
 PATIENT = Keepalive()
 LOOPBACK = Path(__file__).parent.parent / "data" / "loopback.pem"
@@ -67,12 +65,15 @@ Gate = Callable[[ServerConnection, Request], Response | None]
 
 @asynccontextmanager
 async def provider(
-    handler: Handler, gate: Gate | None = None, keepalive: Keepalive = PATIENT
+    handler: Handler,
+    gate: Gate | None = None,
+    keepalive: Keepalive = PATIENT,
+    keys: str = "sk-test",
 ) -> AsyncIterator[tuple[OpenAISideband, Listener]]:
     listener = Listener()
     async with serve(handler, "127.0.0.1", 0, process_request=gate) as server:
         port = server.sockets[0].getsockname()[1]
-        account = Account(AccountName("a"), f"http://127.0.0.1:{port}/v1", "sk-test", SECRETS)
+        account = an_account(f"http://127.0.0.1:{port}/v1", api_keys=keys)
         context = ssl.create_default_context()
         yield OpenAISideband(account, context, listener.oddities.append, keepalive), listener
 
@@ -118,7 +119,7 @@ async def test_a_connection_opened_ahead_is_the_one_that_is_upgraded() -> None:
     serving.load_cert_chain(LOOPBACK)
     async with serve(count, "127.0.0.1", 0, create_connection=Counting, ssl=serving) as server:
         port = server.sockets[0].getsockname()[1]
-        account = Account(AccountName("a"), f"https://127.0.0.1:{port}/v1", "sk-test", SECRETS)
+        account = an_account(f"https://127.0.0.1:{port}/v1")
         sideband = OpenAISideband(account, trusting, listener.oddities.append)
         dial = sideband.dial(CALL)
         await dial.warm()
@@ -295,7 +296,7 @@ async def test_a_call_that_stays_unknown_is_given_up_after_two_seconds() -> None
 
 
 async def test_nobody_there_is_an_attach_error() -> None:
-    account = Account(AccountName("a"), "http://127.0.0.1:1/v1", "sk-test", SECRETS)
+    account = an_account("http://127.0.0.1:1/v1")
     sideband = OpenAISideband(account, ssl.create_default_context(), lambda oddity: None)
     dial = sideband.dial(CALL)
     await dial.warm()
@@ -313,3 +314,19 @@ async def test_a_probe_tells_whether_the_call_lives(
 ) -> None:
     async with provider(stay, refusing(*statuses)) as (sideband, _):
         assert await sideband.dial(CALL).probe() is alive
+
+
+async def test_an_upgrade_and_a_probe_go_on_with_the_next_key_when_one_is_refused() -> None:
+    seen: list[str] = []
+
+    def gate(connection: ServerConnection, request: Request) -> Response | None:
+        seen.append(request.headers["authorization"])
+        refused = request.headers["authorization"] == "Bearer sk-old"
+        return connection.respond(http.HTTPStatus.UNAUTHORIZED, "") if refused else None
+
+    async with provider(stay, gate, keys="sk-old\nsk-new") as (sideband, listener):
+        socket = await sideband.dial(CALL).attach(listener.deliver)
+        await socket.close()
+    async with provider(stay, gate, keys="sk-old\nsk-new") as (sideband, listener):
+        assert await sideband.dial(CALL).probe() is True
+    assert seen == ["Bearer sk-old", "Bearer sk-new"] * 2

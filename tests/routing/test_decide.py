@@ -1,46 +1,48 @@
 """Decisions: tables of headers, directories and what follows."""
 
-from types import MappingProxyType
-
 import pytest
 
 from sipagent.model import (
+    DEFAULT_TENANT,
     Accept,
     AccountName,
     AgentName,
     CallId,
     Decision,
+    Forward,
     IncomingCall,
     Reason,
     Reject,
-    TenantName,
     WebhookId,
 )
-from sipagent.routing import AnswerWith, NumberDirectory, RejectWith, Route, RoutingTable, decide
+from sipagent.routing import AnswerWith, RejectWith, Route, Rule, decide
 from sipagent.sip import Headers, read_invite
-from sipagent.testing import a_profile
+from sipagent.testing import a_profile, a_table
 
-TENANT = TenantName("default")
+TENANT = DEFAULT_TENANT
+NOW = 1_790_000_000.0
 PROJECT = ("To", "<sip:proj_A@sip.api.openai.com;transport=tls>")
 
 
 def decided(
     headers: list[tuple[str, str]], routes: dict[str, str | int], region: str | None = None
 ) -> Decision:
-    profiles = {
-        AgentName(name): a_profile(model=name) for name in ("reception", "billing", "night")
-    }
-    table = RoutingTable(
-        directory=NumberDirectory.of(
+    table = a_table(
+        [
             Route(
                 key,
                 TENANT,
-                RejectWith(action) if isinstance(action, int) else AnswerWith(AgentName(action)),
+                (
+                    Rule(
+                        RejectWith(action)
+                        if isinstance(action, int)
+                        else AnswerWith(AgentName(action))
+                    ),
+                ),
             )
             for key, action in routes.items()
-        ),
-        agents=MappingProxyType(profiles),
-        config_hash="abc",
+        ],
+        [a_profile(name, model=name) for name in ("reception", "billing", "night")],
         region=region,
     )
     raw = [{"name": name, "value": value} for name, value in headers]
@@ -50,7 +52,7 @@ def decided(
         AccountName("default"),
         read_invite(Headers.from_json(raw), region=region),
     )
-    return decide(call, table)
+    return decide(call, table, NOW)
 
 
 def verdict(decision: Decision) -> str | int:
@@ -59,6 +61,8 @@ def verdict(decision: Decision) -> str | int:
             return str(plan.session["model"])
         case Reject(code):
             return code
+        case Forward(_, destination):
+            return destination
 
 
 WAVIX = [PROJECT, ("x-number", "17134810111"), ("From", "<sip:+14067704205@x>")]
@@ -123,7 +127,7 @@ def test_the_plan_is_the_profile_at_the_moment_of_the_decision() -> None:
     plan = decided(WAVIX, {"+17134810111": "billing"}).verdict
     assert isinstance(plan, Accept)
     assert plan.plan.config_hash == "abc"
-    assert plan.plan.session == a_profile(model="billing").session
+    assert plan.plan.session == a_profile(model="billing").editions[0].session
 
 
 def test_a_decision_says_what_it_rests_on() -> None:

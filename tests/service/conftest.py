@@ -13,6 +13,7 @@ import pytest
 from sipagent.app import Service, build, serving
 from sipagent.config import parse
 from sipagent.model import CallOutcome
+from sipagent.routing import RoutingTable
 from sipagent.settings import Settings
 from sipagent.simulator import Simulator, running_simulator
 from sipagent.testing import FakeTap, MemoryRecords
@@ -42,6 +43,7 @@ class House:
     """A running service beside a running simulator."""
 
     service: Service
+    table: RoutingTable
     simulator: Simulator
     records: MemoryRecords
     tap: FakeTap
@@ -76,6 +78,6 @@ def house() -> Open:
             service = build(Settings.model_validate(values), table, records=records, tap=tap)
             async with serving(service) as url, httpx.AsyncClient(base_url=url) as client:
                 simulator.deliver_to = f"{url}/webhooks/openai"
-                yield House(service, simulator, records, tap, url, client)
+                yield House(service, table, simulator, records, tap, url, client)
 
     return opened

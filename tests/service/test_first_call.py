@@ -12,7 +12,7 @@ from openai.types.realtime import RealtimeClientEventParam
 from openai.types.realtime.call_accept_params import CallAcceptParams
 from pydantic import TypeAdapter
 
-from sipagent.model import Speaker
+from sipagent.model import DEFAULT_TENANT, AgentName, Speaker
 
 Open = Callable[..., AbstractAsyncContextManager[Any]]
 RECEPTION, QUIET, BUSY, UNKNOWN = (f"+171348101{end}" for end in ("11", "22", "33", "99"))
@@ -131,7 +131,7 @@ async def test_each_recorded_call_end_to_end(house: Open, fixture: dict[str, Any
         (outcome,) = await home.outcomes()
         call = home.simulator.call(call_id)
         ((_, decision),) = home.records.decisions
-        profile = home.service.intake.table().agents["reception"]
+        profile = home.table.agents[DEFAULT_TENANT, AgentName("reception")]
     if expected is None:
         assert (outcome.name, call.rejects) == ("rejected.unknown_number", [{"status_code": 404}])
         return
@@ -141,7 +141,7 @@ async def test_each_recorded_call_end_to_end(house: Open, fixture: dict[str, Any
     )
     (body,) = call.accepts
     body["audio"]["input"]["turn_detection"]["create_response"] = True
-    assert body == profile.session
+    assert body == profile.editions[0].session
     assert outcome.name == "completed.line_closed"
 
 

@@ -1,17 +1,25 @@
 """From a signed webhook to the supervisor: stale, duplicate, draining, and failures to decide."""
 
 import asyncio
-from types import MappingProxyType
-from typing import Any
 
 import pytest
 
 from sipagent.engine.embedded import EmbeddedEngine
-from sipagent.model import AccountName, AgentName, CallId, MediaSecurity, TenantName, WebhookId
-from sipagent.routing import AnswerWith, NumberDirectory, Route, RoutingTable
+from sipagent.model import (
+    DEFAULT_TENANT,
+    AccountName,
+    AgentName,
+    CallId,
+    MediaSecurity,
+    Rate,
+    TrunkName,
+    WebhookId,
+)
+from sipagent.routing import AnswerWith, Route, Rule, Trunk
 from sipagent.sessions.intake import Announcement, Intake, Taken
 from sipagent.sessions.supervisor import Supervisor, Surroundings
 from sipagent.testing import (
+    FakeConfiguration,
     FakeControl,
     FakeProviders,
     FakeSideband,
@@ -19,6 +27,7 @@ from sipagent.testing import (
     MemoryRecords,
     VirtualClock,
     a_profile,
+    a_table,
 )
 
 pytestmark = pytest.mark.virtual_time
@@ -30,7 +39,7 @@ HEADERS = [{"name": "x-number", "value": "17134810111"}]
 class Desk:
     """An intake among fakes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *trunks: Trunk, guarded: bool = False) -> None:
         self.clock = VirtualClock()
         self.control = FakeControl()
         self.sideband = FakeSideband()
@@ -38,18 +47,20 @@ class Desk:
         providers = FakeProviders(self.control, self.sideband)
         around = Surroundings(providers, self.records, FakeTap(), self.clock)
         self.supervisor = Supervisor(around)
-        route = Route(NUMBER, TenantName("default"), AnswerWith(AgentName("reception")))
-        self.table: Any = RoutingTable(
-            NumberDirectory.of([route]),
-            MappingProxyType({AgentName("reception"): a_profile(greeting=None)}),
-            "abc",
+        rules = (Rule(AnswerWith(AgentName("reception"))),)
+        route = Route(
+            NUMBER, DEFAULT_TENANT, rules, trunk=trunks[0].name if guarded and trunks else None
+        )
+        self.configuration = FakeConfiguration(
+            a_table([route], [a_profile(greeting=None)], trunks=trunks)
         )
         self.intake = Intake(
-            table=lambda: self.table,
+            configuration=self.configuration,
             engine=EmbeddedEngine(self.clock),
             supervisor=self.supervisor,
             records=self.records,
             ring_window=120,
+            clock=self.clock,
         )
 
     async def take(
@@ -136,11 +147,80 @@ async def test_unusable_headers_are_no_headers(headers: object) -> None:
 
 async def test_a_failure_to_decide_rejects_the_call_so_that_the_fallback_can_ring() -> None:
     desk = Desk()
-    desk.table = None
+    desk.configuration.table = None  # type: ignore[assignment]  # the failure
     assert await desk.take() is Taken.REJECTED
     await desk.close()
     assert desk.control.asked == [("reject", "rtc_1", 503)]
     assert desk.outcomes == ["failed.internal_error"]
+
+
+WAVIX = Trunk(TrunkName("wavix"), dialed_header="x-number", per_caller=Rate(3, 600.0))
+ASKED = [*HEADERS, {"name": "From", "value": "<sip:+14067704205@x>"}]
+
+
+async def test_a_caller_over_the_cap_is_busy_and_the_line_opens_again() -> None:
+    desk = Desk(WAVIX)
+    for number in range(3):
+        assert await desk.take(f"rtc_{number}", headers=ASKED) is Taken.ACCEPTED
+        # The same call again costs nothing.
+        assert await desk.take(f"rtc_{number}", headers=ASKED) is Taken.DUPLICATE
+    assert await desk.take("rtc_3", headers=ASKED) is Taken.REJECTED
+    assert await desk.take("rtc_3", headers=ASKED) is Taken.DUPLICATE
+    assert await desk.take("rtc_other") is Taken.ACCEPTED  # somebody who withholds the number
+    await asyncio.sleep(600)
+    assert await desk.take("rtc_4", headers=ASKED) is Taken.ACCEPTED
+    await desk.close()
+    assert ("reject", "rtc_3", 486) in desk.control.asked
+    assert desk.outcomes.count("rejected.quota") == 1
+    (decision,) = [one for call, one in desk.records.decisions if call.call_id == "rtc_3"]
+    step = decision.trace[-1]
+    assert (step.source, step.considered, step.held) == ("limits", "per_caller", True)
+
+
+async def test_a_call_without_its_lines_secret_is_declined_and_no_secret_is_kept() -> None:
+    twilio = Trunk(TrunkName("twilio"), secret_header="x-trunk-key")
+    desk = Desk(twilio, guarded=True)
+    desk.configuration.trunk_secrets = {twilio.name: (b"s3cret",)}
+    key = {"name": "X-Trunk-Key", "value": "s3cret"}
+    assert await desk.take("rtc_good", headers=[*HEADERS, key]) is Taken.ACCEPTED
+    assert await desk.take("rtc_bad", headers=HEADERS) is Taken.REJECTED
+    assert await desk.take("rtc_two", headers=[*HEADERS, key, key]) is Taken.REJECTED
+    await desk.sideband.socket("rtc_good")
+    await desk.close()
+    assert ("reject", "rtc_bad", 603) in desk.control.asked
+    assert desk.outcomes.count("rejected.untrusted_trunk") == 2
+    (good, *_) = [call for call, _ in desk.records.decisions if call.call_id == "rtc_good"]
+    assert good.verified
+    assert "x-trunk-key" not in good.headers
+    # A new secret counts from the next call on.
+    desk.configuration.trunk_secrets = {twilio.name: (b"new",)}
+    assert await desk.take("rtc_late", headers=[*HEADERS, key]) is Taken.REJECTED
+    await desk.close()
+
+
+VERSTAT = {"name": "X-Twilio-VerStat", "value": "TN-Validation-Passed-A"}
+INDICATOR = {"name": "P-Attestation-Indicator", "value": "C"}
+
+
+@pytest.mark.parametrize(
+    ("trunk", "source"),
+    [
+        (Trunk(TrunkName("a"), attestation_header="x-twilio-verstat"), "x-twilio-verstat"),
+        (
+            Trunk(TrunkName("a"), attestation_header="p-attestation-indicator"),
+            "p-attestation-indicator",
+        ),
+        (Trunk(TrunkName("a")), None),
+        (None, "x-twilio-verstat"),
+    ],
+)
+async def test_attestation_is_that_of_the_trunk(trunk: Trunk | None, source: str | None) -> None:
+    desk = Desk(*([] if trunk is None else [trunk]))
+    await desk.take(headers=[*HEADERS, VERSTAT, INDICATOR])
+    await desk.close()
+    ((call, _),) = desk.records.decisions
+    attestation = call.invite.attestation
+    assert (attestation and attestation.source) == source
 
 
 async def test_a_process_that_drains_sends_new_calls_on() -> None:

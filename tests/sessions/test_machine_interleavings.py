@@ -15,6 +15,7 @@ from sipagent.sessions.machine.commands import (
     CreateResponse,
     Finish,
     RecordTurn,
+    Refer,
 )
 from sipagent.sessions.machine.events import (
     AcceptAnswered,
@@ -34,6 +35,7 @@ from sipagent.sessions.machine.events import (
     HangUpAnswered,
     Probed,
     ProviderFault,
+    Referred,
     RejectAnswered,
     ResponseCreated,
     ResponseDone,
@@ -42,7 +44,7 @@ from sipagent.sessions.machine.events import (
     SocketOpened,
     SocketRefused,
 )
-from sipagent.testing import Playbook, a_plan, a_profile
+from sipagent.testing import Playbook, a_forward, a_plan, a_profile
 
 IDS = st.sampled_from(["r1", "r2", "r3"])
 ITEMS = st.sampled_from(["i1", "i2", "i3", "i4"])
@@ -57,6 +59,7 @@ ANYTHING: st.SearchStrategy[Event] = st.one_of(
     st.builds(AcceptAnswered, ANSWERS),
     st.builds(RejectAnswered, ANSWERS),
     st.builds(HangUpAnswered, ANSWERS),
+    st.builds(Referred, ANSWERS),
     st.just(SocketOpened()),
     st.builds(SocketRefused, st.just("why")),
     st.builds(SocketClosed, st.sampled_from([1000, 1001, 1006, 1011]), st.booleans()),
@@ -120,6 +123,28 @@ def test_no_story_breaks_a_call_and_each_ends_at_most_once(
     if call.state.over:
         assert call.state.deadlines.earliest is None
         assert call.feed(SocketClosed(1000), CallerTextDone("i9", "x")).wait(9999).commands == []
+
+
+@settings(max_examples=1_500, deadline=None)
+@given(moments=MOMENTS, answered=st.booleans())
+def test_a_forward_is_referred_at_most_once_says_nothing_and_ends_once(
+    moments: list[tuple[Event, float]], answered: bool
+) -> None:
+    call = Playbook(a_forward())
+    if answered:
+        call.feed(AcceptAnswered(Answer.DONE))
+    told = story(call, moments)
+    assert not any(isinstance(entry, CreateResponse) for entry in told)
+    assert sum(isinstance(entry, Refer) for entry in told) <= 1
+    assert sum(isinstance(entry, Attach) for entry in told) <= 1
+    for _ in range(4):
+        call.feed(AcceptAnswered(Answer.DONE), RejectAnswered(Answer.DONE), Referred(Answer.DONE))
+        call.feed(SocketOpened()).wait(60).feed(HangUpAnswered(Answer.DONE)).wait(60)
+    told += call.commands
+    assert sum(isinstance(entry, Refer) for entry in told) <= 1
+    assert sum(isinstance(entry, Finish) for entry in told) == 1
+    assert call.state.over
+    assert call.state.deadlines.earliest is None
 
 
 @settings(max_examples=2_500, deadline=None)

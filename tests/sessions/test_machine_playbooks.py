@@ -118,7 +118,7 @@ def test_the_greeting_is_spoken_word_for_word() -> None:
 
 def test_without_a_greeting_the_caller_begins_and_the_session_is_the_profiles() -> None:
     profile = a_profile(greeting=None)
-    Playbook(a_plan(profile)).expect(Accept(profile.session))
+    Playbook(a_plan(profile)).expect(Accept(profile.editions[0].session))
     attached(greeting=None).expect().feed(CallerCommitted("c1")).expect()
 
 
@@ -267,14 +267,14 @@ class TestGreeting:
     def test_a_profile_that_answers_by_itself_only_is_left_to_itself(self) -> None:
         detection = {"type": "server_vad", "create_response": False, "interrupt_response": True}
         profile = a_profile(audio={"input": {"turn_detection": detection}})
-        call = Playbook(a_plan(profile)).expect(Accept(profile.session))
+        call = Playbook(a_plan(profile)).expect(Accept(profile.editions[0].session))
         call.feed(AcceptAnswered(Answer.DONE), SocketOpened()).expect(Attach(), GREETED)
         call.feed(ResponseCreated("r1", "greeting"), ResponseDone("r1", completed=True))
         call.feed(CallerCommitted("c1"), AudioStopped("r1")).expect()
 
     def test_a_profile_without_turn_detection_has_nothing_to_restore(self) -> None:
         profile = a_profile(audio={"input": {"turn_detection": None}})
-        call = Playbook(a_plan(profile)).expect(Accept(profile.session))
+        call = Playbook(a_plan(profile)).expect(Accept(profile.editions[0].session))
         call.feed(AcceptAnswered(Answer.DONE), SocketOpened()).expect(Attach(), GREETED)
         call.feed(ResponseCreated("r1", "greeting"), AudioStopped("r1")).expect()
 

@@ -35,6 +35,7 @@ from sipagent.testing import (
     FakeTap,
     MemoryRecords,
     VirtualClock,
+    a_forward,
     a_plan,
     a_profile,
 )
@@ -308,3 +309,74 @@ async def test_what_the_provider_reports_is_recorded_and_the_call_goes_on() -> N
     assert house.supervisor.live == 1
     socket.end()
     await house.over()
+
+
+class TestForward:
+    """Calls that are sent on: refer first, then the socket, and no word on it."""
+
+    async def test_a_call_that_is_taken_has_been_transferred(self) -> None:
+        house = House()
+        house.supervisor.answer(a_forward("tel:+17135550100"), within=8)
+        socket = await house.sideband.socket()
+        assert house.control.asked[1] == ("refer", "rtc_1", "tel:+17135550100")
+        await asyncio.sleep(8)
+        socket.end(1000)
+        await house.over()
+        (outcome,) = house.records.outcomes
+        assert (outcome.name, outcome.agent) == ("completed.transferred", None)
+        assert outcome.answered_at is not None
+        assert (house.asked, socket.sent) == (["accept", "refer"], [])
+
+    async def test_a_call_that_nobody_takes_is_hung_up_after_the_watch(self) -> None:
+        house = House()
+        house.supervisor.answer(a_forward(), within=8)
+        socket = await house.sideband.socket()
+        while "hang_up" not in house.asked:
+            await asyncio.sleep(0.1)
+        assert asyncio.get_running_loop().time() == pytest.approx(45, abs=0.2)
+        socket.end(1000)
+        await house.over()
+        (outcome,) = house.records.outcomes
+        assert (outcome.name, outcome.detail) == ("failed.refer_failed", "nobody took the call")
+        assert (house.asked, socket.sent) == (["accept", "refer", "hang_up"], [])
+
+    @pytest.mark.parametrize("answer", [Answer.REFUSED, Answer.SILENT])
+    async def test_a_refer_that_is_refused_ends_the_call(self, answer: Answer) -> None:
+        house = House(refer=answer)
+        house.supervisor.answer(a_forward(), within=8)
+        await house.over()
+        (outcome,) = house.records.outcomes
+        assert (outcome.name, outcome.detail) == (
+            "failed.refer_failed",
+            f"refer answered {answer}",
+        )
+        assert house.asked == ["accept", "refer", "hang_up"]
+
+    async def test_a_drain_lets_the_transfer_finish(self) -> None:
+        house = House()
+        house.supervisor.answer(a_forward(), within=8)
+        socket = await house.sideband.socket()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(house.supervisor.drain(5))
+            await asyncio.sleep(15)
+            socket.end(1000)
+        assert house.reasons == [Reason.TRANSFERRED]
+        assert socket.sent == []
+
+    async def test_a_drain_ends_a_transfer_that_comes_to_nothing(self) -> None:
+        house = House()
+        house.supervisor.answer(a_forward(), within=8)
+        await house.sideband.socket()
+        await house.supervisor.drain(5)
+        assert house.reasons == [Reason.OPERATOR_HUNG_UP]
+        assert asyncio.get_running_loop().time() < 5 + 30
+        assert house.asked == ["accept", "refer", "hang_up"]
+
+    async def test_an_immediate_end_hangs_up_while_the_refer_hangs(self) -> None:
+        house = House()
+        house.control.hanging = {"refer"}
+        house.supervisor.answer(a_forward(), within=8)
+        await asyncio.sleep(1)
+        await house.supervisor.abort()
+        assert house.reasons == [Reason.OPERATOR_HUNG_UP]
+        assert house.asked == ["accept", "refer", "hang_up"]

@@ -219,3 +219,114 @@ def test_attestation_is_reported(
     pairs: list[tuple[str, str]], expected: Attestation | None
 ) -> None:
     assert invite_of(*pairs).attestation == expected
+
+
+SEEN = {
+    "a-verstat-in-pai": (
+        "p-asserted-identity",
+        [("P-Asserted-Identity", f"{TELNYX}TN-Validation-Passed>")],
+        Attestation("A", "passed", "p-asserted-identity"),
+    ),
+    "b-verstat-in-pai": (
+        "p-asserted-identity",
+        [("P-Asserted-Identity", f"{TELNYX}TN-Validation-Passed-B>")],
+        Attestation("B", "passed", "p-asserted-identity"),
+    ),
+    "c-verstat-in-pai": (
+        "p-asserted-identity",
+        [("P-Asserted-Identity", f"{TELNYX}TN-Validation-Passed-C>")],
+        Attestation("C", "passed", "p-asserted-identity"),
+    ),
+    "failed-verstat-in-pai": (
+        "p-asserted-identity",
+        [("P-Asserted-Identity", f"{TELNYX}TN-Validation-Failed>")],
+        Attestation(None, "failed", "p-asserted-identity"),
+    ),
+    "no-verstat-in-pai": (
+        "p-asserted-identity",
+        [("P-Asserted-Identity", f"{TELNYX}No-TN-Validation>")],
+        Attestation(None, "none", "p-asserted-identity"),
+    ),
+    "two-in-pai": (
+        "p-asserted-identity",
+        [
+            ("P-Asserted-Identity", f"{TELNYX}TN-Validation-Passed>"),
+            ("P-Asserted-Identity", f"{TELNYX}TN-Validation-Passed-C>"),
+        ],
+        Attestation("C", "passed", "p-asserted-identity"),
+    ),
+    "pai-without-verstat": ("p-asserted-identity", [PAI], None),
+    "from": (
+        "from",
+        [("From", f"{TELNYX}TN-Validation-Passed-B>")],
+        Attestation("B", "passed", "from"),
+    ),
+    "twilio": (
+        "x-twilio-verstat",
+        [("X-Twilio-VerStat", "TN-Validation-Passed-A")],
+        Attestation("A", "passed", "x-twilio-verstat"),
+    ),
+    "twilio-none": (
+        "x-twilio-verstat",
+        [("X-Twilio-VerStat", "No-TN-Validation")],
+        Attestation(None, "none", "x-twilio-verstat"),
+    ),
+    "plivo-verified": (
+        "x-plivo-stir-verification",
+        [("X-Plivo-Stir-Verification", "Verified")],
+        Attestation(None, "passed", "x-plivo-stir-verification"),
+    ),
+    "plivo-not-verified": (
+        "x-plivo-stir-verification",
+        [("X-Plivo-Stir-Verification", " Not  Verified ")],
+        Attestation(None, "failed", "x-plivo-stir-verification"),
+    ),
+    "plivo-not-applicable": (
+        "x-plivo-stir-verification",
+        [("X-Plivo-Stir-Verification", "not applicable")],
+        Attestation(None, "none", "x-plivo-stir-verification"),
+    ),
+    "plivo-twice": (
+        "x-plivo-stir-verification",
+        [
+            ("X-Plivo-Stir-Verification", "Verified"),
+            ("X-Plivo-Stir-Verification", "Not Verified"),
+        ],
+        Attestation(None, "failed", "x-plivo-stir-verification"),
+    ),
+    "indicator": (
+        "p-attestation-indicator",
+        [("P-Attestation-Indicator", "b")],
+        Attestation("B", "none", "p-attestation-indicator"),
+    ),
+    "indicator-twice": (
+        "p-attestation-indicator",
+        [("P-Attestation-Indicator", "A"), ("P-Attestation-Indicator", "C")],
+        Attestation("C", "none", "p-attestation-indicator"),
+    ),
+    "nonsense": ("x-anything", [("X-Anything", "AAA")], None),
+    "absent": ("x-twilio-verstat", [FROM], None),
+    "no-header-at-all": ("", [FROM], None),
+}
+
+# What somebody writes who wants to be believed; no trunk above reads any of these for another.
+FORGED = [
+    ("X-Twilio-VerStat", "TN-Validation-Passed-A"),
+    ("X-Plivo-Stir-Verification", "Verified"),
+    ("P-Attestation-Indicator", "A"),
+    ("P-Asserted-Identity", f"{TELNYX}TN-Validation-Passed>"),
+    ("From", f"{TELNYX}TN-Validation-Passed-A>"),
+    ("X-Attestation", "A"),
+]
+
+
+@pytest.mark.parametrize(("header", "pairs", "expected"), SEEN.values(), ids=SEEN.keys())
+def test_attestation_is_read_in_the_trunks_header_only(
+    header: str, pairs: list[tuple[str, str]], expected: Attestation | None
+) -> None:
+    own = {name.lower() for name, _ in pairs} | {header}
+    forged = [pair for pair in FORGED if pair[0].lower() not in own]
+    for all_pairs in (pairs, [*pairs, *forged], [*forged, *pairs]):
+        raw = [{"name": name, "value": value} for name, value in all_pairs]
+        invite = read_invite(Headers.from_json(raw), attestation_header=header)
+        assert invite.attestation == expected

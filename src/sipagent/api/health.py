@@ -11,15 +11,21 @@ from sipagent.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class UnreadyReason:
-    """Why no new call should come here."""
+    """Why no new call should come here, or what is wrong though calls can be taken."""
 
     part: str
     code: str
     detail: str
 
 
-def health_router(unready: Callable[[], Sequence[UnreadyReason]], metrics: Metrics) -> APIRouter:
-    """`/healthz`, `/readyz` and `/metrics`. Liveness depends on nothing but the event loop."""
+Reasons = Callable[[], Sequence[UnreadyReason]]
+
+
+def health_router(unready: Reasons, metrics: Metrics, degraded: Reasons = tuple) -> APIRouter:
+    """`/healthz`, `/readyz` and `/metrics`. Liveness depends on nothing but the event loop.
+
+    `degraded` is what is wrong while calls can be taken: it shows, and readiness stays 200.
+    """
     router = APIRouter()
 
     async def alive() -> Response:
@@ -27,10 +33,12 @@ def health_router(unready: Callable[[], Sequence[UnreadyReason]], metrics: Metri
 
     async def ready() -> Response:
         reasons = [asdict(reason) for reason in unready()]
-        status = "unready" if reasons else "ready"
-        return JSONResponse(
-            {"status": status, "reasons": reasons}, status_code=503 if reasons else 200
-        )
+        defects = [asdict(reason) for reason in degraded()]
+        status = "unready" if reasons else "degraded" if defects else "ready"
+        content = {"status": status, "reasons": reasons}
+        if defects:
+            content["degraded"] = defects
+        return JSONResponse(content, status_code=503 if reasons else 200)
 
     async def numbers() -> Response:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")

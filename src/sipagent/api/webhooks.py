@@ -16,6 +16,7 @@ from sipagent.errors import PayloadError, SignatureError
 from sipagent.metrics import Metrics
 from sipagent.model import AccountName
 from sipagent.providers.openai.webhooks import (
+    MOST_SECRETS,
     Delivery,
     IncomingCallEvent,
     WebhookSecrets,
@@ -27,8 +28,8 @@ from sipagent.sessions.intake import Announcement, Intake
 log = structlog.get_logger(__name__)
 
 ANY_ACCOUNT: Final = "openai"
-"""`/webhooks/openai` finds the account by its secret."""
-
+"""`/webhooks/openai` finds the account by its secret. With more secrets than one account may have
+it is off: a forged delivery would cost a comparison with each of them."""
 
 _PREFIX: Final = "/webhooks/"
 
@@ -38,6 +39,7 @@ class Refused(StrEnum):
 
     IGNORED = "ignored"
     UNKNOWN_ACCOUNT = "unknown-account"
+    TOO_MANY_SECRETS = "too-many-secrets"
     TOO_LARGE = "too-large"
 
 
@@ -47,9 +49,12 @@ class Verified:
     delivery: Delivery
 
 
+Candidates = Sequence[tuple[AccountName, WebhookSecrets]]
+
+
 @dataclass(frozen=True, slots=True)
 class WebhookReceiver:
-    """Takes deliveries for these accounts' secrets."""
+    """Takes deliveries for these accounts' secrets, which are looked up at each delivery."""
 
     secrets: Mapping[AccountName, WebhookSecrets]
     intake: Intake
@@ -64,17 +69,19 @@ class WebhookReceiver:
         return response
 
     async def _answer(self, account: str, request: Request) -> tuple[str, Response]:
-        candidates = self._candidates(account)
-        if not candidates:
-            detail = f"There is no account of this name; /webhooks/{ANY_ACCOUNT} serves them all."
-            return Refused.UNKNOWN_ACCOUNT, problem(404, Refused.UNKNOWN_ACCOUNT, detail)
+        if not self._candidates(account):
+            return self._nobody(account)
         body = await read_body(request)
         if body is None:
             detail = f"A webhook's body has at most {MAX_BODY} bytes."
             close = {"Connection": "close"}
             return Refused.TOO_LARGE, problem(413, Refused.TOO_LARGE, detail, headers=close)
+        # Again: the secrets may be others than before the body came, and the account gone.
+        candidates = self._candidates(account)
+        if not candidates:
+            return self._nobody(account)
         try:
-            verified = self._verify(candidates, request.scope["headers"], body)
+            verified = _verify(candidates, request.scope["headers"], body)
             event = parse_event(body)
         except (SignatureError, PayloadError) as refused:
             log.info("delivery refused", code=refused.code)
@@ -95,23 +102,28 @@ class WebhookReceiver:
         )
         return taken, _result(taken)
 
-    def _candidates(self, account: str) -> Sequence[AccountName]:
-        if account == ANY_ACCOUNT:
-            return tuple(self.secrets)
+    def _candidates(self, account: str) -> Candidates:
+        """The accounts that a delivery to this address may be for, with their secrets now."""
         name = AccountName(account)
-        return (name,) if name in self.secrets else ()
+        if account == ANY_ACCOUNT and self._few:
+            return tuple(self.secrets.items())
+        return ((name, self.secrets[name]),) if name in self.secrets else ()
 
-    def _verify(
-        self, candidates: Sequence[AccountName], headers: list[tuple[bytes, bytes]], body: bytes
-    ) -> Verified:
-        """The account whose secret verifies. Raises the last account's SignatureError."""
-        for account in candidates[:-1]:
-            try:
-                return Verified(account, verify(headers, body, self.secrets[account]))
-            except SignatureError:
-                continue
-        last = candidates[-1]
-        return Verified(last, verify(headers, body, self.secrets[last]))
+    @property
+    def _few(self) -> bool:
+        return sum(len(secrets) for secrets in self.secrets.values()) <= MOST_SECRETS
+
+    def _nobody(self, account: str) -> tuple[str, Response]:
+        if account == ANY_ACCOUNT and self.secrets:
+            detail = (
+                f"There are more than {MOST_SECRETS} secrets: post to /webhooks/ and the"
+                " account's name."
+            )
+            return Refused.TOO_MANY_SECRETS, problem(404, Refused.TOO_MANY_SECRETS, detail)
+        detail = "There is no account of this name."
+        if self._few:
+            detail = f"There is no account of this name; /webhooks/{ANY_ACCOUNT} serves them all."
+        return Refused.UNKNOWN_ACCOUNT, problem(404, Refused.UNKNOWN_ACCOUNT, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +159,14 @@ class WebhookFront:
 
 def _result(word: str) -> Response:
     return Response(f'{{"result":"{word}"}}', media_type="application/json")
+
+
+def _verify(candidates: Candidates, headers: list[tuple[bytes, bytes]], body: bytes) -> Verified:
+    """The account whose secret verifies. Raises the last account's SignatureError."""
+    for account, secrets in candidates[:-1]:
+        try:
+            return Verified(account, verify(headers, body, secrets))
+        except SignatureError:
+            continue
+    account, secrets = candidates[-1]
+    return Verified(account, verify(headers, body, secrets))

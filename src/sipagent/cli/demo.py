@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import typer
 
-from sipagent.app import ENVIRONMENT_ACCOUNT, build, serving
+from sipagent.app import build, serving
 from sipagent.cli.process import BAD_CONFIGURATION
 from sipagent.config import Loaded, load
+from sipagent.environment import ENVIRONMENT_ACCOUNT
 from sipagent.errors import ConfigError
 from sipagent.model import (
     AgentName,
@@ -146,11 +147,13 @@ async def _show(loaded: Loaded, terminal: Terminal, config: str, pace: float) ->
 
 def _numbers(loaded: Loaded) -> list[tuple[str, AgentName]]:
     """The first numbers of the file that an agent answers."""
-    routes = dict.fromkeys(loaded.table.directory.exact.values())
+    routes = dict.fromkeys(loaded.table.directory(ENVIRONMENT_ACCOUNT).exact.values())
     answered = [
-        (route.key, route.action.agent)
+        (route.key, rule.action.agent)
         for route in routes
-        if route.key.startswith("+") and isinstance(route.action, AnswerWith)
+        if route.key.startswith("+")
+        for rule in route.rules[:1]
+        if isinstance(rule.action, AnswerWith)
     ]
     return answered[:_CALLS]
 

@@ -1,4 +1,4 @@
-"""From a valid draft to the table that calls are routed by."""
+"""The routing table of compiled parts, named by a hash of all that a call could notice."""
 
 import hashlib
 import json
@@ -6,75 +6,178 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from sipagent.config.schema import Answer, Refusal, SpokenGreeting
-from sipagent.config.session import session_of
-from sipagent.model import DEFAULT_TENANT, AccountName, AgentName, AgentProfile, Edition
+from sipagent.config.templates import CompiledTemplate
+from sipagent.model import (
+    AccountName,
+    AgentProfile,
+    Destination,
+    TenantName,
+    TrunkName,
+)
+from sipagent.providers.accounts import AccountSpec
 from sipagent.routing import (
+    Action,
     AnswerWith,
+    Condition,
+    DuringHours,
+    ForwardTo,
+    FromCaller,
     NumberDirectory,
+    OnDates,
     RejectWith,
     Route,
     RoutingTable,
-    Rule,
     TenantProfile,
+    Trunk,
+    WithHeader,
 )
+from sipagent.routing.hours import Hours
 
-TENANT: Final = DEFAULT_TENANT
-ACCOUNT: Final = AccountName("default")
+ENVIRONMENT_ACCOUNT: Final = AccountName("default")
+"""The account that the environment describes, where the file has none."""
 
 _HASH_LENGTH: Final = 12
 
 
-def profile_of(name: AgentName, leaves: Mapping[str, Any]) -> AgentProfile:
-    """The persona that the leaves write; instructions in a file are given as their text."""
-    say, interruptible = _greeting(leaves.get("greeting"))
-    edition = Edition(None, session_of(leaves), greeting=say, interruptible=interruptible)
-    return AgentProfile(name, TENANT, (edition,))
-
-
-def route_of(key: str, action: str | Answer | Refusal) -> Route:
-    """One line of the number directory."""
-    match action:
-        case str():
-            return Route(key, TENANT, (Rule(AnswerWith(AgentName(action))),))
-        case Answer():
-            return Route(key, TENANT, (Rule(AnswerWith(AgentName(action.agent))),))
-        case Refusal():
-            return Route(key, TENANT, (Rule(RejectWith(action.reject)),))
-
-
 def table_of(
-    profiles: Iterable[AgentProfile], routes: Iterable[Route], region: str | None
+    profiles: Iterable[AgentProfile],
+    routes: Iterable[Route],
+    tenants: Mapping[TenantName, TenantProfile],
+    trunks: Mapping[TrunkName, Trunk],
+    accounts: Iterable[AccountSpec],
+    region: str | None,
 ) -> RoutingTable:
-    """The table, named by a hash of all that it holds."""
+    """The table of one version. A number is in the directory of its tenant's account; one whose
+    tenant has none is in all of them."""
     agents = {(profile.tenant, profile.name): profile for profile in profiles}
     lines = tuple(routes)
+    specs = tuple(accounts)
+    names = [spec.name for spec in specs] or [ENVIRONMENT_ACCOUNT]
+    directories = {name: NumberDirectory.of(_of_account(lines, tenants, name)) for name in names}
     return RoutingTable(
-        directories={ACCOUNT: NumberDirectory.of(lines)},
+        directories=MappingProxyType(directories),
         agents=MappingProxyType(agents),
-        tenants={TENANT: TenantProfile(TENANT, ACCOUNT)},
-        config_hash=_hash(agents, lines, region),
+        tenants=MappingProxyType(dict(tenants)),
+        config_hash=_hash(agents, lines, tenants, trunks, specs, region),
+        trunks=MappingProxyType(dict(trunks)),
         region=region,
     )
 
 
-def _greeting(greeting: str | SpokenGreeting | None) -> tuple[str | None, bool]:
-    match greeting:
-        case SpokenGreeting():
-            return greeting.say, greeting.interruptible
-        case _:
-            return greeting, True
+def _of_account(
+    lines: tuple[Route, ...], tenants: Mapping[TenantName, TenantProfile], name: AccountName
+) -> Iterable[Route]:
+    return (line for line in lines if tenants[line.tenant].account in (None, name))
 
 
-def _hash(agents: Mapping[Any, AgentProfile], routes: tuple[Route, ...], region: str | None) -> str:
+def _hash(
+    agents: Mapping[Any, AgentProfile],
+    routes: tuple[Route, ...],
+    tenants: Mapping[TenantName, TenantProfile],
+    trunks: Mapping[TrunkName, Trunk],
+    accounts: tuple[AccountSpec, ...],
+    region: str | None,
+) -> str:
     """12 hex digits that change when anything changes that a call could notice."""
     digest = hashlib.sha256()
     for name in sorted(agents):
-        digest.update(_canonical([name, repr(agents[name])]))
+        digest.update(_canonical(agent_facts(agents[name])))
     for route in sorted(routes, key=lambda route: route.key):
-        digest.update(_canonical([route.key, route.tenant, repr(route.rules)]))
+        digest.update(_canonical(route_facts(route)))
+    for tenant in sorted(tenants):
+        digest.update(_canonical(_tenant_facts(tenants[tenant])))
+    for trunk in sorted(trunks):
+        digest.update(_canonical(_trunk_facts(trunks[trunk])))
+    for spec in sorted(accounts, key=lambda spec: spec.name):
+        digest.update(_canonical([spec.name, spec.provider, spec.base_url]))
     digest.update(_canonical(region))
     return digest.hexdigest()[:_HASH_LENGTH]
+
+
+def agent_facts(profile: AgentProfile) -> list[Any]:
+    """Everything about a persona that a call could notice, as JSON."""
+    editions = [
+        [
+            edition.language,
+            edition.session,
+            _text(edition.instructions),
+            _text(edition.greeting),
+            edition.interruptible,
+            _text(edition.disclosure),
+        ]
+        for edition in profile.editions
+    ]
+    return [profile.tenant, profile.name, editions, dict(profile.vars)]
+
+
+def route_facts(route: Route) -> list[Any]:
+    """Everything about a number that a call could notice, as JSON."""
+    rules = [
+        [[_condition(condition) for condition in rule.conditions], action_facts(rule.action)]
+        for rule in route.rules
+    ]
+    settings = [route.trunk, route.timezone, route.hours, route.language]
+    return [route.key, route.tenant, rules, settings, dict(route.vars)]
+
+
+def action_facts(action: Action) -> list[Any]:
+    match action:
+        case AnswerWith(agent, split, given):
+            return [
+                "agent",
+                agent,
+                [list(share) for share in split],
+                [list(each) for each in given],
+            ]
+        case ForwardTo(destination):
+            return ["forward", destination]
+        case RejectWith(code):
+            return ["reject", code]
+
+
+def _condition(condition: Condition) -> list[Any]:
+    match condition:
+        case DuringHours(name, _, negated):
+            return ["hours", name, negated]
+        case OnDates(spans):
+            return ["dates", [[first.isoformat(), last.isoformat()] for first, last in spans]]
+        case FromCaller(patterns):
+            return ["caller", list(patterns)]
+        case WithHeader(name, equals, prefix):
+            return ["header", name, equals, prefix]
+
+
+def _tenant_facts(tenant: TenantProfile) -> list[Any]:
+    hours = {name: _hours(schedule) for name, schedule in tenant.hours.items()}
+    destinations = [_destination(found) for _, found in sorted(tenant.destinations.items())]
+    forwards = [tenant.forwards.count, tenant.forwards.seconds]
+    return [tenant.name, tenant.account, tenant.timezone, hours, destinations, forwards]
+
+
+def _hours(schedule: Any) -> str:
+    return schedule.text if isinstance(schedule, Hours) else repr(schedule)
+
+
+def _destination(destination: Destination) -> list[Any]:
+    hours, to = _text(destination.hours), _text(destination.to)
+    return [destination.name, to, hours, list(destination.on_failure)]
+
+
+def _trunk_facts(trunk: Trunk) -> list[Any]:
+    rate = trunk.per_caller
+    return [
+        trunk.name,
+        trunk.secret_header,
+        trunk.dialed_header,
+        trunk.attestation_header,
+        list(trunk.expose),
+        trunk.refer,
+        None if rate is None else [rate.count, rate.seconds],
+    ]
+
+
+def _text(text: Any) -> Any:
+    return {"template": text.source} if isinstance(text, CompiledTemplate) else text
 
 
 def _canonical(value: Any) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sipagent.config.findings import Complaint, Findings, Place, Steps
+from sipagent.config.findings import Place, Steps
 
 
 @dataclass(slots=True)
@@ -56,11 +56,6 @@ class Document:
     def value(self, steps: Steps) -> Place:
         """Where the value stands; of steps that the file lacks, the nearest above."""
         return self._walk(steps)[1].place
-
-    def report(self, complaint: Complaint, findings: Findings) -> None:
-        """Adds the complaint to the findings, with the place that it is about."""
-        steps, message, hint, at_key = complaint
-        findings.add(self.key(steps) if at_key else self.value(steps), steps, message, hint)
 
     def _walk(self, steps: Steps) -> tuple[Place, Node]:
         key = self.root.place

@@ -33,17 +33,26 @@ class Complaint(NamedTuple):
 
 class Findings:
     """What is wrong with one file so far. Of two findings at one path and place the first stands,
-    so whoever knows most about a mistake reports it first."""
+    so whoever knows most about a mistake reports it first. `tenant` is whose file it is, if it is
+    not the operator's."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, tenant: str | None = None) -> None:
         self.file = file
+        self.tenant = tenant
         self._found: dict[tuple[Place, str], Finding] = {}
+        self._warned: dict[tuple[Place, str], Finding] = {}
         self._suggestions_left = _MAX_SUGGESTIONS
 
     def add(self, place: Place, steps: Steps, message: str, hint: str | None = None) -> None:
         path = dotted(steps)
-        finding = Finding(self.file, place.line, place.column, path, message, hint)
+        finding = Finding(self.file, place.line, place.column, path, message, hint, self.tenant)
         self._found.setdefault((place, path), finding)
+
+    def warn(self, place: Place, steps: Steps, message: str, hint: str | None = None) -> None:
+        """Adds what is probably not meant, and does not make the file unusable."""
+        path = dotted(steps)
+        finding = Finding(self.file, place.line, place.column, path, message, hint, self.tenant)
+        self._warned.setdefault((place, path), finding)
 
     def fail(self, place: Place, steps: Steps, message: str, hint: str | None = None) -> NoReturn:
         """Adds a finding after which the file cannot be read any further, and raises them all."""
@@ -51,12 +60,15 @@ class Findings:
         raise self.error()
 
     def error(self) -> ConfigError:
-        ordered = sorted(self._found.values(), key=lambda found: (found.line, found.column))
-        return ConfigError(tuple(ordered))
+        return ConfigError(self.ordered())
 
-    def raise_if_any(self) -> None:
-        if self._found:
-            raise self.error()
+    def ordered(self) -> tuple[Finding, ...]:
+        """All findings in the file's order."""
+        return _in_order(self._found)
+
+    def warnings(self) -> tuple[Finding, ...]:
+        """All warnings in the file's order."""
+        return _in_order(self._warned)
 
     def did_you_mean(self, word: str, words: frozenset[str]) -> str | None:
         """A hint that names the word that was probably meant, or None."""
@@ -65,3 +77,27 @@ class Findings:
         self._suggestions_left -= 1
         meant = closest(word, words)
         return None if meant is None else f"did you mean {quoted(meant)}?"
+
+
+def _in_order(found: dict[tuple[Place, str], Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(found.values(), key=lambda finding: (finding.line, finding.column)))
+
+
+class Report:
+    """What is wrong with all files of a configuration, in the order in which they were read."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, Findings] = {}
+
+    def of(self, file: str, tenant: str | None = None) -> Findings:
+        """The findings of one file."""
+        return self._files.setdefault(file, Findings(file, tenant))
+
+    def raise_if_any(self) -> None:
+        """Raises ConfigError with all findings, the operator's files first as they were read."""
+        found = [finding for findings in self._files.values() for finding in findings.ordered()]
+        if found:
+            raise ConfigError(tuple(found))
+
+    def warnings(self) -> tuple[Finding, ...]:
+        return tuple(each for findings in self._files.values() for each in findings.warnings())

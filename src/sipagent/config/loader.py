@@ -1,104 +1,161 @@
-"""From a file to a routing table, or to all that is wrong with the file."""
+"""From files to a routing table, or to all that is wrong with them."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sipagent.config.compilation import profile_of, route_of, table_of
-from sipagent.config.findings import START, Complaint, Findings, Place
-from sipagent.config.numbers import directory_keys, verify_actions
-from sipagent.config.prompts import Prompts
-from sipagent.config.reader import read
-from sipagent.config.rules import (
-    Leaf,
-    Leaves,
-    leaves_of,
-    leaves_of_defaults,
-    verify_agent,
-    verify_leaf,
-)
-from sipagent.config.schema import InstructionsFile
-from sipagent.config.textfile import Unreadable, read_text_file
-from sipagent.config.validation import Draft, validate, verify_sections
-from sipagent.config.values import to_data
-from sipagent.config.words import quoted
-from sipagent.model import AgentName, AgentProfile
+from sipagent.config.compilation import table_of
+from sipagent.config.findings import Findings, Place, Report
+from sipagent.config.gathering import MAX_FILE_BYTES, Context, Gathered, gather
+from sipagent.config.leaves import verify_extends, verify_source
+from sipagent.config.models import verify_models
+from sipagent.config.numbers import verify_region
+from sipagent.config.operations import Operations
+from sipagent.config.personas import Personas
+from sipagent.config.places import Places
+from sipagent.config.routes import Routes
+from sipagent.config.sources import DiskSource, Source
+from sipagent.config.spaces import Space, spaces_of
+from sipagent.config.squad import Squad
+from sipagent.config.tenancy import Tenancy, verify_countries, verify_loops, verify_tools
+from sipagent.config.textfile import Unreadable
+from sipagent.config.texts import Texts
+from sipagent.config.validation import verify_sections
+from sipagent.errors import Finding
+from sipagent.model import Json, TenantName, TrunkName
+from sipagent.providers.accounts import AccountSpec
+from sipagent.providers.secrets import SecretSource
 from sipagent.routing import RoutingTable
 
-MAX_FILE_BYTES: Final = 1024 * 1024
+_SILENT: Final[Json] = {
+    "type": "realtime",
+    "model": "gpt-realtime-2.1-mini",
+    "instructions": "Say nothing.",
+    "audio": {"input": {"turn_detection": None}},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A usable configuration, and every file that it was made from, to be watched."""
+    """A usable configuration.
+
+    `files` are all that it was made from, to be watched; `accounts` are empty where the
+    environment's is used; `stale` are tenants that are served from their last good files, each
+    with what is wrong with the present ones.
+    """
 
     table: RoutingTable
     files: tuple[Path, ...]
+    accounts: tuple[AccountSpec, ...] = ()
+    trunk_secrets: Mapping[TrunkName, SecretSource] = field(default_factory=dict)
+    warnings: tuple[Finding, ...] = ()
+    stale: Mapping[TenantName, tuple[Finding, ...]] = field(default_factory=dict)
 
 
-def load(path: Path) -> Loaded:
-    """The configuration that the file holds. Raises ConfigError with all findings."""
-    text = read_text_file(path, MAX_FILE_BYTES)
+def load(
+    path: Path, *, source: Source | None = None, environment: Mapping[str, str] | None = None
+) -> Loaded:
+    """The configuration that the file holds. Raises ConfigError with all findings.
+
+    Blocks on the disk. `source` is where files are read from, `environment` what `${NAME}` reads.
+    """
+    source = source or DiskSource(path.parent)
+    text = source.text(path, MAX_FILE_BYTES)
     if isinstance(text, Unreadable):
         place = Place(text.line, text.column)
         Findings(str(path)).fail(place, (), f"the file {text.reason}", text.hint)
-    loaded = parse(text, file=str(path), base=path.parent)
-    return Loaded(loaded.table, (path, *loaded.files))
+    context = Context(source, os.environ if environment is None else environment)
+    return _Loading(path, path.parent, context).loaded(text, read=(path,))
 
 
-def parse(text: str, *, file: str, base: Path) -> Loaded:
+def parse(
+    text: str, *, file: str, base: Path, environment: Mapping[str, str] | None = None
+) -> Loaded:
     """The configuration that the text holds. Raises ConfigError with all findings.
 
     `file` is how findings name the text; `base` is the folder of its relative paths.
     """
-    findings = Findings(file)
-    if len(text) > MAX_FILE_BYTES:
-        findings.fail(START, (), f"the text is larger than {MAX_FILE_BYTES // 1024:,} KiB")
-    document = read(text, findings)
-    draft, complaints = validate(to_data(document, findings), findings)
-    prompts = Prompts(base)
-    keys, misspelled = directory_keys(draft, document)
-    for complaint in (
-        *complaints,
-        *misspelled,
-        *verify_sections(draft),
-        *verify_actions(draft, findings),
-        *_verify_agents(draft, prompts),
-    ):
-        document.report(complaint, findings)
-    findings.raise_if_any()
-    return Loaded(_compile(draft, keys, prompts), prompts.files)
+    context = Context(DiskSource(base), os.environ if environment is None else environment)
+    return _Loading(Path(file), base, context).loaded(text, read=())
 
 
-def _verify_agents(draft: Draft, prompts: Prompts) -> Iterator[Complaint]:
-    yield from _verify_leaves(leaves_of_defaults(draft).values(), prompts)
-    for name in draft.file.agents:
-        leaves = leaves_of(draft, name)
-        own = (leaf for leaf in leaves.values() if leaf.steps[0] == "agents")
-        yield from _verify_leaves(own, prompts)
-        yield from verify_agent(draft, name, leaves)
+@dataclass(slots=True)
+class _Loading:
+    path: Path
+    base: Path
+    context: Context
+    report: Report = field(default_factory=Report)
+
+    def loaded(self, text: str, *, read: tuple[Path, ...]) -> Loaded:
+        gathered = gather(self.path, text, self.base, self.context, self.report)
+        spaces = spaces_of(gathered)
+        main = gathered.main
+        regional = list(verify_region(main.draft.file.defaults.region))
+        for complaint in (*regional, *verify_sections(main.draft), *verify_models(gathered)):
+            main.complain(complaint)
+        for source in gathered.sources:
+            verify_source(source)
+        unknown = bool(regional) or main.draft.lacks(("defaults", "region"))
+        parts = _Parts(gathered, spaces, self.base, self.report)
+        loaded = parts.compiled(region_unknown=unknown)
+        self.report.raise_if_any()
+        prompts = (path for source in gathered.sources for path in source.prompts.files)
+        files = dict.fromkeys((*read, *gathered.files, *prompts))
+        return Loaded(files=tuple(files), warnings=self.report.warnings(), **loaded)
 
 
-def _verify_leaves(leaves: Iterable[Leaf], prompts: Prompts) -> Iterator[Complaint]:
-    for leaf in leaves:
-        yield from verify_leaf(leaf)
-        if isinstance(leaf.value, InstructionsFile):
-            text = prompts.text(leaf.value.file)
-            if isinstance(text, Unreadable):
-                message = f"the file {quoted(leaf.value.file)} {text.reason}"
-                yield Complaint((*leaf.steps, "file"), message, text.hint)
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of one configuration, compiled in the order in which they need each other."""
 
+    gathered: Gathered
+    spaces: Mapping[TenantName, Space]
+    base: Path
+    report: Report
 
-def _compile(draft: Draft, keys: Mapping[str, str], prompts: Prompts) -> RoutingTable:
-    profiles = [_profile(name, leaves_of(draft, name), prompts) for name in draft.file.agents]
-    routes = [route_of(keys[text], action) for text, action in draft.file.numbers.items()]
-    return table_of(profiles, routes, draft.file.defaults.region)
+    def compiled(self, *, region_unknown: bool) -> dict[str, Any]:
+        operations = Operations(self.gathered, self.base)
+        accounts, trunks = tuple(operations.accounts()), operations.trunks()
+        texts = Texts(self.report)
+        places, squad = Places(texts), Squad(Personas(texts))
+        self._verify_all(places, squad)
+        tenancy = Tenancy(
+            self.gathered, self.spaces, places, [account.name for account in accounts]
+        )
+        destinations = tenancy.destinations()
+        routes = Routes(self.gathered, self.spaces, squad, places, trunks, destinations, self.base)
+        lines = routes.compiled(region_unknown=region_unknown)
+        for tenant, space in self.spaces.items():
+            verify_loops(space, destinations[tenant], routes.own)
+            verify_countries(space, destinations[tenant])
+        tenants = tenancy.profiles(destinations, self._silent())
+        self.report.raise_if_any()
+        profiles = [persona.profile for persona in squad.usable]
+        region = self.gathered.main.draft.file.defaults.region
+        return {
+            "table": table_of(profiles, lines, tenants, trunks, accounts, region),
+            "accounts": accounts,
+            "trunk_secrets": operations.trunk_secrets(),
+        }
 
+    def _verify_all(self, places: Places, squad: Squad) -> None:
+        seen: set[int] = set()
+        for source in self.gathered.sources:
+            places.verify_hours(source)
+        for space in self.spaces.values():
+            if id(space.own) in seen:
+                continue
+            seen.add(id(space.own))
+            verify_extends(space, self.gathered)
+            verify_tools(space)
+            squad.compile_own(space)
 
-def _profile(name: str, leaves: Leaves, prompts: Prompts) -> AgentProfile:
-    values = {leaf: written.value for leaf, written in leaves.items()}
-    instructions = values.get("instructions")
-    if isinstance(instructions, InstructionsFile):
-        values["instructions"] = prompts.text(instructions.file)
-    return profile_of(AgentName(name), values)
+    def _silent(self) -> Json:
+        """The session of calls that are sent on unanswered: that of the default model."""
+        main = self.gathered.main.draft.file
+        model = main.defaults.model
+        if model in main.models:
+            model = main.models[model].model
+        return {**_SILENT, "model": model} if model else _SILENT

@@ -1,13 +1,12 @@
-"""The keys of `numbers`: from any spelling to the one that the number directory uses."""
+"""The keys of the number directory, from any spelling of a number."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
-from sipagent.config.document import Document
-from sipagent.config.findings import Complaint, Findings, Steps
-from sipagent.config.schema import Refusal
-from sipagent.config.validation import Draft
+from sipagent.config.findings import Complaint
+from sipagent.config.lines import NumberLine
 from sipagent.config.words import quoted
 from sipagent.sip import to_e164
 
@@ -19,7 +18,6 @@ _NATIONAL: Final = re.compile(r"[0-9(][0-9 ().-]*", re.ASCII)
 _NOT_DIGITS: Final = re.compile(r"[^0-9]", re.ASCII)
 _MOST_PREFIX_DIGITS: Final = 14
 _MOST_NATIONAL_DIGITS: Final = 10
-_MOST_NAMES: Final = 8
 
 _WITH_PLUS: Final = 'write it with + and country code, as in "+1 713 481 0111"'
 
@@ -81,28 +79,27 @@ def _prefix(text: str) -> str | Complaint:
     return f"+{digits}*"
 
 
-def directory_keys(draft: Draft, document: Document) -> tuple[dict[str, str], list[Complaint]]:
-    """The directory's key for each key of `numbers` that can be read, and what is wrong with the
-    others. A key that needs the region is not judged where the region itself is wrong."""
-    region = draft.file.defaults.region
-    complaints = list(_verify_region(region))
-    region_unknown = bool(complaints) or draft.lacks(("defaults", "region"))
-    keys: dict[str, str] = {}
-    first: dict[str, str] = {}
-    for text in draft.numbers:
-        key = directory_key(text, region)
+def keyed(
+    lines: Iterable[NumberLine], region: str | None, *, region_unknown: bool
+) -> list[NumberLine]:
+    """The lines whose number can be read, each with its key, and each number once; the others are
+    told. A number that needs the region is not judged where the region itself is wrong."""
+    usable = []
+    first: dict[str, NumberLine] = {}
+    for line in lines:
+        key = directory_key(line.text, region)
         if isinstance(key, Complaint):
-            if not (region_unknown and _is_national(text.strip())):
-                complaints.append(key._replace(steps=("numbers", text), at_key=True))
+            if not (region_unknown and _is_national(line.text.strip())):
+                line.origin.complain((), key.message, key.hint)
         elif key in first:
-            complaints.append(_twice(text, first[key], document))
+            _tell_twice(line, first[key])
         else:
-            first[key] = text
-            keys[text] = key
-    return keys, complaints
+            first[key] = line
+            usable.append(replace(line, key=key))
+    return usable
 
 
-def _verify_region(region: str | None) -> Iterator[Complaint]:
+def verify_region(region: str | None) -> Iterator[Complaint]:
     if region is None:
         return
     # Its tables take a while to read; a file without a region never needs them.
@@ -113,28 +110,6 @@ def _verify_region(region: str | None) -> Iterator[Complaint]:
         yield Complaint(("defaults", "region"), f"there is no region {quoted(region)}", hint)
 
 
-def _twice(text: str, other: str, document: Document) -> Complaint:
-    place = document.key(("numbers", other))
-    message = (
-        f"this is the same number as {quoted(other)} in line {place.line}, column {place.column}"
-    )
-    return Complaint(("numbers", text), message, "keep one of the two", at_key=True)
-
-
-def verify_actions(draft: Draft, findings: Findings) -> Iterator[Complaint]:
-    """Which numbers name an agent that is not there."""
-    if draft.lacks(("agents",)):
-        return
-    usable = frozenset(draft.file.agents)
-    for text, action in draft.file.numbers.items():
-        if isinstance(action, Refusal):
-            continue
-        agent = action if isinstance(action, str) else action.agent
-        if agent not in draft.names:
-            hint = findings.did_you_mean(agent, usable) or _known(usable)
-            steps: Steps = ("numbers", text, *(() if isinstance(action, str) else ("agent",)))
-            yield Complaint(steps, f"there is no agent {quoted(agent)}", hint)
-
-
-def _known(names: frozenset[str]) -> str | None:
-    return "agents: " + ", ".join(sorted(names)) if 0 < len(names) <= _MOST_NAMES else None
+def _tell_twice(line: NumberLine, other: NumberLine) -> None:
+    message = f"this is the same number as {quoted(other.text)} in {other.origin.place}"
+    line.origin.complain((), message, "keep one of the two")

@@ -1,13 +1,13 @@
-"""The schema seen from a path: which keys may stand there and what they mean."""
+"""The schema seen from a path: which keys may stand there, what they mean, what is expanded."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from sipagent.config.findings import Steps
-from sipagent.config.schema import AgentsFile
+from sipagent.config.schema import AgentsFile, AnyFile, Expandable, NamespaceFile, TenantFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,11 @@ class Outline:
     description: str | None = None
     keys: "Mapping[str, Outline]" = field(default_factory=dict)
     each: "Outline | None" = None
+    expandable: Expandable | None = None
+
+    def below(self, step: str | int) -> "Outline | None":
+        """The outline of one key or item, None where the schema knows none."""
+        return self.keys.get(step, self.each) if isinstance(step, str) else self.each
 
     def at(self, steps: Steps) -> "Outline | None":
         """The outline of the value at these steps, None where the schema knows none."""
@@ -24,31 +29,41 @@ class Outline:
         for step in steps:
             if found is None:
                 return None
-            found = found.keys.get(step, found.each) if isinstance(step, str) else found.each
+            found = found.below(step)
         return found
 
 
 def _outline(annotation: Any, description: str | None = None) -> Outline:
     keys: dict[str, Outline] = {}
-    each = None
-    for branch in _branches(annotation):
+    each = expandable = None
+    for branch, mark in _branches(annotation):
+        expandable = expandable or mark
         if isinstance(branch, type) and issubclass(branch, BaseModel):
             for name, info in branch.model_fields.items():
-                keys[name] = _outline(info.annotation, info.description)
+                # Constraints and marks of a field stand in its metadata, not in its annotation.
+                marks = [item for item in info.metadata if isinstance(item, Expandable)]
+                below = _outline(info.annotation, info.description)
+                if marks:
+                    below = Outline(below.description, below.keys, below.each, marks[0])
+                keys[name] = below
         elif get_origin(branch) in (dict, list):
             each = _outline(get_args(branch)[-1])
-    return Outline(description, keys, each)
+    return Outline(description, keys, each, expandable)
 
 
-def _branches(annotation: Any) -> Iterator[Any]:
+def _branches(annotation: Any, mark: Expandable | None = None) -> Iterator[tuple[Any, Any]]:
     origin = get_origin(annotation)
     if origin is Annotated:
-        yield from _branches(get_args(annotation)[0])
+        inner, *metadata = get_args(annotation)
+        marks = [item for item in metadata if isinstance(item, Expandable)]
+        yield from _branches(inner, marks[0] if marks else mark)
     elif origin is Union or origin is type(int | str):
         for branch in get_args(annotation):
-            yield from _branches(branch)
+            yield from _branches(branch, mark)
     else:
-        yield annotation
+        yield annotation, mark
 
 
-OUTLINE = _outline(AgentsFile)
+OUTLINES: Final[Mapping[type[AnyFile], Outline]] = {
+    model: _outline(model) for model in (AgentsFile, NamespaceFile, TenantFile)
+}

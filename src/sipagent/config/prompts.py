@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from sipagent.config.textfile import Unreadable, read_text_file
+from sipagent.config.sources import Source
+from sipagent.config.textfile import Unreadable
 from sipagent.config.words import is_secret
 
 MAX_PROMPT_BYTES: Final = 256 * 1024
@@ -12,8 +13,9 @@ MAX_PROMPT_BYTES: Final = 256 * 1024
 class Prompts:
     """Reads each file once, from one folder and what lies below it."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, source: Source) -> None:
         self._base = base
+        self._source = source
         self._texts: dict[str, str | Unreadable] = {}
         self._files: dict[Path, None] = {}
 
@@ -21,6 +23,10 @@ class Prompts:
     def files(self) -> tuple[Path, ...]:
         """Every file that was read, in the order of its first mention."""
         return tuple(self._files)
+
+    def path(self, name: str) -> Path:
+        """Where the file with this relative path lies."""
+        return self._base / name
 
     def text(self, name: str) -> str | Unreadable:
         """The text of the file with this relative path, or why it cannot be used."""
@@ -30,7 +36,7 @@ class Prompts:
 
     def _read(self, name: str) -> str | Unreadable:
         path = self._base / name
-        text = self._outside(path) or read_text_file(path, MAX_PROMPT_BYTES)
+        text = self._outside(path) or self._source.text(path, MAX_PROMPT_BYTES)
         if isinstance(text, Unreadable):
             return text._replace(hint=text.hint or "paths begin at the folder of this file")
         if not text.strip():
@@ -43,7 +49,8 @@ class Prompts:
     def _outside(self, path: Path) -> Unreadable | None:
         """Why the file may not be opened, or None; symbolic links are followed."""
         try:
-            inside = path.resolve().is_relative_to(self._base.resolve())
+            resolve = self._source.resolve
+            inside = resolve(path).is_relative_to(resolve(self._base))
         except (OSError, RuntimeError, ValueError):
             # A loop of links (RuntimeError before Python 3.13), or a name with a NUL.
             return Unreadable("cannot be read: its name is not usable")

@@ -1,11 +1,10 @@
-"""What the leaves of one agent must be to fit together: facts of the provider and of the phone."""
+"""What the keys of one leaf must be to fit together: facts of the provider."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final
 
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.schema import ForcedTool, Transcription, TurnDetection
-from sipagent.config.validation import Draft
 
 _SERVER_VAD_ONLY: Final = (
     "threshold",
@@ -29,55 +28,15 @@ _OTHER_TRANSCRIBERS: Final = frozenset(
 """What the models take, by the docstrings of openai-python 3.52. Other names are not judged."""
 
 
-class Leaf(NamedTuple):
-    """A leaf's value, and the steps where it was written: at the agent or under `defaults`."""
-
-    value: Any
-    steps: Steps
-
-
-Leaves = Mapping[str, Leaf]
-
-
-def leaves_of(draft: Draft, name: str) -> Leaves:
-    """The leaves that an agent has: its own, and those of `defaults` that it does not write."""
-    return leaves_of_defaults(draft) | {
-        leaf: Leaf(value, ("agents", name, leaf))
-        for leaf, value in draft.file.agents[name].written().items()
-    }
-
-
-def leaves_of_defaults(draft: Draft) -> dict[str, Leaf]:
-    written = draft.file.defaults.written()
-    written.pop("region", None)
-    return {leaf: Leaf(value, ("defaults", leaf)) for leaf, value in written.items()}
-
-
-def verify_leaf(leaf: Leaf) -> Iterator[Complaint]:
+def verify_leaf(value: Any, steps: Steps) -> Iterator[Complaint]:
     """What does not fit together within one leaf."""
-    match leaf.value:
+    match value:
         case TurnDetection():
-            yield from _verify_turn_detection(leaf.value, leaf.steps)
+            yield from _verify_turn_detection(value, steps)
         case Transcription():
-            yield from _verify_transcription(leaf.value, leaf.steps)
+            yield from _verify_transcription(value, steps)
         case ForcedTool():
-            yield from _verify_forced_tool(leaf.value, leaf.steps)
-
-
-def verify_agent(draft: Draft, name: str, leaves: Leaves) -> Iterator[Complaint]:
-    """What an agent lacks, and which of its leaves contradict each other."""
-    at = ("agents", name)
-    if "model" not in leaves and not draft.lacks((*at, "model"), ("defaults", "model")):
-        hint = "write it here or under `defaults`, for example model: gpt-realtime-2.1"
-        yield Complaint(at, "the agent has no model", hint, at_key=True)
-    greeting, modalities = leaves.get("greeting"), leaves.get("output_modalities")
-    if greeting is None or modalities is None or greeting.value is None:
-        return
-    if modalities.value == ["text"]:
-        written_here = (leaf.steps for leaf in (greeting, modalities) if leaf.steps[:2] == at)
-        steps = next(written_here, greeting.steps)
-        hint = "answer with [audio], or write greeting: null"
-        yield Complaint(steps, "nobody would hear the greeting of an agent that only writes", hint)
+            yield from _verify_forced_tool(value, steps)
 
 
 def _verify_turn_detection(turns: TurnDetection, steps: Steps) -> Iterator[Complaint]:

@@ -7,8 +7,21 @@ from typing import Any, Final
 from pydantic_core import ErrorDetails
 
 from sipagent.config.findings import Complaint, Findings, Steps
-from sipagent.config.outline import OUTLINE, Outline
-from sipagent.config.schema import NAME_PATTERN, NOT_BLANK_PATTERN, REGION_PATTERN, SHAPE_ERROR
+from sipagent.config.outline import OUTLINES, Outline
+from sipagent.config.schema import AgentsFile, AnyFile
+from sipagent.config.schema.base import (
+    DURATION_PATTERN,
+    LANGUAGE_PATTERN,
+    NAME_PATTERN,
+    NOT_BLANK_PATTERN,
+    RATE_PATTERN,
+    REFERENCE_PATTERN,
+    REFERRED_PATTERN,
+    REGION_PATTERN,
+    SHAPE_ERROR,
+    SHARE_PATTERN,
+    VARIABLE_PATTERN,
+)
 from sipagent.config.words import kind_of, quoted
 
 _KEY: Final = "[key]"
@@ -16,10 +29,23 @@ _MANY: Final = 8
 
 _NAMES: Final = "a name is 1 to 63 of a-z, 0-9, _ and -, and begins with a letter"
 
-_PATTERNS: Final = {
+PATTERNS: Final = {
     NAME_PATTERN: ("this cannot be a name", _NAMES),
     NOT_BLANK_PATTERN: ("must not be blank", None),
     REGION_PATTERN: ("must be two capital letters", "as in US, GB or DE"),
+    REFERENCE_PATTERN: ("this cannot be a name", "write NAME, or common/NAME"),
+    LANGUAGE_PATTERN: ("this is no language", "as in en, es or pt-BR"),
+    DURATION_PATTERN: ("this is no duration", "as in 500ms, 20s, 30m or 1h"),
+    RATE_PATTERN: ("this is no rate", "as in 3/10m: three in ten minutes"),
+    SHARE_PATTERN: ("this is no share", "as in 5%"),
+    VARIABLE_PATTERN: (
+        "this cannot be a variable",
+        "1 to 63 of a-z, 0-9 and _, beginning with a letter",
+    ),
+    REFERRED_PATTERN: (
+        "a secret itself must not stand in the file",
+        "write ${NAME}, or {file: path}",
+    ),
     r"^voice_": ("must begin with voice_", "a built-in voice is written by its name alone"),
 }
 
@@ -35,7 +61,6 @@ _TYPES: Final = {
 }
 
 _ELSEWHERE: Final = {
-    "tools": "tools are not part of this release",
     "format": "the codec is agreed by SIP, so it is never set",
     "audio": "the leaves of `audio` are written flat: voice, speed, turn_detection, ...",
     "temperature": "the Realtime API no longer has it",
@@ -47,20 +72,23 @@ _ELSEWHERE: Final = {
 _YAML_1_1: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
 
 
-def complaint_of(error: ErrorDetails, data: Any, findings: Findings) -> Complaint:
-    """What pydantic found wrong with the data, at the steps where it stands."""
+def complaint_of(
+    error: ErrorDetails, prefix: Steps, data: Any, model: type[AnyFile], findings: Findings
+) -> Complaint:
+    """What pydantic found wrong below the prefix, at the steps where it stands in the data."""
+    error = {**error, "loc": (*prefix, *error["loc"])}
     steps, at_key = _steps_of(error, data)
-    outline = OUTLINE.at(steps)
+    outline = OUTLINES[model].at(steps)
     context: Mapping[str, Any] = error.get("ctx", {})
     match error["type"]:
         case "missing":
             return Complaint(steps, "is missing", _meaning(outline), at_key=True)
         case "extra_forbidden":
-            return _unknown_key(steps, findings)
+            return _unknown_key(steps, model, findings)
         case "literal_error":
             return _unknown_word(steps, error["input"], context["expected"], findings)
         case "string_pattern_mismatch":
-            message, hint = _PATTERNS[context["pattern"]]
+            message, hint = PATTERNS[context["pattern"]]
             return Complaint(steps, message, hint, at_key)
         case type_ if type_ in _TYPES:
             message = f"must be {_TYPES[type_]}, not {kind_of(error['input'])}"
@@ -77,7 +105,7 @@ def complaint_of(error: ErrorDetails, data: Any, findings: Findings) -> Complain
 def _steps_of(error: ErrorDetails, data: Any) -> tuple[Steps, bool]:
     """The error's location without the names of union branches, and whether it is a key's."""
     location = error["loc"]
-    at_key = location[-1] == _KEY and error.get("ctx", {}).get("pattern") == NAME_PATTERN
+    at_key = location[-1] == _KEY and error["type"] == "string_pattern_mismatch"
     steps: list[str | int] = []
     here = data
     for step in location[:-1] if at_key else location:
@@ -95,12 +123,15 @@ def _holds(value: Any, step: str | int) -> bool:
     return isinstance(value, dict) and step in value
 
 
-def _unknown_key(steps: Steps, findings: Findings) -> Complaint:
+def _unknown_key(steps: Steps, model: type[AnyFile], findings: Findings) -> Complaint:
     *above, key = steps
-    outline = OUTLINE.at(tuple(above)) or Outline()
+    outline = OUTLINES[model].at(tuple(above)) or Outline()
     known = frozenset(outline.keys)
     hint = _ELSEWHERE.get(str(key)) or findings.did_you_mean(str(key), known)
-    if hint is None and not above and str(key) in OUTLINE.keys["defaults"].keys:
+    main = OUTLINES[AgentsFile]
+    if hint is None and model is not AgentsFile and main.at(steps) is not None:
+        hint = "only the operator's main file may have it"
+    if hint is None and not above and str(key) in main.keys["defaults"].keys:
         hint = "it stands under an agent, or under `defaults`"
     if hint is None and len(known) <= _MANY:
         hint = "known here: " + ", ".join(outline.keys)

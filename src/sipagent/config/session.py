@@ -1,8 +1,9 @@
 """An agent's leaves as the Realtime session of the provider's API."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from sipagent.config.findings import Complaint, Steps
 from sipagent.config.schema import Entry
 
 _INPUT: Final = ("turn_detection", "noise_reduction", "transcription")
@@ -50,3 +51,35 @@ def _spelled_out(turns: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _some(wire: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: wire[name] for name in names if name in wire}
+
+
+def merge_patch(session: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The session with a JSON merge patch applied (RFC 7396)."""
+    merged = dict(session)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            below = merged.get(key)
+            merged[key] = merge_patch(below if isinstance(below, dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def verify_patch(patch: Mapping[str, Any], steps: Steps) -> Iterator[Complaint]:
+    """What a patch must not touch: the session's kind, its tools, and what SIP agrees on."""
+    for key in ("type", "tools"):
+        if key in patch:
+            yield Complaint((*steps, key), f"extra must not change {key}", at_key=True)
+    yield from _formats(patch, steps)
+
+
+def _formats(value: Any, steps: Steps) -> Iterator[Complaint]:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            if key == "format":
+                hint = "the codec is agreed by SIP, so it is never set"
+                yield Complaint((*steps, key), "extra must not change format", hint, at_key=True)
+            else:
+                yield from _formats(below, (*steps, key))

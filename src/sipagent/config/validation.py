@@ -1,79 +1,166 @@
-"""From plain data to a typed draft of the file, and what was wrong with the rest."""
+"""From plain data to a typed draft of a file, and what was wrong with the rest.
 
-from collections.abc import Iterator
+Sections are judged item by item: a mistake leaves out one item or one leaf of it, and no single
+step holds up other threads for long.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, Generic, TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from sipagent.config.findings import Complaint, Findings, Steps
-from sipagent.config.schema import AgentsFile
+from sipagent.config.schema import SECTIONS, AgentsFile, AnyFile
 from sipagent.config.sentences import complaint_of
 
-_DEPTHS: Final = {"agents": 3, "defaults": 2, "numbers": 2}
-"""How much is left out for one mistake: a leaf of an agent or of the defaults, one number."""
+_DEEPEST: Final = {"agents": 3}
+"""How much of a section is left out for one mistake: a leaf of an agent, else a whole item."""
 
-_EMPTY: Final[dict[str, Any]] = {"version": 1, "agents": {}, "numbers": {}}
+_ALWAYS: Final[dict[str, Any]] = {"version": 1, "numbers": {}, "tenant": "-", "namespace": "-"}
+"""What stands in for keys that a file must have and that were wrong."""
+
+F = TypeVar("F", bound=AnyFile, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Generic[F]):
     """The valid part of a file. `left_out` holds the steps of what was not valid, so that nobody
-    complains that it is missing; the names and numbers are all that the file has."""
+    complains that it is missing; `keys` are all that its sections have."""
 
-    file: AgentsFile
+    file: F
     left_out: frozenset[Steps]
-    names: frozenset[str]
-    numbers: tuple[str, ...]
+    keys: Mapping[str, tuple[str, ...]]
 
     def lacks(self, *steps: Steps) -> bool:
         """Whether one of these was written and left out, by itself or with all around it."""
         return any(step[:length] in self.left_out for step in steps for length in range(1, 4))
 
-
-def validate(data: dict[str, Any], findings: Findings) -> tuple[Draft, list[Complaint]]:
-    """The part of the data that the schema allows, and a complaint for each mistake in the rest."""
-    complaints: list[Complaint] = []
-    left_out: frozenset[Steps] = frozenset()
-    try:
-        file = AgentsFile.model_validate(data)
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-        complaints = [complaint_of(detail, data, findings) for detail in details]
-        left_out = frozenset(_cut(complaint.steps) for complaint in complaints)
-        file = AgentsFile.model_validate(_without(data, left_out))
-    names, numbers = (_keys(data.get(section)) for section in ("agents", "numbers"))
-    return Draft(file, left_out, frozenset(names), numbers), complaints
+    def names(self, section: str) -> frozenset[str]:
+        """All names that the section has, also of items that are wrong."""
+        return frozenset(self.keys.get(section, ()))
 
 
-def verify_sections(draft: Draft) -> Iterator[Complaint]:
+def validate(
+    data: dict[str, Any], model: type[F], findings: Findings
+) -> tuple[Draft[F], list[Complaint]]:
+    """The part of the data that the model allows, and a complaint for each mistake in the rest."""
+    judge = _Judge(data, model, findings)
+    sections = {name: judge.section(name) for name in SECTIONS if name in model.model_fields}
+    rest = judge.rest()
+    given = {name: items for name, items in sections.items() if name in data}
+    file = cast("F", rest.model_copy(update={**sections}))
+    file.model_fields_set.update(given)
+    keys = {name: _keys(data.get(name)) for name in sections}
+    draft = Draft(file, frozenset(judge.left_out), keys)
+    return draft, judge.complaints
+
+
+def verify_sections(draft: Draft[AgentsFile]) -> Iterator[Complaint]:
     """Which section that a call needs is empty."""
-    if not draft.names and not draft.lacks(("agents",)):
+    shared = "tenants" in draft.file.model_fields_set or "include" in draft.file.model_fields_set
+    if not draft.keys["agents"] and not shared and not draft.lacks(("agents",)):
         yield Complaint(("agents",), "there must be at least one agent", at_key=True)
-    if not draft.numbers and not draft.lacks(("numbers",)):
+    if not draft.keys["numbers"] and not draft.lacks(("numbers",)):
         hint = "or write `default: NAME` to answer every call"
         yield Complaint(("numbers",), "there must be at least one number", hint, at_key=True)
 
 
-def _cut(steps: Steps) -> Steps:
-    return steps[: _DEPTHS.get(str(steps[0]), 1)]
+class _Judge(Generic[F]):
+    def __init__(self, data: dict[str, Any], model: type[F], findings: Findings) -> None:
+        self.complaints: list[Complaint] = []
+        self.left_out: set[Steps] = set()
+        self._data = data
+        self._model: Any = model
+        self._findings = findings
+
+    def rest(self) -> F:
+        """Everything but the sections."""
+        data = {key: value for key, value in self._data.items() if not self._is_section(key)}
+        for key, field in self._model.model_fields.items():
+            if self._is_section(key) and field.is_required() and key in self._data:
+                data[key] = {}
+        try:
+            return cast("F", self._model.model_validate(data))
+        except ValidationError as error:
+            wrong = self._told(error, ())
+            depths = {steps[: 2 if steps[0] == "defaults" else 1] for steps in wrong}
+            self.left_out |= depths
+            needed = {
+                key: value for key, value in _ALWAYS.items() if key in self._model.model_fields
+            }
+            return cast("F", self._model.model_validate({**needed, **_without(data, depths)}))
+
+    def section(self, name: str) -> dict[str, Any]:
+        """The valid items of one section."""
+        raw = self._data.get(name)
+        if name not in self._data:
+            return {}
+        adapter = _adapter(self._model, name)
+        if not isinstance(raw, dict):
+            self._whole(adapter, name, raw)
+            return {}
+        items: dict[str, Any] = {}
+        for key, value in raw.items():
+            if name == "numbers" and key == "table":
+                continue
+            items.update(self._item(adapter, name, key, value))
+        return items
+
+    def _item(
+        self, adapter: TypeAdapter[Any], section: str, key: str, value: Any
+    ) -> dict[str, Any]:
+        depth = _DEEPEST.get(section, 2)
+        for _ in range(2):
+            try:
+                valid: dict[str, Any] = adapter.validate_python({key: value})
+            except ValidationError as error:
+                wrong = {steps[:depth] for steps in self._told(error, (section,))}
+                self.left_out |= wrong
+                if not isinstance(value, dict) or any(len(steps) < 3 for steps in wrong):
+                    return {}
+                leaves = {steps[2] for steps in wrong}
+                value = {leaf: below for leaf, below in value.items() if leaf not in leaves}
+            else:
+                return valid
+        return {}
+
+    def _whole(self, adapter: TypeAdapter[Any], name: str, raw: Any) -> None:
+        try:
+            adapter.validate_python(raw)
+        except ValidationError as error:
+            self.left_out |= {steps[:1] for steps in self._told(error, (name,))}
+
+    def _told(self, error: ValidationError, prefix: Steps) -> list[Steps]:
+        told = []
+        for detail in error.errors(include_url=False):
+            complaint = complaint_of(detail, prefix, self._data, self._model, self._findings)
+            if complaint not in self.complaints:
+                self.complaints.append(complaint)
+            told.append(complaint.steps)
+        return told
+
+    def _is_section(self, key: str) -> bool:
+        return key in SECTIONS and key in self._model.model_fields
+
+
+@lru_cache(maxsize=64)
+def _adapter(model: Any, section: str) -> TypeAdapter[Any]:
+    return TypeAdapter(model.model_fields[section].annotation)
 
 
 def _keys(section: Any) -> tuple[str, ...]:
     return tuple(section) if isinstance(section, dict) else ()
 
 
-def _without(data: dict[str, Any], left_out: frozenset[Steps]) -> dict[str, Any]:
-    """The data without these steps, and with the sections that a file must have."""
-    kept = _prune(data, (), left_out)
-    return {**_EMPTY, **kept}
-
-
-def _prune(value: dict[str, Any], steps: Steps, left_out: frozenset[Steps]) -> dict[str, Any]:
-    kept = {}
-    for key, child in value.items():
-        below = (*steps, key)
-        if below not in left_out:
-            deeper = isinstance(child, dict) and len(below) < 3
-            kept[key] = _prune(child, below, left_out) if deeper else child
+def _without(data: dict[str, Any], left_out: set[Steps]) -> dict[str, Any]:
+    """The data without the keys, or the keys one level deeper, that these steps name."""
+    kept: dict[str, Any] = {}
+    for key, value in data.items():
+        if (key,) in left_out:
+            continue
+        if isinstance(value, dict):
+            value = {below: item for below, item in value.items() if (key, below) not in left_out}
+        kept[key] = value
     return kept

@@ -10,7 +10,6 @@ from sipagent.sessions.ports import Claim, Clock
 REMEMBERED: Final = 3600.0
 """Seconds for which ids are remembered. A later redelivery is stale by its `created_at`."""
 
-
 WINDOWS: Final = 50_000
 """Callers that are counted at most; the one not heard of for the longest time is forgotten."""
 
@@ -24,10 +23,16 @@ class EmbeddedEngine:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: OrderedDict[str, float] = OrderedDict()
-        self._windows: OrderedDict[str, deque[float]] = OrderedDict()
+        self._windows: OrderedDict[str, tuple[float, deque[float]]] = OrderedDict()
 
     def __len__(self) -> int:
+        """How many ids are remembered."""
         return len(self._seen)
+
+    @property
+    def windows(self) -> int:
+        """How many callers and the like are counted."""
+        return len(self._windows)
 
     async def offer(self, call: IncomingCall, caps: Sequence[Cap] = ()) -> Claim:
         now = self._clock.monotonic()
@@ -51,13 +56,20 @@ class EmbeddedEngine:
 
     def _window(self, cap: Cap, now: float) -> deque[float]:
         """When the calls were that still count for this cap."""
-        window = self._windows.setdefault(cap.key, deque())
-        self._windows.move_to_end(cap.key)
+        _, window = self._windows.pop(cap.key, (0.0, deque[float]()))
         while window and window[0] <= now - cap.rate.seconds:
             window.popleft()
-        while len(self._windows) > WINDOWS:
-            self._windows.popitem(last=False)
+        self._windows[cap.key] = (now + cap.rate.seconds, window)
+        self._forget_windows(now)
         return window
+
+    def _forget_windows(self, now: float) -> None:
+        """Let go of the oldest windows that count no call any more, or that are too many."""
+        while self._windows:
+            key, (until, _) = next(iter(self._windows.items()))
+            if until > now and len(self._windows) <= WINDOWS:
+                return
+            del self._windows[key]
 
     def _forget(self, before: float) -> None:
         while self._seen:

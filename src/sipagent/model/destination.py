@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 
-from sipagent.model.facts import Schedule, Text
+from sipagent.model.facts import Text
 from sipagent.model.ids import DestinationName, TenantName
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
     """A telephone number or SIP URI by name. Only the operator and the tenant write `to`; values
-    of a caller, a header or a model never reach it."""
+    of a caller, a header or a model never reach it. `hours` names the tenant's hours in which it
+    can be reached; `on_failure` are the steps that follow when nobody takes the call there."""
 
     name: DestinationName
     tenant: TenantName
     to: Text
-    hours: Schedule | None = None
+    hours: Text | None = None
+    on_failure: tuple[str, ...] = ()

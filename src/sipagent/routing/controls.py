@@ -30,7 +30,9 @@ class Order:
     until: float | None = None
     paused: bool = False
 
-    def concerns(self, tenant: TenantName, key: str, agent: AgentName | None) -> bool:
+    def concerns(
+        self, tenant: TenantName, key: str, agent: tuple[TenantName, AgentName] | None
+    ) -> bool:
         match self.scope:
             case Scope.ALL:
                 return True
@@ -39,7 +41,7 @@ class Order:
             case Scope.NUMBER:
                 return self.name == key
             case Scope.AGENT:
-                return agent is not None and self.name == f"{tenant}/{agent}"
+                return agent is not None and self.name == "/".join(agent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,14 @@ class Controls:
     orders: tuple[Order, ...] = ()
 
     def order_for(
-        self, tenant: TenantName, key: str, agent: AgentName | None, now: float
+        self,
+        tenant: TenantName,
+        key: str,
+        agent: tuple[TenantName, AgentName] | None,
+        now: float,
     ) -> Order | None:
-        """The first order that concerns this call and has not expired."""
+        """The first order that concerns this call and has not expired. `tenant` and `key` are those
+        of its number, `agent` who is to answer, which may be an agent of another tenant."""
         for order in self.orders:
             expired = order.until is not None and order.until <= now
             if not expired and order.concerns(tenant, key, agent):

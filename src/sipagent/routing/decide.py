@@ -155,7 +155,8 @@ def _verdict(
     action = None if rule is None else rule.action
     agent = action.chosen(around.call.call_id) if isinstance(action, AnswerWith) else None
     if controls.orders:
-        order = controls.order_for(around.route.tenant, around.route.key, agent, around.moment.at)
+        who = None if agent is None else (route.tenant, agent)
+        order = controls.order_for(around.route.tenant, around.route.key, who, around.moment.at)
         if order is not None:
             return _ordered(order, around, trace)
     match action:
@@ -166,7 +167,7 @@ def _verdict(
             reason = Reason.UNKNOWN_NUMBER if unknown else Reason.RULE
             return Reject(code, reason, around.route.tenant)
         case ForwardTo(destination):
-            return _forward(around, destination, trace)
+            return _forward(around.under(route), destination, trace)
         case AnswerWith():
             assert agent is not None
             return _answer(around.under(route), agent, dict(action.vars) or _NO_VARS, trace)
@@ -221,6 +222,6 @@ def _caps(verdict: Verdict, around: Circumstances) -> tuple[Cap, ...]:
         who = "anonymous" if caller is None else caller.value
         caps = (Cap("per_caller", f"{trunk.name}:{who}", trunk.per_caller),)
     if isinstance(verdict, Forward):
-        tenant = around.table.tenants[around.route.tenant]
+        tenant = around.table.tenants[verdict.plan.tenant]
         caps = (*caps, Cap("forwards", f"forwards:{tenant.name}", tenant.forwards))
     return caps

@@ -1,5 +1,6 @@
 """From a chosen agent or destination to the plan of the call: everything rendered."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -23,10 +24,17 @@ from sipagent.routing.directory import Route
 from sipagent.routing.moment import Moment
 from sipagent.routing.table import RoutingTable, TenantProfile
 from sipagent.routing.trunks import NUMBER_FORM, Trunk
-from sipagent.sip import Untrusted, to_e164
+from sipagent.sip import Untrusted, is_e164, to_e164
 
 _NO_VARS: Final[Mapping[str, str]] = MappingProxyType({})
 _NOBODY: Final = AgentName("")
+_TARGET: Final = re.compile(
+    r"tel:\+[0-9.()-]{3,32}"
+    r"|sips?:(?:[A-Za-z0-9+_.!~*'()&=$/-]|%(?!40)[2-7][0-9A-F]){1,128}@[A-Za-z0-9.:\[\]-]{1,253}"
+    r"(?:;(?!method\b)[A-Za-z0-9-]{1,32}(?:=[A-Za-z0-9+_.-]{1,64})?){0,8}",
+    re.IGNORECASE,
+)
+"""A `tel:` or `sip:` URI that asks for a call and no more: no headers, no method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +55,8 @@ class Circumstances:
         return self if rules is self.route else replace(self, rules=rules)
 
     @property
-    def tenant(self) -> TenantProfile:
-        return self.table.tenants[self.route.tenant]
-
-    @property
     def answering_tenant(self) -> TenantProfile:
-        """Whose agents the deciding rule names."""
+        """Whose agents and destinations the deciding rule names."""
         return self.table.tenants[(self.rules or self.route).tenant]
 
 
@@ -84,16 +88,17 @@ def plan_of(around: Circumstances, agent: AgentName, rule_vars: Mapping[str, str
 def forward_plan(around: Circumstances, name: DestinationName) -> CallPlan:
     """The plan by which the call is sent on. Raises TemplateError, or LookupError for a
     destination that the tenant does not have."""
-    destination = around.tenant.destinations[name]
+    tenant = around.answering_tenant
+    destination = tenant.destinations[name]
     to = destination.to
     if not isinstance(to, str):
-        to = to.render(facts_of(around, _NOBODY, around.route.language, dict(around.route.vars)))
+        to = to.render(_trusted_facts(around))
     return CallPlan(
         call_id=around.call.call_id,
         account=around.call.account,
-        tenant=around.tenant.name,
+        tenant=tenant.name,
         agent=None,
-        session=around.tenant.silent,
+        session=tenant.silent,
         greeting=None,
         config_hash=around.table.config_hash,
         trunk=None if around.trunk is None else around.trunk.name,
@@ -102,8 +107,11 @@ def forward_plan(around: Circumstances, name: DestinationName) -> CallPlan:
 
 
 def target_uri(to: str, trunk: Trunk | None) -> str:
-    """What REFER sends: a URI as it is, a number in the form of the call's trunk."""
-    if to.lower().startswith(("tel:", "sip:", "sips:")):
+    """What REFER sends: a URI as it is, a number in the form of the call's trunk.
+
+    Raises TemplateError for anything else, of which it tells nothing.
+    """
+    if _TARGET.fullmatch(to):
         return to
     number = to_e164(to, None)
     if number is None:
@@ -118,8 +126,10 @@ def first_words(edition: Edition, facts: CallFacts | None) -> Greeting | None:
     if not texts:
         return None
     said = [text if isinstance(text, str) else rendered(text, _known(facts)) for text in texts]
-    interruptible = edition.interruptible and edition.disclosure is None
-    return Greeting(" ".join(words.strip() for words in said), interruptible)
+    words = " ".join(" ".join(said).split())
+    if not words:
+        return None
+    return Greeting(words, edition.interruptible and edition.disclosure is None)
 
 
 def facts_of(
@@ -140,6 +150,16 @@ def facts_of(
         hours={name: HoursNow(schedule, now) for name, schedule in tenant.hours.items()},
         headers=_exposed(around),
     )
+
+
+def _trusted_facts(around: Circumstances) -> CallFacts:
+    """What the template of a destination may read: nothing that a caller has written, so that no
+    caller chooses where a call is sent."""
+    route = around.route
+    facts = facts_of(around, _NOBODY, route.language, dict(route.vars))
+    listed = route.key if is_e164(route.key) else None
+    number = replace(facts.number, e164=listed)
+    return replace(facts, caller=CallerFacts(), dialed=listed, number=number, headers={})
 
 
 def _exposed(around: Circumstances) -> Mapping[str, Untrusted]:

@@ -25,12 +25,13 @@ _EMPTY = NumberDirectory.of(())
 
 @dataclass(frozen=True, slots=True)
 class TenantProfile:
-    """Whose calls they are. `hours` are the tenant's opening hours by name, with those that the
+    """Whose calls they are. A tenant without an account has numbers in all of
+    them. `hours` are the tenant's opening hours by name, with those that the
     operator's files share; `forwards` caps calls that are sent on unanswered, and `silent` is the
     session in which nobody speaks until they are."""
 
     name: TenantName
-    account: AccountName
+    account: AccountName | None = None
     timezone: str | None = None
     hours: Mapping[str, Schedule] = field(default_factory=dict)
     destinations: Mapping[DestinationName, Destination] = field(default_factory=dict)

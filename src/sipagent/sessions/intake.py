@@ -17,6 +17,8 @@ from sipagent.model import (
     MediaSecurity,
     Reason,
     Reject,
+    TenantName,
+    TraceStep,
     WebhookId,
 )
 from sipagent.routing import Arrival, RoutingTable, arrival, decide
@@ -100,8 +102,7 @@ class Intake:
             case Claim.DUPLICATE:
                 return Taken.DUPLICATE
             case Claim.LIMIT if not isinstance(decision.verdict, Reject):
-                refused = Reject(BUSY, Reason.QUOTA, decision.verdict.plan.tenant)
-                decision = replace(decision, verdict=refused)
+                decision = _over_limit(decision, decision.verdict.plan.tenant)
         self._records.decided(call, decision)
         match decision.verdict:
             case Accept(plan) | Forward(plan):
@@ -132,8 +133,15 @@ class Intake:
         if self.draining and not isinstance(decision.verdict, Reject):
             tenant = decision.verdict.plan.tenant
             verdict = Reject(SERVICE_UNAVAILABLE, Reason.DRAINING, tenant)
-            decision = replace(decision, verdict=verdict)
+            decision = replace(decision, verdict=verdict, caps=())
         return call, decision
+
+
+def _over_limit(decision: Decision, tenant: TenantName) -> Decision:
+    limits = ", ".join(cap.which for cap in decision.caps)
+    step = TraceStep("limits", limits, held=True, because="there is no room")
+    refused = Reject(BUSY, Reason.QUOTA, tenant)
+    return replace(decision, verdict=refused, trace=(*decision.trace, step))
 
 
 def _invite(arrived: Arrival, table: RoutingTable) -> Invite:
@@ -142,6 +150,7 @@ def _invite(arrived: Arrival, table: RoutingTable) -> Invite:
         arrived.headers,
         region=table.region,
         dialed_header=None if trunk is None else trunk.dialed_header,
+        attestation_header=None if trunk is None else trunk.attestation_header or "",
     )
 
 

@@ -23,6 +23,7 @@ from sipagent.sessions.machine.commands import (
     HangUp,
     Probe,
     RecordTurn,
+    Refer,
     Reject,
     UpdateSession,
 )
@@ -36,6 +37,7 @@ from sipagent.sessions.machine.events import (
     HangUpAnswered,
     Probed,
     ProviderFault,
+    Referred,
     RejectAnswered,
     ResponseDone,
     SocketRefused,
@@ -219,6 +221,9 @@ class CallRunner:
             case Probe():
                 await self._release_socket()
                 self.deliver(Probed(await self._new_dial().probe()))
+            case Refer(target_uri):
+                answer = await self._world.control.refer(self.plan.call_id, target_uri)
+                self.deliver(Referred(answer))
             case HangUp():
                 answer = await self._world.control.hang_up(self.plan.call_id)
                 self.deliver(HangUpAnswered(answer))

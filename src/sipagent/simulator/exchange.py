@@ -2,13 +2,14 @@
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from sipagent.errors import SimulatorError
 from sipagent.simulator.book import CallBook
 from sipagent.simulator.call import SimulatedCall
 from sipagent.simulator.faults import Faults
+from sipagent.simulator.keys import Entra, Keys
 from sipagent.simulator.orders import (
     CloseOrder,
     DeliverOrder,
@@ -34,6 +35,9 @@ class Exchange:
     """The carrier's and the caller's side of all calls.
 
     Keyword arguments are the keys of the same request's body; a wrong one is a SimulatorError.
+
+    `keys` is who may speak to the provider, `api_keys` the keys to begin with (None takes any);
+    `entra` issues tokens.
     """
 
     def __init__(
@@ -44,11 +48,14 @@ class Exchange:
         second_decision: Literal[409, 404, 400] = 409,
         keep: int = KEEP,
         keep_details: int = KEEP_DETAILS,
+        api_keys: Iterable[str] | None = None,
     ) -> None:
         self._deliverer = Deliverer(webhook_secret, deliver_to)
         self._second_decision = second_decision
         self._board = Switchboard(CallBook(keep, keep_details))
-        self._provider = Provider(self._board)
+        self.entra = Entra()
+        self.keys = Keys(api_keys, self.entra)
+        self._provider = Provider(self._board, self.keys)
 
     @property
     def deliver_to(self) -> str | None:
@@ -61,7 +68,12 @@ class Exchange:
 
     @property
     def webhook_secret(self) -> str:
+        """What signs deliveries from now on."""
         return self._deliverer.secret
+
+    @webhook_secret.setter
+    def webhook_secret(self, secret: str) -> None:
+        self._deliverer.secret = secret
 
     @property
     def calls(self) -> list[SimulatedCall]:

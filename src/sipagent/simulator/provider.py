@@ -5,14 +5,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic_core import to_json
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketState
 
 from sipagent.simulator.call import SimulatedCall
 from sipagent.simulator.faults import Action, Fault, Faults, fault_body
-from sipagent.simulator.refusal import CALL_NOT_FOUND, NO_KEY, JsonObject, Refusal
+from sipagent.simulator.keys import Keys
+from sipagent.simulator.refusal import CALL_NOT_FOUND, JsonObject, Refusal
 from sipagent.simulator.sockets import CONNECTION, CallSocket, reset, text_frame
 from sipagent.simulator.switchboard import Peer, Switchboard
 
@@ -31,8 +32,9 @@ _ERROR_FIRST = {
 class Provider:
     """`faults` are those of all calls; a call's own come first."""
 
-    def __init__(self, switchboard: Switchboard) -> None:
+    def __init__(self, switchboard: Switchboard, keys: Keys) -> None:
         self._board = switchboard
+        self._keys = keys
         self.faults = Faults({})
         self.unknown_calls = 0
 
@@ -48,8 +50,9 @@ class Provider:
 
     def _endpoint(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            if not _has_key(request):
-                return _refused(NO_KEY)
+            unknown = self._keys.refusal(request)
+            if unknown is not None:
+                return _refused(unknown)
             raw = await request.body()
             call = self._board.book.find(request.path_params["call_id"])
             if call is None:
@@ -108,7 +111,7 @@ class Provider:
         return own or self.faults.take(action)
 
     async def _attach(self, websocket: WebSocket) -> None:
-        refusal = None if _has_key(websocket) else NO_KEY
+        refusal = self._keys.refusal(websocket)
         call = self._board.book.find(websocket.query_params.get("call_id", ""))
         fault = self._take_fault(call, "attach") if call is not None else None
         socket = _socket(websocket)
@@ -155,13 +158,6 @@ class Provider:
             message = await websocket.receive()
         websocket.application_state = WebSocketState.DISCONNECTED
         self._board.detach(call, peer, message.get("code"))
-
-
-def _has_key(connection: HTTPConnection) -> bool:
-    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        return True
-    return bool(connection.headers.get("api-key", "").strip())
 
 
 def _socket(websocket: WebSocket) -> CallSocket:

@@ -54,6 +54,8 @@ NO_KEY = Refusal(
     status=401,
 )
 
+WRONG_KEY = Refusal("Incorrect API key provided.", "invalid_api_key", status=401)
+
 
 def check(adapter: TypeAdapter[Any], data: Any, root: str) -> Refusal | None:
     """None if `data` is valid; else the first thing that is wrong with it."""

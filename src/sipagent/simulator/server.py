@@ -33,7 +33,8 @@ class Simulator(Exchange):
 
     def __init__(self, webhook_secret: str, deliver_to: str | None = None, **options: Any) -> None:
         super().__init__(webhook_secret, deliver_to, **options)
-        self.app = Starlette(routes=[*control_routes(self), *self._provider.routes()])
+        routes = [*control_routes(self), *self._provider.routes(), *self.entra.routes()]
+        self.app = Starlette(routes=routes)
         self._url: str | None = None
 
     @property
@@ -46,6 +47,11 @@ class Simulator(Exchange):
     def base_url(self) -> str:
         """What an openai client takes as its base URL."""
         return f"{self.url}/v1"
+
+    @property
+    def azure_base_url(self) -> str:
+        """The same as an Azure OpenAI resource has it; `url` is also the authority of Entra."""
+        return f"{self.url}/openai/v1"
 
 
 @contextlib.asynccontextmanager

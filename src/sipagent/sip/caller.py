@@ -27,6 +27,13 @@ _VERSTAT = re.compile(
 _VERDICTS: dict[str | None, Verdict] = {"passed": "passed", "failed": "failed", None: "none"}
 _LEVELS: dict[str, Level] = {"a": "A", "b": "B", "c": "C"}
 _RANK = ("failed", "none", "passed", "passed-C", "passed-B", "passed-A")
+_LETTERS: tuple[Level | None, ...] = (None, "C", "B", "A")
+# plivo.com/docs/sip-trunking/concepts/stir-shaken: the three values of X-Plivo-Stir-Verification.
+_WORDS: dict[str, Verdict] = {
+    "verified": "passed",
+    "not verified": "failed",
+    "not applicable": "none",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +62,13 @@ class Caller:
     conflicting: bool
 
 
-def read_caller(headers: Headers, region: str | None) -> Caller:
+def read_caller(
+    headers: Headers, region: str | None, attestation_header: str | None = None
+) -> Caller:
     """From if there is one and it is a number; else P-Asserted-Identity and its older kin.
 
-    A Privacy header (RFC 3323 section 4.2) or an anonymous From hides them all.
+    A Privacy header (RFC 3323 section 4.2) or an anonymous From hides them all. With an
+    `attestation_header` attestation is read in that header only.
     """
     by_header = {
         name: _addresses(name, values) for name in CALLER_HEADERS if (values := headers.all(name))
@@ -79,7 +89,9 @@ def read_caller(headers: Headers, region: str | None) -> Caller:
         name,
         frozenset(number for found in numbers.values() for number in found if number),
         privacy,
-        _attestation(headers, by_header),
+        _attestation(headers, by_header)
+        if attestation_header is None
+        else _attestation_in(attestation_header, headers, by_header),
         frozenset(flags),
         len(in_from) > 1,
     )
@@ -170,10 +182,7 @@ def _attestation(headers: Headers, by_header: dict[str, tuple[Address, ...]]) ->
         if (claim := _claim(value, "x-twilio-verstat"))
     ]
     for header in ("p-asserted-identity", "from"):
-        for address in by_header.get(header, ()):
-            verstat = address.parameter("verstat")
-            if verstat and (claim := _claim(verstat, header, plain=_plain_level(address))):
-                claims.append(claim)
+        claims += _verstats(header, by_header)
     lowest = min(claims, key=_rank, default=None)
     levels = {value.strip().lower() for value in headers.all("p-attestation-indicator")}
     indicated = _LEVELS.get(max(levels)) if levels else None
@@ -181,6 +190,37 @@ def _attestation(headers: Headers, by_header: dict[str, tuple[Address, ...]]) ->
         return lowest
     source = "p-attestation-indicator" if lowest is None else lowest.source
     return Attestation(indicated, "none" if lowest is None else lowest.verdict, source)
+
+
+def _attestation_in(
+    header: str, headers: Headers, by_header: dict[str, tuple[Address, ...]]
+) -> Attestation | None:
+    """The least of what this header claims: as the parameter `verstat` if it holds addresses, else
+    as its whole value."""
+    if header in CALLER_HEADERS:
+        claims = _verstats(header, by_header)
+    else:
+        claims = [claim for value in headers.all(header) if (claim := _plain_claim(value, header))]
+    return min(claims, key=lambda one: (_rank(one), _LETTERS.index(one.level)), default=None)
+
+
+def _verstats(header: str, by_header: dict[str, tuple[Address, ...]]) -> list[Attestation]:
+    return [
+        claim
+        for address in by_header.get(header, ())
+        if (verstat := address.parameter("verstat"))
+        and (claim := _claim(verstat, header, plain=_plain_level(address)))
+    ]
+
+
+def _plain_claim(text: str, source: str) -> Attestation | None:
+    """A verstat, Plivo's words, or only the level."""
+    word = " ".join(text.lower().split())
+    if word in _WORDS:
+        return Attestation(None, _WORDS[word], source)
+    if word in _LEVELS:
+        return Attestation(_LEVELS[word], "none", source)
+    return _claim(text, source)
 
 
 def _claim(text: str, source: str, plain: Level | None = None) -> Attestation | None:

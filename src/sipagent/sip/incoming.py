@@ -45,15 +45,21 @@ class Dialed:
 
 
 def read_invite(
-    headers: Headers, *, region: str | None = None, dialed_header: str | None = None
+    headers: Headers,
+    *,
+    region: str | None = None,
+    dialed_header: str | None = None,
+    attestation_header: str | None = None,
 ) -> Invite:
     """The INVITE's meaning, whatever the headers hold; nothing in them raises.
 
     Args:
         region: the ISO 3166 region whose national numbers the carrier sends, if it does.
         dialed_header: the header in which this trunk puts the dialed number, if it is known.
+        attestation_header: the only header in which this trunk says what STIR/SHAKEN said; empty
+            for a trunk that says nothing. Without it every header is read that may say it.
     """
-    caller = read_caller(headers, region)
+    caller = read_caller(headers, region, attestation_header)
     dialed = read_dialed(headers, region, dialed_header, caller)
     flags = caller.flags | dialed.flags
     if headers.dropped:

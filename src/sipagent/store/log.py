@@ -3,7 +3,7 @@
 import structlog
 
 from sipagent.metrics import Metrics
-from sipagent.model import CallOutcome, CallPlan, Decision, IncomingCall, Reject, Turn
+from sipagent.model import CallOutcome, CallPlan, Decision, Forward, IncomingCall, Reject, Turn
 from sipagent.sip import mask_number
 
 log = structlog.get_logger(__name__)
@@ -24,7 +24,9 @@ class LogRecords:
             call_id=call.call_id,
             tenant=verdict.tenant if isinstance(verdict, Reject) else verdict.plan.tenant,
             agent=None if plan is None else plan.agent,
+            destination=verdict.destination if isinstance(verdict, Forward) else None,
             trunk=call.trunk,
+            trunk_proven=call.verified,
             config_hash=None if plan is None else plan.config_hash,
             account=call.account,
             verdict=type(verdict).__name__.lower(),

@@ -6,19 +6,25 @@ so that a test of a deadline takes no time and never fails on a slow machine.
 """
 
 from sipagent.testing.fakes import (
+    SILENT,
+    FakeConfiguration,
     FakeControl,
     FakeProviders,
     FakeSideband,
     FakeSocket,
     FakeTap,
     MemoryRecords,
+    a_forward,
     a_plan,
     a_profile,
+    a_table,
 )
 from sipagent.testing.playbook import Playbook, Some
 from sipagent.testing.virtual import VirtualClock, VirtualTimeLoop
 
 __all__ = [
+    "SILENT",
+    "FakeConfiguration",
     "FakeControl",
     "FakeProviders",
     "FakeSideband",
@@ -29,6 +35,8 @@ __all__ = [
     "Some",
     "VirtualClock",
     "VirtualTimeLoop",
+    "a_forward",
     "a_plan",
     "a_profile",
+    "a_table",
 ]

@@ -1,7 +1,8 @@
 """The ports of a call, in memory. Each keeps what it was asked, and answers as it was told."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sipagent.errors import AttachError
@@ -18,8 +19,10 @@ from sipagent.model import (
     Greeting,
     IncomingCall,
     Json,
+    TrunkName,
     Turn,
 )
+from sipagent.routing import Controls, NumberDirectory, Route, RoutingTable, TenantProfile, Trunk
 from sipagent.sessions.machine.events import (
     AcceptAnswered,
     Answer,
@@ -28,6 +31,13 @@ from sipagent.sessions.machine.events import (
     SocketOpened,
 )
 from sipagent.sessions.ports import SocketRequest, Words
+
+SILENT: Json = {
+    "type": "realtime",
+    "model": "gpt-realtime-2.1",
+    "audio": {"input": {"turn_detection": None}},
+}
+"""A session in which nobody speaks."""
 
 
 def a_profile(
@@ -70,6 +80,50 @@ def a_plan(profile: AgentProfile | None = None, *, call_id: str = "rtc_1") -> Ca
         greeting=None if say is None else Greeting(say, edition.interruptible),
         config_hash="0" * 12,
     )
+
+
+def a_forward(to: str = "tel:+17135550100", *, call_id: str = "rtc_1") -> CallPlan:
+    """The plan of a call that is sent on unanswered."""
+    return CallPlan(
+        call_id=CallId(call_id),
+        account=AccountName("default"),
+        tenant=DEFAULT_TENANT,
+        agent=None,
+        session=SILENT,
+        greeting=None,
+        config_hash="0" * 12,
+        refer_to=to,
+    )
+
+
+def a_table(
+    routes: Iterable[Route] = (),
+    profiles: Iterable[AgentProfile] = (),
+    *,
+    tenants: Iterable[TenantProfile] = (),
+    trunks: Iterable[Trunk] = (),
+    region: str | None = None,
+) -> RoutingTable:
+    """A table of the account `default`. Without `tenants` there is the tenant `default`."""
+    account = AccountName("default")
+    known = tuple(tenants) or (TenantProfile(DEFAULT_TENANT, account),)
+    return RoutingTable(
+        directories={account: NumberDirectory.of(routes)},
+        agents={(profile.tenant, profile.name): profile for profile in profiles},
+        tenants={tenant.name: tenant for tenant in known},
+        config_hash="abc",
+        trunks={trunk.name: trunk for trunk in trunks},
+        region=region,
+    )
+
+
+@dataclass(slots=True)
+class FakeConfiguration:
+    """A configuration that a test changes while calls come in."""
+
+    table: RoutingTable
+    controls: Controls = field(default_factory=Controls)
+    trunk_secrets: Mapping[TrunkName, Sequence[bytes]] = field(default_factory=dict)
 
 
 class FakeControl:

@@ -1,32 +1,42 @@
-"""One OpenAI project: where it is, and what proves that we may speak for it."""
+"""One account as requests see it: where it is, and what proves that we may speak for it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from sipagent.errors import TokenError
 from sipagent.model import AccountName, CallId
-from sipagent.providers.openai.webhooks import WebhookSecrets
+from sipagent.providers.accounts import CAPABILITIES, Capabilities
+from sipagent.providers.openai.credentials import AuthHeaders, Credentials
+from sipagent.providers.openai.health import AccountHealth
+
+_UNAUTHORIZED = 401
 
 
-@dataclass(frozen=True, slots=True)
+class Answered(Protocol):
+    """An answer with an HTTP status."""
+
+    @property
+    def status(self) -> int: ...
+
+
+Answer = TypeVar("Answer", bound=Answered)
+
+
+@dataclass(slots=True)
 class Account:
-    """`base_url` is the API's root with its version, without a slash at the end."""
+    """One OpenAI project or Azure resource. `base_url` is the API's root with its version, without
+    a slash at the end, for REST and for sockets.
+
+    `credentials` may be replaced at any time, also while calls are held: each request looks.
+    """
 
     name: AccountName
     base_url: str
-    api_key: str = field(repr=False)
-    secrets: WebhookSecrets
-    organization: str | None = None
-    project: str | None = None
-
-    def headers(self) -> Mapping[str, str]:
-        """What every request and every upgrade carries."""
-        headers = {"Authorization": f"Bearer {self.api_key}"}
-        if self.organization:
-            headers["OpenAI-Organization"] = self.organization
-        if self.project:
-            headers["OpenAI-Project"] = self.project
-        return headers
+    credentials: Credentials
+    health: AccountHealth
+    capabilities: Capabilities = CAPABILITIES["openai"]
 
     def call_url(self, call_id: CallId, action: str) -> str:
         return f"{self.base_url}/realtime/calls/{call_id}/{action}"
@@ -36,3 +46,33 @@ class Account:
         scheme, host, path, _, _ = urlsplit(self.base_url)
         secure = "wss" if scheme == "https" else "ws"
         return urlunsplit((secure, host, f"{path}/realtime", f"call_id={call_id}", ""))
+
+    async def authorized(self, ask: Callable[[AuthHeaders], Awaitable[Answer]]) -> Answer:
+        """The answer to a request, sent again at once with other credentials for as long as it is
+        refused with 401 and others are left. Raises what `ask` raises, and TokenError."""
+        credentials = self.credentials
+        try:
+            headers = await credentials.headers()
+            answer = await ask(headers)
+            if answer.status == _UNAUTHORIZED:
+                answer = await self._otherwise(credentials, [headers], ask, answer)
+        except TokenError as error:
+            self.health.without_token(error.code)
+            raise
+        self.health.answered(answer.status)
+        return answer
+
+    async def _otherwise(
+        self,
+        credentials: Credentials,
+        refused: list[AuthHeaders],
+        ask: Callable[[AuthHeaders], Awaitable[Answer]],
+        answer: Answer,
+    ) -> Answer:
+        while answer.status == _UNAUTHORIZED:
+            headers = await credentials.another(refused)
+            if headers is None:
+                break
+            refused.append(headers)
+            answer = await ask(headers)
+        return answer

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic_core import from_json, to_json
 
+from sipagent.errors import TokenError
 from sipagent.model import CallId, Json
 from sipagent.providers.openai.account import Account
 from sipagent.providers.openai.preflight import preflight
@@ -21,6 +22,8 @@ REFER_WITHIN: Final = 5.0
 
 _PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
 """Seconds between attempts, a little more by chance; the last one repeats."""
+
+_NO_CALL: Final = CallId("rtc_sipagent_check")
 
 _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -75,7 +78,6 @@ class OpenAICallControl:
     def __init__(self, account: Account, rest: Rest) -> None:
         self._account = account
         self._rest = rest
-        self._headers = account.headers()
 
     async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
         """Have the call answered, retrying what is safe to retry for at most `within` seconds.
@@ -84,7 +86,7 @@ class OpenAICallControl:
         for each call, so trying again is safe; a 404 after such an attempt proves nothing, and
         is told as DECIDED, so that the socket shows the truth.
         """
-        if problems := preflight(session):
+        if problems := preflight(session, self._account.capabilities):
             return AcceptAnswered(Answer.REFUSED, f"preflight: {problems[0]}")
         attempt, effect = await self._persist(call_id, "accept", dict(session), within)
         answer = attempt.answer
@@ -117,6 +119,11 @@ class OpenAICallControl:
                 return attempt.answer
             await asyncio.sleep(_PAUSES[0])
 
+    async def check(self) -> None:
+        """Ask for something harmless, so that the account's health is known: the hang-up of a
+        call that there cannot be is answered with 404, where it is not refused with 401 or 403."""
+        await self._try(_NO_CALL, "hangup", None, ATTEMPT_WITHIN)
+
     async def _persist(
         self, call_id: CallId, action: str, body: object, within: float
     ) -> tuple[Attempt, bool]:
@@ -142,7 +149,12 @@ class OpenAICallControl:
         content = b"" if body is None else to_json(body)
         try:
             async with asyncio.timeout(within):
-                answer = await self._rest.post(url, self._headers, content)
+                answer = await self._account.authorized(
+                    lambda headers: self._rest.post(url, headers.raw, content)
+                )
+        except TokenError as error:  # nothing has been sent
+            answer_word = Answer.REFUSED if error.refused else Answer.SILENT
+            return Attempt(answer_word, str(error), again=not error.refused)
         except RestError as error:
             return Attempt(Answer.SILENT, error.what, again=True, effect=error.sent)
         except TimeoutError as error:

@@ -7,12 +7,15 @@ nothing and our socket gets a 404 (OpenAI forum, 2026-05). What can be known is 
 from typing import Final
 
 from sipagent.model import Json
+from sipagent.providers.accounts import CAPABILITIES, Capabilities
 
 LARGEST_SESSION: Final = 512 * 1024
 """Characters of instructions and tools together that are still sent."""
 
 
-def preflight(session: Json) -> tuple[str, ...]:
+def preflight(
+    session: Json, capabilities: Capabilities = CAPABILITIES["openai"]
+) -> tuple[str, ...]:
     """What is wrong with a session for a phone call; empty when nothing is known to be."""
     problems: list[str] = []
     if session.get("type") != "realtime":
@@ -27,6 +30,8 @@ def preflight(session: Json) -> tuple[str, ...]:
         if "format" in audio.get(side, {})
     ]
     instructions = session.get("instructions", "")
+    if capabilities.instructions_required and not instructions:
+        problems.append("session.instructions is missing, which this provider requires")
     if len(instructions) > LARGEST_SESSION:
         problems.append(f"session.instructions is longer than {LARGEST_SESSION} characters")
     return tuple(problems)

@@ -6,7 +6,7 @@ request itself.
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -79,9 +79,14 @@ class Rest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         await self._pool.aclose()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> RestAnswer:
+    async def post(
+        self, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> RestAnswer:
         """Post JSON and read the whole answer, each step within `ATTEMPT_WITHIN`.
 
         Raises RestError where no answer came. Cancelling it closes the connection.
@@ -93,8 +98,8 @@ class Rest:
             (b"User-Agent", _AGENT),
             (b"Content-Type", b"application/json"),
             (b"Content-Length", str(len(body)).encode()),
+            *headers,
         ]
-        lines += [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
         target = f"{path}?{query}" if query else path
         request = httpcore.Request(
             b"POST",

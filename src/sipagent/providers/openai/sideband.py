@@ -6,7 +6,7 @@ each is decoded and delivered as it is read, which costs half of a task switch's
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, Final
@@ -20,10 +20,11 @@ from websockets.protocol import Event as ProtocolEvent
 from websockets.proxy import get_proxy
 from websockets.uri import parse_uri
 
-from sipagent.errors import AttachError
+from sipagent.errors import AttachError, TokenError
 from sipagent.model import CallId
 from sipagent.providers.openai.account import Account
 from sipagent.providers.openai.codec import Oddity, decode, encode
+from sipagent.providers.openai.credentials import AuthHeaders
 from sipagent.sessions.machine.events import Event, SocketClosed, SocketOpened
 from sipagent.sessions.ports import SocketRequest
 
@@ -161,9 +162,10 @@ class OpenAISocket:
 class OpenAIDial:
     """Dials the socket of one call, again and again if need be, within its deadlines."""
 
-    __slots__ = ("_note", "_route", "_warm", "far")
+    __slots__ = ("_account", "_note", "_route", "_warm", "far")
 
-    def __init__(self, route: "Route", note: Note) -> None:
+    def __init__(self, account: Account, route: "Route", note: Note) -> None:
+        self._account = account
         self._route = route
         self._note = note
         # Without TLS the host is near: opening the connection early would gain nothing.
@@ -199,10 +201,10 @@ class OpenAIDial:
         """Dial once more: 404 proves that the call has ended, an open socket that it lives."""
         try:
             async with asyncio.timeout(PROBE_WITHIN):
-                status = await self._route.upgrade_status()
-        except (OSError, TimeoutError, ValueError, ssl.SSLError):
+                upgrade = await self._account.authorized(self._ask)
+        except (OSError, TimeoutError, ValueError, ssl.SSLError, TokenError):
             return None
-        return {101: True, 404: False}.get(status)
+        return {101: True, 404: False}.get(upgrade.status)
 
     def abandon(self) -> None:
         """Give back a connection that was opened ahead of time and is not needed."""
@@ -212,24 +214,43 @@ class OpenAIDial:
 
     async def _upgrade(self, deadline: float) -> Connection:
         """One attempt. Raises AttachError only."""
-        connection, self._warm = self._warm, None
         try:
             async with asyncio.timeout_at(deadline):
-                if connection is None or connection.transport.is_closing():
-                    connection = await self._route.open()
-                await connection.handshake(self._route.headers, "sipagent")
+                upgrade = await self._account.authorized(self._handshake)
+        except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
+            raise AttachError(None, type(error).__name__) from error
+        except TokenError as error:
+            raise AttachError(None, str(error)) from error
+        if upgrade.connection is None:
+            raise AttachError(upgrade.status, "upgrade refused")
+        upgrade.connection.start_keepalive()
+        return upgrade.connection
+
+    async def _handshake(self, headers: AuthHeaders) -> "Upgrade":
+        """An upgrade with these headers; a connection whose upgrade is refused is given back."""
+        connection, self._warm = self._warm, None
+        try:
+            if connection is None or connection.transport.is_closing():
+                connection = await self._route.open()
+            await connection.handshake(headers.lines, "sipagent")
         except InvalidStatus as refused:
             _drop(connection)
-            status = refused.response.status_code
-            raise AttachError(status, "upgrade refused") from refused
-        except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
-            _drop(connection)
-            raise AttachError(None, type(error).__name__) from error
-        except asyncio.CancelledError:
+            return Upgrade(refused.response.status_code)
+        except BaseException:
             _drop(connection)
             raise
-        connection.start_keepalive()
-        return connection
+        return Upgrade(101, connection)
+
+    async def _ask(self, headers: AuthHeaders) -> "Upgrade":
+        return Upgrade(await self._route.upgrade_status(headers))
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """How an upgrade was answered, and the upgraded connection if it is kept."""
+
+    status: int
+    connection: Connection | None = None
 
 
 def _drop(connection: Connection | None) -> None:
@@ -242,7 +263,6 @@ class Route:
     """The way to one call's socket. `context` is None where the address is plain ws://."""
 
     url: str
-    headers: Mapping[str, str]
     context: ssl.SSLContext | None
     proxy: str | None
     keepalive: Keepalive
@@ -266,31 +286,31 @@ class Route:
         assert isinstance(connection, Connection)
         return connection
 
-    async def upgrade_status(self) -> int:
+    async def upgrade_status(self, headers: AuthHeaders) -> int:
         """How an upgrade is answered, by the first line of the answer alone (RFC 9112 4).
 
         Every call ends with this question, and the library's way to a refusal costs twice as much
         as a whole turn of the conversation.
         """
         if self.proxy is not None:
-            return await self._upgrade_status_by_proxy()
+            return await self._upgrade_status_by_proxy(headers)
         url = urlsplit(self.url)
         port = url.port or (80 if self.context is None else 443)
         reader, writer = await asyncio.open_connection(url.hostname, port, ssl=self.context)
         try:
-            fields = {"Host": url.netloc, **_UPGRADE, **self.headers}
+            fields = (("Host", url.netloc), *_UPGRADE, *headers.lines)
             lines = [f"GET {url.path}?{url.query} HTTP/1.1"]
-            lines += [f"{name}: {value}" for name, value in fields.items()]
+            lines += [f"{name}: {value}" for name, value in fields]
             writer.write("\r\n".join([*lines, "", ""]).encode())
             version, status, *_ = (await reader.readline()).split(maxsplit=2)
             return int(status) if version.startswith(b"HTTP/1.") else 0
         finally:
             writer.transport.abort()
 
-    async def _upgrade_status_by_proxy(self) -> int:
+    async def _upgrade_status_by_proxy(self, headers: AuthHeaders) -> int:
         connection = await self.open()
         try:
-            await connection.handshake(self.headers, "sipagent")
+            await connection.handshake(headers.lines, "sipagent")
         except InvalidStatus as refused:
             return refused.response.status_code
         except InvalidHandshake as error:
@@ -301,13 +321,13 @@ class Route:
             _drop(connection)
 
 
-_UPGRADE: Final = {
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "c2lwYWdlbnQtcHJvYmUtMQ==",  # nothing is read beyond the status
-    "User-Agent": "sipagent",
-}
+_UPGRADE: Final = (
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "c2lwYWdlbnQtcHJvYmUtMQ=="),  # nothing is read beyond the status
+    ("User-Agent", "sipagent"),
+)
 
 
 class OpenAISideband:
@@ -326,10 +346,9 @@ class OpenAISideband:
         url = account.socket_url(CallId("x"))
         self._context = context if url.startswith("wss:") else None
         self._proxy = get_proxy(parse_uri(url))
-        self._headers: Mapping[str, str] = account.headers()
 
     def dial(self, call_id: CallId) -> OpenAIDial:
         """A dial for this call; nothing is opened yet."""
         url = self._account.socket_url(call_id)
-        route = Route(url, self._headers, self._context, self._proxy, self._keepalive)
-        return OpenAIDial(route, self._note)
+        route = Route(url, self._context, self._proxy, self._keepalive)
+        return OpenAIDial(self._account, route, self._note)

@@ -2,8 +2,9 @@
 
 `lifecycle` answers, attaches and ends. `greeting` has the first words heard and hands the turn
 to the caller. `responses` alone asks the model to speak. `playback` knows what has been heard.
-`transcript` collects both sides. `deadlines` keeps the times. None reads another's state: they
-speak by the internal events of `signals`, passed round by `call` until none is left.
+`transcript` collects both sides. `forwarding` sends on a call that no agent answers. `deadlines`
+keeps the times. None reads another's state: they speak by the internal events of `signals`,
+passed round by `call` until none is left.
 
 Times are seconds since the call began, on a clock that only goes forward.
 """

@@ -10,6 +10,7 @@ from sipagent.model import CallPlan
 from sipagent.sessions.machine import (
     deadlines,
     events,
+    forwarding,
     greeting,
     lifecycle,
     playback,
@@ -20,6 +21,7 @@ from sipagent.sessions.machine import (
 from sipagent.sessions.machine.commands import Command
 from sipagent.sessions.machine.deadlines import Deadlines
 from sipagent.sessions.machine.events import Event
+from sipagent.sessions.machine.forwarding import Forwarding
 from sipagent.sessions.machine.greeting import FirstWords
 from sipagent.sessions.machine.lifecycle import Lifecycle, Phase
 from sipagent.sessions.machine.opening import first_words, opening_session
@@ -35,6 +37,7 @@ class CallState:
 
     lifecycle: Lifecycle
     greeting: FirstWords
+    forwarding: Forwarding = field(default_factory=Forwarding)
     responses: Responses = field(default_factory=Responses)
     playback: Playback = field(default_factory=Playback)
     transcript: Transcript = field(default_factory=Transcript)
@@ -53,6 +56,7 @@ _ORDER: Final[tuple[tuple[str, Step, Any], ...]] = (
     ("playback", playback.step, playback.Heeded),
     ("transcript", transcript.step, transcript.Heeded),
     ("greeting", greeting.step, greeting.Heeded),
+    ("forwarding", forwarding.step, forwarding.Heeded),
     ("lifecycle", lifecycle.step, lifecycle.Heeded),
 )
 """Who is told first. `lifecycle` is last, so that its `Finish` comes after all records."""
@@ -73,8 +77,9 @@ _SIGNALS: Final = frozenset(signals.Signal.__args__)
 def begin(plan: CallPlan) -> tuple[CallState, list[Command]]:
     """The state of a call that has just been claimed, and the first thing to do for it."""
     state = CallState(
-        lifecycle=Lifecycle(opening_session(plan)),
+        lifecycle=Lifecycle(opening_session(plan), forwards=plan.refer_to is not None),
         greeting=first_words(plan),
+        forwarding=forwarding.forwarding(plan.refer_to),
     )
     return _pass_round(state, signals.CallBegun(), 0.0)
 
@@ -125,6 +130,7 @@ def _with(state: CallState, changed: dict[str, Any]) -> CallState:
     return CallState(
         part("lifecycle", state.lifecycle),
         part("greeting", state.greeting),
+        part("forwarding", state.forwarding),
         part("responses", state.responses),
         part("playback", state.playback),
         part("transcript", state.transcript),

@@ -1,6 +1,6 @@
 """What a call wants done. The runner does it and reports back by an event, where one is due."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sipagent.model import Json, Reason, Turn
 
@@ -32,6 +32,13 @@ class Probe:
 @dataclass(frozen=True, slots=True)
 class HangUp:
     """Ask the provider to end the call. Leads to `HangUpAnswered`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refer:
+    """Have the carrier sent a REFER to this URI. Leads to `Referred`."""
+
+    target_uri: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,7 @@ Command = (
     | Attach
     | Probe
     | HangUp
+    | Refer
     | CreateResponse
     | CancelResponse
     | ClearAudio

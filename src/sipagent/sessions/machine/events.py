@@ -10,7 +10,7 @@ from sipagent.model import Reason
 
 
 class Answer(StrEnum):
-    """What came of asking the provider to accept, reject or hang up.
+    """What came of asking the provider to accept, reject, refer or hang up.
 
     DONE: the provider says so. GONE: there is no such call any more (404). DECIDED: the provider
     refuses because the call has been decided before. REFUSED: any other definite refusal.
@@ -37,6 +37,13 @@ class RejectAnswered:
 
 @dataclass(frozen=True, slots=True)
 class HangUpAnswered:
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """DONE says that the REFER was relayed; nothing ever says what came of it."""
+
     answer: Answer
 
 
@@ -84,6 +91,7 @@ class Timer(StrEnum):
     GOODBYE_HEARD = "goodbye-heard"
     SOCKET_CLOSED = "socket-closed"
     LONGEST_CALL = "longest-call"
+    FORWARD_TAKEN = "forward-taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,7 @@ Event = (
     AcceptAnswered
     | RejectAnswered
     | HangUpAnswered
+    | Referred
     | SocketOpened
     | SocketRefused
     | SocketClosed

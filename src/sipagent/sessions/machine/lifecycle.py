@@ -2,8 +2,9 @@
 
                         +-> REJECTING --+
     NEW -> ANSWERING ---+-> ATTACHING --+-> LIVE -> GOODBYE -> HANGING_UP -> OVER
-                                            |                      ^          ^
-                                            +-> PROBING -----------+----------+
+                        |                   |                   ^  ^          ^
+                        |                   +-> PROBING --------|--+----------+
+                        +-> FORWARDING -------------------------+-------------+
 
 The socket's end is the only sign that a call has ended, and it proves nothing by itself: a
 re-dial that is answered with 404 does. Whatever cannot be answered is rejected with 503, so that
@@ -33,11 +34,14 @@ from sipagent.sessions.machine.events import (
     Timer,
 )
 from sipagent.sessions.machine.signals import (
+    CallAnswered,
     CallBegun,
     CallLive,
     CallOver,
     DeadlineDropped,
     DeadlineWanted,
+    ForwardEnded,
+    ForwardGivenUp,
     Parting,
     PlaybackEnded,
     Purpose,
@@ -63,6 +67,7 @@ class Phase(StrEnum):
     ANSWERING = "answering"
     REJECTING = "rejecting"
     ATTACHING = "attaching"
+    FORWARDING = "forwarding"
     LIVE = "live"
     GOODBYE = "goodbye"
     HANGING_UP = "hanging_up"
@@ -72,14 +77,20 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """`end` is what the outcome will be once the ending is through; `asked` an end that somebody
-    asked for before the call was live. `expired`: the provider said the session's time is over.
+    """`end` is what the outcome will be once the ending is through, and `gone` what it will be if
+    the call turns out to have ended before; `asked` is an end that somebody asked for before the
+    call was live. `attached`: there is a socket whose closing will confirm a hang-up. `expired`:
+    the provider said the session's time is over. A call that `forwards` is left to `forwarding`
+    as soon as it is answered.
     """
 
     session: Json
+    forwards: bool = False
     phase: Phase = Phase.NEW
     end: Finish | None = None
+    gone: Finish | None = None
     asked: EndRequested | None = None
+    attached: bool = False
     expired: bool = False
 
 
@@ -97,6 +108,8 @@ Heeded = (
     | ProviderFault
     | PlaybackEnded
     | ResponseDropped
+    | ForwardEnded
+    | ForwardGivenUp
     | CallOver
 )
 Output = (
@@ -106,6 +119,7 @@ Output = (
     | Probe
     | HangUp
     | Finish
+    | CallAnswered
     | CallLive
     | CallOver
     | Parting
@@ -127,6 +141,8 @@ def step(state: Lifecycle, event: Heeded, now: float) -> Result:
             return _rejecting(state, event)
         case Phase.ATTACHING:
             return _attaching(state, event, now)
+        case Phase.FORWARDING:
+            return _forwarding(state, event)
         case Phase.LIVE | Phase.GOODBYE:
             return _live(state, event, now)
         case Phase.HANGING_UP:
@@ -141,7 +157,7 @@ def _answering(state: Lifecycle, event: Heeded) -> Result:
     match event:
         case AcceptAnswered(Answer.DONE | Answer.DECIDED):
             # DECIDED: an attempt of ours whose answer was lost, or of this service's former life.
-            return replace(state, phase=Phase.ATTACHING), (Attach(),)
+            return _answered(state)
         case AcceptAnswered(Answer.GONE):
             return _finish(state, Finish(Reason.CALLER_GONE, None))
         case AcceptAnswered(Answer.REFUSED, detail):
@@ -154,6 +170,14 @@ def _answering(state: Lifecycle, event: Heeded) -> Result:
             return state, ()
 
 
+def _answered(state: Lifecycle) -> Result:
+    if not state.forwards:
+        return replace(state, phase=Phase.ATTACHING), (Attach(),)
+    if state.asked is not None and state.asked.goodbye is None:
+        return _hang_up(state, Finish(state.asked.reason, None))
+    return replace(state, phase=Phase.FORWARDING), (CallAnswered(),)
+
+
 def _reject(state: Lifecycle, end: Finish) -> Result:
     return replace(state, phase=Phase.REJECTING, end=end), (Reject(SERVICE_UNAVAILABLE),)
 
@@ -164,7 +188,7 @@ def _rejecting(state: Lifecycle, event: Heeded) -> Result:
             return _finish(state, end)
         case RejectAnswered(Answer.DECIDED), Finish(Reason.ACCEPT_TIMEOUT):
             # The accept did take effect, only its answer never came: the caller is on the line.
-            return replace(state, phase=Phase.ATTACHING, end=None), (Attach(),)
+            return _answered(replace(state, end=None))
         case RejectAnswered(), Finish() as end:
             return _hang_up(state, replace(end, sip_code=None))
         case EndRequested(), _:
@@ -176,14 +200,29 @@ def _rejecting(state: Lifecycle, event: Heeded) -> Result:
 def _attaching(state: Lifecycle, event: Heeded, now: float) -> Result:
     match event:
         case SocketOpened() if state.asked is not None:
-            return _hang_up(state, Finish(state.asked.reason, None))
+            return _hang_up(replace(state, attached=True), Finish(state.asked.reason, None))
         case SocketOpened():
             cap = DeadlineWanted(Timer.LONGEST_CALL, now + LONGEST_CALL)
-            return replace(state, phase=Phase.LIVE), (CallLive(), cap)
+            return replace(state, phase=Phase.LIVE, attached=True), (CallLive(), cap)
         case SocketRefused(detail):
             return _hang_up(state, Finish(Reason.ATTACH_FAILED, detail))
         case EndRequested():
             return replace(state, asked=event), ()
+        case _:
+            return state, ()
+
+
+def _forwarding(state: Lifecycle, event: Heeded) -> Result:
+    match event:
+        case SocketOpened():
+            return replace(state, attached=True), ()
+        case SocketClosed():
+            return replace(state, attached=False), ()
+        case ForwardEnded(reason):
+            return _finish(state, Finish(reason, None))
+        case ForwardGivenUp(reason, detail, gone):
+            vain = Finish(gone, detail if gone is reason else None)
+            return _hang_up(replace(state, gone=vain), Finish(reason, detail))
         case _:
             return state, ()
 
@@ -197,8 +236,7 @@ def _live(state: Lifecycle, event: Heeded, now: float) -> Result:
                 DeadlineWanted(Timer.SOCKET_CLOSED, now + CLOSED_WITHIN),
             )
         case ProviderFault(FaultKind.UNKNOWN_CALL, code):
-            end = Finish(Reason.CONNECTION_LOST, code)
-            return replace(state, phase=Phase.PROBING, end=end), (Probe(),)
+            return _probe(state, code)
         case DeadlineReached(Timer.LONGEST_CALL | Timer.SOCKET_CLOSED):
             return _hang_up(state, Finish(Reason.SESSION_EXPIRED, None))
         case EndRequested(reason, goodbye) if state.phase is Phase.LIVE:
@@ -223,16 +261,25 @@ def _live(state: Lifecycle, event: Heeded, now: float) -> Result:
 def _socket_closed(state: Lifecycle, code: int, *, expired: bool) -> Result:
     if expired or state.expired:
         return _finish(state, Finish(Reason.SESSION_EXPIRED, None))
-    end = Finish(Reason.CONNECTION_LOST, f"socket closed with {code}")
-    return replace(state, phase=Phase.PROBING, end=end), (Probe(),)
+    return _probe(state, f"socket closed with {code}")
+
+
+def _probe(state: Lifecycle, detail: str) -> Result:
+    """Find out whether the call has ended with its socket, which is given up."""
+    end = Finish(Reason.CONNECTION_LOST, detail)
+    gone = Finish(Reason.LINE_CLOSED, None)
+    state = replace(state, phase=Phase.PROBING, end=end, gone=gone, attached=False)
+    return state, (Probe(),)
 
 
 def _probing(state: Lifecycle, event: Heeded) -> Result:
-    match event, state.end:
-        case Probed(alive=False), _:
-            return _finish(state, Finish(Reason.LINE_CLOSED, None))
-        case Probed(), Finish() as end:
-            return _hang_up(state, end)
+    assert state.end is not None
+    assert state.gone is not None
+    match event:
+        case Probed(alive=False):
+            return _finish(state, state.gone)
+        case Probed():
+            return _hang_up(state, state.end)
         case _:
             return state, ()
 
@@ -244,16 +291,14 @@ def _hang_up(state: Lifecycle, end: Finish) -> Result:
 def _hanging_up(state: Lifecycle, event: Heeded, now: float) -> Result:
     assert state.end is not None
     match event:
-        case HangUpAnswered(Answer.DONE) if state.end.reason in _NO_SOCKET:
+        case HangUpAnswered(Answer.DONE) if not state.attached:
             return _finish(state, state.end)
         case HangUpAnswered(Answer.DONE):
             return state, (DeadlineWanted(Timer.SOCKET_CLOSED, now + CLOSED_WITHIN),)
-        case HangUpAnswered(Answer.GONE) if state.end.reason is Reason.CONNECTION_LOST:
-            # The socket was lost because the call had ended. An attachment that failed stays one:
-            # a session that the provider took and could not begin looks the same.
-            return _finish(state, Finish(Reason.LINE_CLOSED, None))
         case HangUpAnswered(Answer.GONE):
-            return _finish(state, state.end)
+            # An attachment that failed stays one: a session that the provider took and could not
+            # begin looks the same as a call that has ended.
+            return _finish(state, state.gone or state.end)
         case HangUpAnswered():
             return _finish(state, replace(state.end, detail=unconfirmed(state.end.detail)))
         case SocketClosed() | DeadlineReached(Timer.SOCKET_CLOSED):
@@ -265,17 +310,6 @@ def _hanging_up(state: Lifecycle, event: Heeded, now: float) -> Result:
 def unconfirmed(detail: str | None) -> str:
     """The detail of an end whose hang-up nobody has confirmed; its cause is kept."""
     return f"{detail}; hang-up not confirmed" if detail else "hang-up not confirmed"
-
-
-_NO_SOCKET: Final = frozenset(
-    {
-        Reason.ACCEPT_REFUSED,
-        Reason.ACCEPT_TIMEOUT,
-        Reason.ATTACH_FAILED,
-        Reason.CONNECTION_LOST,
-    }
-)
-"""Endings in which no socket is left whose closing could confirm the hang-up."""
 
 
 def _finish(state: Lifecycle, end: Finish) -> Result:

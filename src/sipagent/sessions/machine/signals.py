@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from sipagent.model import Reason
 from sipagent.sessions.machine.events import Timer
 
 
@@ -21,6 +22,28 @@ class Purpose(IntEnum):
 @dataclass(frozen=True, slots=True)
 class CallBegun:
     """The call is claimed and its plan is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """A call that is to be sent on has been answered: the REFER may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardEnded:
+    """A call that was sent on is known to have ended."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardGivenUp:
+    """A call that was to be sent on is to be hung up; `gone` is the reason of its end if it turns
+    out to have ended before."""
+
+    reason: Reason
+    detail: str | None
+    gone: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +119,10 @@ class DeadlineDropped:
 
 Signal = (
     CallBegun
+    | CallAnswered
     | CallLive
+    | ForwardEnded
+    | ForwardGivenUp
     | CallOver
     | Parting
     | ResponseWanted

@@ -1,0 +1,190 @@
+"""All files of a configuration: the operator's main file and those that it includes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from sipagent.config.document import Document
+from sipagent.config.findings import START, Complaint, Findings, Place, Report
+from sipagent.config.outline import OUTLINES
+from sipagent.config.prompts import Prompts
+from sipagent.config.reader import read
+from sipagent.config.schema import AgentsFile, AnyFile, NamespaceFile, TenantFile
+from sipagent.config.sources import Source
+from sipagent.config.textfile import Unreadable
+from sipagent.config.validation import Draft, validate
+from sipagent.config.values import to_data
+from sipagent.config.words import quoted
+from sipagent.errors import ConfigError
+from sipagent.model import TenantName
+
+MAX_FILE_BYTES: Final = 1024 * 1024
+
+F = TypeVar("F", bound=AnyFile, covariant=True)
+
+
+class Role(StrEnum):
+    """Whose a file is: the operator's main file, one that files share, or a tenant's."""
+
+    MAIN = "main"
+    SHARED = "shared"
+    TENANT = "tenant"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile(Generic[F]):
+    """One YAML file, read. `name` is the namespace's or the tenant's."""
+
+    path: Path
+    role: Role
+    name: str
+    document: Document
+    draft: Draft[F]
+    findings: Findings
+    prompts: Prompts
+
+    def complain(self, complaint: Complaint) -> None:
+        """Add what is wrong to the findings, with its place."""
+        place = self._place(complaint)
+        self.findings.add(place, complaint.steps, complaint.message, complaint.hint)
+
+    def warn(self, complaint: Complaint) -> None:
+        """Add what is probably not meant to the warnings, with its place."""
+        place = self._place(complaint)
+        self.findings.warn(place, complaint.steps, complaint.message, complaint.hint)
+
+    def _place(self, complaint: Complaint) -> Place:
+        find = self.document.key if complaint.at_key else self.document.value
+        return find(complaint.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a configuration is read from: its files, and the environment of `${NAME}`."""
+
+    source: Source
+    environment: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The files that could be read; what is wrong with the others is in the report."""
+
+    main: SourceFile[AgentsFile]
+    report: Report
+    context: Context
+    shared: dict[str, SourceFile[NamespaceFile]] = field(default_factory=dict)
+    tenants: dict[TenantName, SourceFile[TenantFile]] = field(default_factory=dict)
+    files: dict[Path, None] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> list[SourceFile[AnyFile]]:
+        return [self.main, *self.shared.values(), *self.tenants.values()]
+
+
+def gather(path: Path, text: str, base: Path, context: Context, report: Report) -> Gathered:
+    """The main file and all that it includes. Raises ConfigError if the main file is no YAML."""
+    findings = report.of(str(path))
+    if len(text) > MAX_FILE_BYTES:
+        findings.fail(START, (), f"the text is larger than {MAX_FILE_BYTES // 1024:,} KiB")
+    document = read(text, findings)
+    main = _judged(path, Role.MAIN, "", document, AgentsFile, findings, base, context)
+    gathered = Gathered(main, report, context)
+    include = main.draft.file.include
+    patterns = [include] if isinstance(include, str) else include or []
+    for at, pattern in enumerate(patterns):
+        steps = ("include",) if isinstance(include, str) else ("include", at)
+        _include(gathered, base, pattern, steps)
+    return gathered
+
+
+def _include(gathered: Gathered, base: Path, pattern: str, steps: tuple[str | int, ...]) -> None:
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        message = "an included file lies in this file's folder or below"
+        gathered.main.complain(Complaint(steps, message, "write a relative path without .."))
+        return
+    wild = any(character in pattern for character in "*?[")
+    found = gathered.context.source.matching(base, pattern) if wild else [base / pattern]
+    for path in found:
+        text = gathered.context.source.text(path, MAX_FILE_BYTES)
+        if not isinstance(text, Unreadable):
+            gathered.files[path] = None
+            _take(gathered, path, text, may_share=not wild)
+        elif wild:
+            place = Place(text.line, text.column)
+            findings = gathered.report.of(str(path), path.parent.name)
+            findings.add(place, (), f"the file {text.reason}", text.hint)
+        else:
+            message = f"the file {quoted(pattern)} {text.reason}"
+            gathered.main.complain(Complaint(steps, message, text.hint))
+
+
+def _take(gathered: Gathered, path: Path, text: str, *, may_share: bool) -> None:
+    """One included file. Whose it is, its first lines say, and its folder must agree: a tenant's
+    file speaks for no other tenant, and what a pattern finds is never the operator's."""
+    findings = gathered.report.of(str(path), None if may_share else path.parent.name)
+    try:
+        document = read(text, findings)
+    except ConfigError:
+        return  # its findings are in the report
+    rows = document.root.rows
+    if "tenant" in rows:
+        findings.tenant = path.parent.name
+        source = _judged(
+            path, Role.TENANT, path.parent.name, document, TenantFile, findings, path.parent,
+            gathered.context,
+        )  # fmt: skip
+        _take_tenant(gathered, source, path)
+    elif "namespace" in rows and may_share:
+        shared = _judged(
+            path, Role.SHARED, "", document, NamespaceFile, findings, path.parent, gathered.context
+        )
+        name = shared.draft.file.namespace
+        if name in gathered.shared:
+            other = gathered.shared[name].path
+            shared.complain(Complaint(("namespace",), f"{other} has the same namespace"))
+        elif not shared.draft.lacks(("namespace",)):
+            gathered.shared[name] = shared
+    else:
+        hint = "`namespace: NAME` needs a path without *" if "namespace" in rows else None
+        what = "an included file has the key tenant" + (" or namespace" if may_share else "")
+        findings.add(document.root.place, (), what, hint or "begin with `tenant: NAME`")
+
+
+def _take_tenant(gathered: Gathered, source: SourceFile[TenantFile], path: Path) -> None:
+    name = source.draft.file.tenant
+    if source.draft.lacks(("tenant",)):
+        return
+    known = gathered.main.draft.names("tenants")
+    if name != path.parent.name:
+        message = f"a file in the folder {quoted(path.parent.name)} cannot speak for this tenant"
+        source.complain(Complaint(("tenant",), message, "a tenant's folder has the tenant's name"))
+    elif name not in known:
+        hint = source.findings.did_you_mean(name, known) or "the main file names it under `tenants`"
+        source.complain(Complaint(("tenant",), f"there is no tenant {quoted(name)}", hint))
+    elif TenantName(name) in gathered.tenants:
+        other = gathered.tenants[TenantName(name)].path
+        source.complain(Complaint(("tenant",), f"{other} is this tenant's file already"))
+    else:
+        gathered.tenants[TenantName(name)] = source
+
+
+def _judged(
+    path: Path,
+    role: Role,
+    name: str,
+    document: Document,
+    model: type[Any],
+    findings: Findings,
+    base: Path,
+    context: Context,
+) -> SourceFile[Any]:
+    environment = None if role is Role.TENANT else context.environment
+    data = to_data(document, findings, OUTLINES[model], environment)
+    draft, complaints = validate(data, model, findings)
+    source = SourceFile(path, role, name, document, draft, findings, Prompts(base, context.source))
+    for complaint in complaints:
+        source.complain(complaint)
+    return source

@@ -1,0 +1,172 @@
+"""An agent's leaves from all the places that they may come from, each with where it stands.
+
+Later ones win, a leaf as a whole: `defaults`, the entry under `models`, the agent that is extended,
+the agent itself.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from sipagent.config.findings import Complaint, Steps
+from sipagent.config.gathering import Gathered, SourceFile
+from sipagent.config.rules import verify_leaf
+from sipagent.config.schema import Entry
+from sipagent.config.session import verify_patch
+from sipagent.config.spaces import Named, Space
+from sipagent.config.words import quoted
+
+MAX_EXTENDED: Final = 8
+"""How many agents may extend one another."""
+
+NOT_LEAVES: Final = frozenset({"region", "rules", "vars", "extends", "fallback"})
+"""Keys beside an agent's leaves that are told for themselves."""
+
+
+class Leaf(NamedTuple):
+    """A leaf's value, and where it stands."""
+
+    value: Any
+    steps: Steps
+    source: SourceFile[Any]
+
+    def complain(self, message: str, hint: str | None = None, *more: str | int) -> None:
+        self.source.complain(Complaint((*self.steps, *more), message, hint))
+
+
+Leaves = Mapping[str, Leaf]
+
+
+class Ancestry(NamedTuple):
+    """An agent and those that it extends, the most general first. `broken` says that one of them
+    cannot be had, which has been told."""
+
+    agents: tuple[Named, ...]
+    broken: bool
+
+
+def ancestry(space: Space, reference: str) -> Ancestry:
+    """The chain of `extends`, without complaints: `verify_extends` has them."""
+    chain: list[Named] = []
+    seen: set[tuple[int, str]] = set()
+    here, name = space, reference
+    while True:
+        found = here.find("agents", name)
+        if found is None or (id(found.source), str(found.steps[-1])) in seen:
+            return Ancestry(tuple(reversed(chain)), broken=True)
+        seen.add((id(found.source), str(found.steps[-1])))
+        chain.append(found)
+        if "extends" not in found.value.model_fields_set:
+            return Ancestry(tuple(reversed(chain)), broken=False)
+        # A name without a namespace means one of the file in which it is written.
+        here, name = Space(space.tenant, found.source, space.gathered), found.value.extends
+
+
+def leaves_of(space: Space, chain: Ancestry) -> dict[str, Leaf]:
+    """The leaves that an agent has."""
+    main = space.gathered.main
+    own = [_written(named.value, named.steps, named.source) for named in chain.agents]
+    defaults = _written(main.draft.file.defaults, ("defaults",), main)
+    model = next(
+        (leaves["model"] for leaves in [*reversed(own), defaults] if "model" in leaves), None
+    )
+    chosen: dict[str, Leaf] = {}
+    if model is not None and model.value in main.draft.file.models:
+        entry = main.draft.file.models[model.value]
+        chosen = _written(entry, ("models", model.value), main)
+    merged = dict(defaults)
+    merged.pop("model", None)
+    if model is not None:
+        merged["model"] = model
+    for leaves in (chosen, *own):
+        merged |= leaves
+    if "model" in chosen:
+        merged["model"] = chosen["model"]
+    return merged
+
+
+def _written(entry: Entry, steps: Steps, source: SourceFile[Any]) -> dict[str, Leaf]:
+    return {
+        leaf: Leaf(value, (*steps, leaf), source)
+        for leaf, value in entry.written().items()
+        if leaf not in NOT_LEAVES
+    }
+
+
+def lacks(chain: Ancestry, space: Space, leaf: str) -> bool:
+    """Whether the leaf was written somewhere on its way and left out as wrong."""
+    if space.gathered.main.draft.lacks(("defaults", leaf)):
+        return True
+    return any(named.source.draft.lacks((*named.steps, leaf)) for named in chain.agents)
+
+
+def verify_source(source: SourceFile[Any]) -> None:
+    """Complain of what is wrong within single leaves of a file, whoever uses them."""
+    for steps, value in _all_leaves(source):
+        for complaint in verify_leaf(value, steps):
+            source.complain(complaint)
+    for name, agent in source.draft.file.agents.items():
+        if "vars" in agent.model_fields_set:
+            _verify_declarations(source, name, agent)
+        for complaint in verify_patch(
+            getattr(agent, "extra", None) or {}, ("agents", name, "extra")
+        ):
+            source.complain(complaint)
+
+
+def _all_leaves(source: SourceFile[Any]) -> Iterator[tuple[Steps, Any]]:
+    file = source.draft.file
+    entries: list[tuple[Steps, Entry]] = [
+        (("agents", name), agent) for name, agent in file.agents.items()
+    ]
+    if hasattr(file, "models"):
+        entries += [(("models", name), model) for name, model in file.models.items()]
+        entries.append((("defaults",), file.defaults))
+    for steps, entry in entries:
+        for leaf, value in entry.written().items():
+            yield (*steps, leaf), value
+
+
+def _verify_declarations(source: SourceFile[Any], name: str, agent: Any) -> None:
+    for variable, declared in agent.vars.items():
+        if isinstance(declared, str):
+            continue
+        if {"default", "value"} <= declared.model_fields_set:
+            steps = ("agents", name, "vars", variable, "default")
+            hint = "a value of the agent's own is never replaced by a default"
+            source.complain(Complaint(steps, "there is a value, too", hint, at_key=True))
+
+
+def verify_extends(space: Space, gathered: Gathered) -> None:
+    """Complain of agents that extend what is not there, or one another in a circle."""
+    source = space.own
+    for name, agent in source.draft.file.agents.items():
+        if "extends" not in agent.model_fields_set:
+            continue
+        steps = ("agents", name, "extends")
+        if space.find("agents", agent.extends) is None:
+            if not space.broken("agents", agent.extends):
+                names = space.names("agents") - {name}
+                hint = source.findings.did_you_mean(agent.extends, names)
+                message = f"there is no agent {quoted(agent.extends)}"
+                source.complain(Complaint(steps, message, hint))
+            continue
+        chain = ancestry(space, name)
+        if len(chain.agents) > MAX_EXTENDED:
+            message = f"more than {MAX_EXTENDED} agents extend one another"
+            source.complain(Complaint(steps, message))
+        elif chain.broken and _is_circle(space, name):
+            source.complain(Complaint(steps, "the agents extend one another in a circle"))
+
+
+def _is_circle(space: Space, name: str) -> bool:
+    seen: set[tuple[int, str]] = set()
+    here, reference = space, name
+    while (found := here.find("agents", reference)) is not None:
+        key = (id(found.source), str(found.steps[-1]))
+        if key in seen:
+            return True
+        seen.add(key)
+        if "extends" not in found.value.model_fields_set:
+            return False
+        here, reference = Space(space.tenant, found.source, space.gathered), found.value.extends
+    return False

@@ -1,0 +1,231 @@
+"""From an agent's leaves to a persona that answers calls, in each of its languages."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sipagent.config.findings import Complaint, Steps
+from sipagent.config.leaves import Ancestry, Leaf, Leaves, ancestry, lacks, leaves_of
+from sipagent.config.schema import SpokenGreeting
+from sipagent.config.schema.base import given
+from sipagent.config.schema.persona import DeclaredVariable
+from sipagent.config.session import merge_patch, session_of
+from sipagent.config.spaces import Space
+from sipagent.config.texts import Piece, Texts, by_language, piece_for, templates_in
+from sipagent.config.words import quoted
+from sipagent.model import AgentName, AgentProfile, Edition, Text
+
+_SPOKEN: Final = ("greeting", "disclosure")
+_REQUIRED: Final = DeclaredVariable()
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """A compiled agent, with what its texts need of a number's variables."""
+
+    profile: AgentProfile
+    declared: Mapping[str, DeclaredVariable]
+    used: frozenset[str]
+    steps: Steps = field(compare=False)
+
+    @property
+    def templated(self) -> bool:
+        return any(
+            not isinstance(text, str | None)
+            for edition in self.profile.editions
+            for text in (edition.instructions, edition.greeting, edition.disclosure)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Personas:
+    """Compiles agents of all spaces. Complains at the agent that is at fault."""
+
+    texts: Texts
+
+    def persona(self, space: Space, reference: str) -> Persona | None:
+        """The agent as this space sees it; None where it cannot be used, which has been told."""
+        chain = ancestry(space, reference)
+        if chain.broken:
+            return None
+        leaves = leaves_of(space, chain)
+        named = chain.agents[-1]
+        usable = _verify(space, chain, leaves)
+        languages = _languages(leaves)
+        editions = [self._edition(space, leaves, language) for language in languages]
+        if not usable or not _verify_languages(leaves, languages):
+            return None
+        declared = _declared(chain)
+        values = space.values() | _own_values(declared)
+        self._verify_variables(space, leaves, languages, declared.keys() | values.keys())
+        whole = [edition for edition in editions if edition is not None]
+        if len(whole) < len(editions):
+            return None
+        used = frozenset().union(
+            *(
+                template.vars
+                for edition in whole
+                for template in templates_in(
+                    edition.instructions, edition.greeting, edition.disclosure
+                )
+            )
+        )
+        given = {
+            name: variable.default
+            for name, variable in declared.items()
+            if given(variable.default) is not None
+        } | values
+        profile = AgentProfile(AgentName(reference), space.tenant, tuple(whole), given)
+        return Persona(profile, declared, used, named.steps)
+
+    def _edition(self, space: Space, leaves: Leaves, language: str | None) -> Edition | None:
+        pieces = _instructions(space, leaves, language)
+        instructions = self.texts.joined(pieces)
+        greeting, disclosure = (
+            self.texts.compiled(_piece(leaves.get(name), language)) for name in _SPOKEN
+        )
+        if (pieces and instructions is None) or _unusable(leaves, language, greeting, disclosure):
+            return None
+        values = {name: leaf.value for name, leaf in leaves.items()}
+        values.pop("instructions", None)
+        if isinstance(instructions, str):
+            values["instructions"] = instructions
+        session = merge_patch(session_of(values), values.get("extra") or {})
+        spoken = values.get("greeting")
+        return Edition(
+            language,
+            session,
+            None if isinstance(instructions, str) else instructions,
+            greeting,
+            spoken.interruptible if isinstance(spoken, SpokenGreeting) else True,
+            disclosure,
+        )
+
+    def _verify_variables(
+        self, space: Space, leaves: Leaves, languages: tuple[str | None, ...], known: Any
+    ) -> None:
+        """Complain of templates that use a variable that nobody declares, or unknown hours."""
+        hours = space.names("hours")
+        for piece in _pieces(space, leaves, languages):
+            for template in templates_in(self.texts.compiled(piece)):
+                for name in sorted(template.vars - set(known)):
+                    hint = piece.source.findings.did_you_mean(name, frozenset(known))
+                    message = f"the agent declares no variable {quoted(name)}"
+                    self._tell(piece, message, hint or "declare it under the agent's vars")
+                for name in sorted(template.hours - hours):
+                    hint = piece.source.findings.did_you_mean(name, hours)
+                    self._tell(piece, f"there are no hours {quoted(name)}", hint)
+
+    def _tell(self, piece: Piece, message: str, hint: str | None) -> None:
+        steps = piece.steps if isinstance(piece.value, str) else (*piece.steps, "file")
+        piece.source.complain(Complaint(steps, message, hint))
+
+
+def _pieces(space: Space, leaves: Leaves, languages: tuple[str | None, ...]) -> Iterator[Piece]:
+    for language in languages:
+        yield from _instructions(space, leaves, language)
+        for name in _SPOKEN:
+            piece = _piece(leaves.get(name), language)
+            if piece is not None:
+                yield piece
+
+
+def _instructions(space: Space, leaves: Leaves, language: str | None) -> tuple[Piece, ...]:
+    """The agent's own instructions and the rules that end them, as far as there are any."""
+    main = space.gathered.main
+    own = _piece(leaves.get("instructions"), language)
+    rules = piece_for(main.draft.file.defaults.rules, ("defaults", "rules"), main, language)
+    return tuple(piece for piece in (own, rules) if piece is not None)
+
+
+def _piece(leaf: Leaf | None, language: str | None) -> Piece | None:
+    return None if leaf is None else piece_for(leaf.value, leaf.steps, leaf.source, language)
+
+
+def _unusable(
+    leaves: Leaves, language: str | None, greeting: Text | None, disclosure: Text | None
+) -> bool:
+    """Whether a spoken text was written and could not be compiled."""
+    spoken = zip(_SPOKEN, (greeting, disclosure), strict=True)
+    return any(_piece(leaves.get(name), language) and text is None for name, text in spoken)
+
+
+def _languages(leaves: Leaves) -> tuple[str | None, ...]:
+    languages = leaves.get("languages")
+    return (None,) if languages is None else tuple(languages.value)
+
+
+def _verify(space: Space, chain: Ancestry, leaves: Leaves) -> bool:
+    """Complain of what the agent lacks, and of leaves that contradict each other."""
+    named = chain.agents[-1]
+    usable = True
+    if "model" not in leaves:
+        usable = False
+        if not lacks(chain, space, "model"):
+            hint = "write it here or under `defaults`, for example model: gpt-realtime-2.1"
+            complaint = Complaint(named.steps, "the agent has no model", hint, at_key=True)
+            named.source.complain(complaint)
+    greeting, modalities = leaves.get("greeting"), leaves.get("output_modalities")
+    if greeting is None or modalities is None or greeting.value is None:
+        return usable
+    if modalities.value == ["text"]:
+        at_home = [leaf for leaf in (greeting, modalities) if leaf.steps[:2] == named.steps]
+        hint = "answer with [audio], or write greeting: null"
+        message = "nobody would hear the greeting of an agent that only writes"
+        (at_home or [greeting])[0].complain(message, hint)
+    return usable
+
+
+def _verify_languages(leaves: Leaves, languages: tuple[str | None, ...]) -> bool:
+    """Complain of a language without its first words, and of words in no language of the agent."""
+    usable = True
+    for name in ("instructions", *_SPOKEN):
+        leaf = leaves.get(name)
+        texts = None if leaf is None else by_language(leaf.value)
+        if leaf is not None and texts is not None and languages == (None,):
+            written = ", ".join(texts)
+            leaf.complain("the agent has no languages", f"write languages: [{written}] beside it")
+            usable = False
+        elif texts is not None and leaf is not None:
+            usable &= _complete(leaf, texts, languages, name)
+        elif len(languages) > 1 and name in _SPOKEN:
+            usable &= _spoken_in_all(leaves, languages, name)
+    return usable
+
+
+def _complete(
+    leaf: Leaf, texts: Mapping[str, Any], languages: tuple[str | None, ...], name: str
+) -> bool:
+    missing = [language for language in languages if language not in texts]
+    if missing:
+        leaf.complain(f"there is no {name} in {quoted(str(missing[0]))}", "each language needs one")
+    return not missing
+
+
+def _spoken_in_all(leaves: Leaves, languages: tuple[str | None, ...], name: str) -> bool:
+    """An agent of several languages needs first words in each."""
+    leaf, where = leaves.get(name), leaves["languages"]
+    if leaf is not None and leaf.value is None:
+        return True
+    text = "text for each language, such as {" + f"{languages[0]}: ..., {languages[1]}: ..." + "}"
+    if leaf is None:
+        where.complain(f"an agent of several languages needs a {name}", f"write {text}")
+    else:
+        leaf.complain(f"must be {text}", "one text is in one language")
+    return False
+
+
+def _declared(chain: Ancestry) -> dict[str, DeclaredVariable]:
+    declared: dict[str, DeclaredVariable] = {}
+    for named in chain.agents:
+        for name, variable in (named.value.vars or {}).items():
+            declared[name] = _REQUIRED if isinstance(variable, str) else variable
+    return declared
+
+
+def _own_values(declared: Mapping[str, DeclaredVariable]) -> dict[str, str]:
+    return {
+        name: variable.value
+        for name, variable in declared.items()
+        if given(variable.value) is not None
+    }

@@ -1,0 +1,165 @@
+"""Opening hours and destinations of all spaces, each compiled once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sipagent.config.findings import Complaint, Steps
+from sipagent.config.hours import compile_hours
+from sipagent.config.lines import InYaml, Origin
+from sipagent.config.schema.base import given
+from sipagent.config.schema.numbers import DestinationEntry
+from sipagent.config.spaces import Named, Space
+from sipagent.config.templates import CompiledTemplate
+from sipagent.config.texts import Piece, Texts
+from sipagent.config.words import quoted
+from sipagent.errors import SipSyntaxError
+from sipagent.model import Destination, DestinationName, Schedule, Text
+from sipagent.routing.hours import Hours
+from sipagent.sip import parse_address, to_e164
+
+FAILURE_STEPS: Final = frozenset({"resume", "take_message", "hang_up"})
+_TRUSTED: Final = frozenset({"vars", "number"})
+_SCHEMES: Final = ("tel:", "sip:", "sips:")
+
+
+@dataclass(slots=True)
+class Places:
+    """Compiles hours and destinations. What cannot be used is told once, where it stands."""
+
+    texts: Texts
+    _hours: dict[tuple[int, str], Hours | None] = field(default_factory=dict)
+
+    def verify_hours(self, source: Any) -> None:
+        """Complain of what is wrong with a file's hours."""
+        for name, data in source.draft.file.hours.items():
+            self._compiled(Named(data, ("hours", name), source))
+
+    def hours(self, space: Space, name: str, origin: Origin, steps: Steps) -> Schedule | None:
+        """The hours of this name; told at the origin if there are none."""
+        named = space.hours(name)
+        if named is not None:
+            return self._compiled(named)
+        if not space.broken("hours", name):
+            names = space.names("hours")
+            hint = space.own.findings.did_you_mean(name, names)
+            origin.complain(steps, f"there are no hours {quoted(name)}", hint)
+        return None
+
+    def all_hours(self, space: Space) -> dict[str, Schedule]:
+        """Every usable set of hours that the space sees."""
+        found: dict[str, Schedule] = {}
+        for name in sorted(space.names("hours")):
+            named = space.hours(name)
+            schedule = None if named is None else self._compiled(named)
+            if schedule is not None:
+                found[name] = schedule
+        return found
+
+    def destinations(self, space: Space) -> dict[DestinationName, Destination]:
+        """The destinations of a space. What is wrong with them is told."""
+        found = {}
+        for name in sorted(space.names("destinations")):
+            named = space.find("destinations", name)
+            made = None if named is None else self._destination(space, name, named)
+            if made is not None:
+                found[made.name] = made
+        return found
+
+    def _compiled(self, named: Named) -> Hours | None:
+        key = (id(named.source), str(named.steps[-1]))
+        if key not in self._hours:
+            made = compile_hours(named.value)
+            if isinstance(made, tuple):
+                for complaint in made:
+                    below = (*named.steps, *complaint.steps)
+                    named.source.complain(complaint._replace(steps=below))
+                self._hours[key] = None
+            else:
+                self._hours[key] = made
+        return self._hours[key]
+
+    def _destination(self, space: Space, name: str, named: Named) -> Destination | None:
+        entry = named.value if isinstance(named.value, DestinationEntry) else None
+        steps = named.steps if entry is None else (*named.steps, "to")
+        to = named.value if entry is None else entry.to
+        compiled = self._place(Piece(to, steps, named.source))
+        hours = None if entry is None else self._hours_of(space, entry, named)
+        on_failure = self._on_failure(space, entry, named)
+        if compiled is None:
+            return None
+        return Destination(DestinationName(name), space.tenant, compiled, hours, on_failure)
+
+    def _place(self, piece: Piece) -> Text | None:
+        """A usable target, or a template of one, which callers and headers cannot reach."""
+        compiled = self.texts.compiled(piece)
+        if isinstance(compiled, str) and (problem := target_problem(compiled)):
+            piece.source.complain(Complaint(piece.steps, problem, 'as in "+1 713 481 0199"'))
+            return None
+        return compiled if self._trusted(piece, compiled) else None
+
+    def _trusted(self, piece: Piece, text: Text | None) -> bool:
+        if isinstance(text, CompiledTemplate) and (others := sorted(text.reads - _TRUSTED)):
+            message = f"{others[0]} cannot choose where a call goes"
+            piece.source.complain(Complaint(piece.steps, message, "only vars and number can"))
+            return False
+        return True
+
+    def _hours_of(self, space: Space, entry: DestinationEntry, named: Named) -> Text | None:
+        if given(entry.hours) is None:
+            return None
+        piece = Piece(entry.hours, (*named.steps, "hours"), named.source)
+        compiled = self.texts.compiled(piece)
+        if isinstance(compiled, str):
+            origin = InYaml(named.source, piece.steps)
+            return compiled if self.hours(space, compiled, origin, ()) is not None else None
+        return compiled if self._trusted(piece, compiled) else None
+
+    def _on_failure(
+        self, space: Space, entry: DestinationEntry | None, named: Named
+    ) -> tuple[str, ...]:
+        if entry is None or given(entry.on_failure) is None:
+            return ()
+        one = isinstance(entry.on_failure, str)
+        steps = [str(entry.on_failure)] if one else [*map(str, entry.on_failure)]
+        names = space.names("destinations")
+        for at, step in enumerate(steps):
+            if step not in FAILURE_STEPS and step not in names:
+                where = (*named.steps, "on_failure", *(() if one else (at,)))
+                hint = space.own.findings.did_you_mean(step, names | FAILURE_STEPS)
+                message = f"there is no destination {quoted(step)}"
+                known = hint or "or resume, take_message or hang_up"
+                named.source.complain(Complaint(where, message, known))
+        return tuple(steps)
+
+
+def target_problem(text: str) -> str | None:
+    """Why a call cannot be sent there, or None."""
+    if text.lower().startswith(_SCHEMES):
+        if not (text.isascii() and text.isprintable()) or any(c in text for c in ' <>"?'):
+            return "this cannot stand in a REFER"
+        try:
+            address = parse_address(f"<{text}>")
+        except SipSyntaxError:
+            return "this is no SIP or tel URI"
+        return None if address.host or text.lower().startswith("tel:") else "this URI has no host"
+    if not text.strip().startswith("+") or to_e164(text, None) is None:
+        return "this is no telephone number with + and country code, and no SIP URI"
+    return None
+
+
+def targets(destinations: Mapping[DestinationName, Destination]) -> dict[str, DestinationName]:
+    """The numbers that are written out, each with the destination that has it."""
+    found = {}
+    for name, destination in destinations.items():
+        if isinstance(destination.to, str) and (number := number_of(destination.to)):
+            found[number] = name
+    return found
+
+
+def number_of(target: str) -> str | None:
+    """The E.164 number that a target names, if it names one."""
+    text = target.strip()
+    if text.lower().startswith("tel:"):
+        text = text[4:].partition(";")[0]
+    return to_e164(text, None) if text.startswith("+") else None

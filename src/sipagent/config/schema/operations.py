@@ -1,0 +1,163 @@
+"""What only the operator writes: accounts, trunks, tenants and what each may use."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Tag
+
+from sipagent.config.schema.base import (
+    ABSENT,
+    MAPPING,
+    TEXT,
+    Entry,
+    ExpandableWord,
+    LanguageTag,
+    Name,
+    RateText,
+    Region,
+    SecretWord,
+    VariableName,
+    Word,
+    shaped,
+)
+from sipagent.config.schema.persona import Value
+
+
+class SecretFile(Entry):
+    file: ExpandableWord = Field(
+        description="A file with the secret; several on lines of their own."
+    )
+
+
+Secret = Annotated[
+    Annotated[SecretWord, Tag(TEXT)] | Annotated[SecretFile, Tag(MAPPING)],
+    shaped('"${NAME}" or {file: path}'),
+]
+
+
+class _Account(Entry):
+    webhook_secrets: Secret = Field(
+        default=ABSENT, description="Where the webhook's signing secrets are; all are valid."
+    )
+    max_concurrent_calls: int = Field(
+        default=ABSENT, ge=1, description="The most calls that the account holds at once."
+    )
+
+
+class OpenAIAccount(_Account):
+    provider: Literal["openai"] = Field(default="openai", description="openai or azure.")
+    region: Literal["eu"] = Field(default=ABSENT, description="eu for a project that stays there.")
+    base_url: ExpandableWord = Field(default=ABSENT, description="The API's root, if not OpenAI's.")
+    api_keys: Secret = Field(description="Where the project's keys are; the next is tried on 401.")
+    organization: ExpandableWord = Field(default=ABSENT, description="Sent as OpenAI-Organization.")
+    project: ExpandableWord = Field(default=ABSENT, description="Sent as OpenAI-Project.")
+
+
+class Entra(Entry):
+    tenant_id: ExpandableWord = Field(default=ABSENT, description="The directory's id.")
+    client_id: ExpandableWord = Field(default=ABSENT, description="The application's id.")
+    client_secret: Secret = Field(default=ABSENT, description="Where its secret is.")
+    federated_token: SecretFile = Field(
+        default=ABSENT, description="The token file of a workload identity."
+    )
+    managed_identity: bool = Field(
+        default=False, description="Whether the machine's identity is used."
+    )
+    scope: Word = Field(default=ABSENT, description="What the token is for.")
+    authority: ExpandableWord = Field(default=ABSENT, description="Where tokens come from.")
+
+
+class AzureAccount(_Account):
+    provider: Literal["azure"] = Field(description="openai or azure.")
+    endpoint: ExpandableWord = Field(
+        description="The resource's endpoint, https://NAME.openai.azure.com."
+    )
+    api_keys: Secret = Field(default=ABSENT, description="Where the resource's keys are.")
+    entra: Entra = Field(default=ABSENT, description="How tokens of Microsoft Entra are had.")
+
+
+def _provider_of(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return "<azure>" if value.get("provider") == "azure" else "<openai>"
+    return None
+
+
+Account = Annotated[
+    Annotated[OpenAIAccount, Tag("<openai>")] | Annotated[AzureAccount, Tag("<azure>")],
+    shaped("a mapping such as {provider: openai, api_keys: ...}", _provider_of),
+]
+
+
+class TrunkSecret(Entry):
+    header: Word = Field(description="The header in which the trunk sends the secret.")
+    file: ExpandableWord = Field(default=ABSENT, description="A file with the secret.")
+    value: SecretWord = Field(default=ABSENT, description="The secret, as ${NAME}.")
+
+
+class TrunkEntry(Entry):
+    carrier: Word = Field(default=ABSENT, description="A preset: twilio, telnyx, wavix, ...")
+    secret: Annotated[
+        Annotated[Literal["none"], Tag(TEXT)] | Annotated[TrunkSecret, Tag(MAPPING)],
+        shaped("none or {header: name, file: path}"),
+    ] = Field(description="What proves that a call came by this trunk, or none.")
+    dialed_header: Word = Field(
+        default=ABSENT, description="The header that holds the dialed number."
+    )
+    attestation: Word = Field(
+        default=ABSENT, description="The header that holds the caller's attestation."
+    )
+    expose: list[Word] = Field(default=ABSENT, description="Headers that texts and tools may see.")
+    refer: Word = Field(
+        default=ABSENT, description='How a transfer names a number, such as "tel:{e164}".'
+    )
+    per_caller: RateText = Field(
+        default=ABSENT, description="The most calls of one caller in a time, such as 3/10m."
+    )
+
+
+class Grants(Entry):
+    secrets: dict[Name, Secret] = Field(
+        default=ABSENT, description="Secrets that the tenant may use, by name."
+    )
+    http_hosts: list[Word] = Field(
+        default=ABSENT, description="Hosts that the tenant's tools may ask."
+    )
+    transfer_countries: list[Region] = Field(
+        default=ABSENT, description="Countries that calls may be sent to."
+    )
+    transfers_per_hour: int = Field(
+        default=ABSENT, ge=0, description="The most calls sent on in an hour."
+    )
+
+
+class Budget(Entry):
+    month: Word = Field(default=ABSENT, description="The most money in a month, as in 4000 USD.")
+    day: Word = Field(default=ABSENT, description="The most money in a day.")
+    warn_at: list[Word] = Field(default=ABSENT, description="Shares at which somebody is told.")
+    when_spent: Literal["fallback", "reject"] = Field(
+        default="reject", description="What happens to calls then."
+    )
+
+
+class Privacy(Entry):
+    transcripts: Word = Field(default=ABSENT, description="How long they are kept, as in 30d.")
+    records: Word = Field(default=ABSENT, description="How long they are kept, as in 400d.")
+    numbers_at_rest: Literal["plain", "hmac"] = Field(
+        default="plain", description="How numbers are stored."
+    )
+    redact: list[Literal["card", "ssn"]] = Field(
+        default=ABSENT, description="What is left out of transcripts."
+    )
+
+
+class TenantEntry(Entry):
+    account: Name = Field(default=ABSENT, description="The account that takes the tenant's calls.")
+    timezone: Word = Field(default=ABSENT, description="The tenant's time zone.")
+    language: LanguageTag = Field(default=ABSENT, description="The language of first words.")
+    vars: dict[VariableName, Value] = Field(
+        default=ABSENT, description="Values of variables for the tenant's agents."
+    )
+    max_concurrent_calls: int = Field(default=ABSENT, ge=1, description="The most calls at once.")
+    reserved_calls: int = Field(default=ABSENT, ge=0, description="Calls never lent to others.")
+    budget: Budget = Field(default=ABSENT, description="How much may be spent.")
+    grants: Grants = Field(default=ABSENT, description="What the tenant's file may use.")
+    privacy: Privacy = Field(default=ABSENT, description="What is kept, and how long.")

@@ -1,0 +1,140 @@
+"""Tables of numbers: CSV files of the operator, one number in each row.
+
+Columns that are settings are read as such, all others become variables of the number.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from sipagent.config.findings import START, Complaint, Findings, Place
+from sipagent.config.gathering import Gathered
+from sipagent.config.lines import SETTINGS, InTable, NumberLine, RuleLine
+from sipagent.config.schema.base import VARIABLE_PATTERN
+from sipagent.config.sentences import PATTERNS
+from sipagent.config.textfile import Unreadable
+from sipagent.config.words import is_secret, quoted
+from sipagent.model import DEFAULT_TENANT, TenantName
+
+MAX_TABLE_BYTES: Final = 16 * 1024 * 1024
+ENVIRONMENT: Final = "SIPAGENT_ENV"
+
+_NUMBER: Final = "number"
+_AGENT: Final = "agent"
+_KNOWN: Final = (_NUMBER, *SETTINGS, _AGENT)
+
+
+def table_lines(gathered: Gathered, pattern: object, base: Path) -> Iterator[NumberLine]:
+    """The lines of all tables that `numbers.table` names, in the order of their paths."""
+    steps = ("numbers", "table")
+    main = gathered.main
+    if not isinstance(pattern, str) or not pattern.strip():
+        main.complain(Complaint(steps, "must be a path such as numbers/*.csv"))
+        return
+    if "{env}" in pattern:
+        name = gathered.context.environment.get(ENVIRONMENT, "")
+        if not name or "/" in name or name in (".", ".."):
+            what = f"{{env}} stands for {ENVIRONMENT}, which is not set"
+            main.complain(Complaint(steps, what, "set it to production, for example"))
+            return
+        pattern = pattern.replace("{env}", name)
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        message = "a table lies in this file's folder or below"
+        main.complain(Complaint(steps, message, "write a relative path without .."))
+        return
+    found = gathered.context.source.matching(base, pattern)
+    if not found:
+        main.complain(Complaint(steps, f"there is no file {quoted(pattern)}"))
+    for path in found:
+        yield from _file(gathered, path)
+
+
+def _file(gathered: Gathered, path: Path) -> Iterator[NumberLine]:
+    findings = gathered.report.of(str(path))
+    text = gathered.context.source.text(path, MAX_TABLE_BYTES)
+    if isinstance(text, Unreadable):
+        place = Place(text.line, text.column)
+        findings.add(place, (), f"the file {text.reason}", text.hint)
+        return
+    gathered.files[path] = None
+    yield from read_table(text, findings)
+
+
+def read_table(text: str, findings: Findings) -> Iterator[NumberLine]:
+    """The lines of one table; a row that cannot be used is told and left out."""
+    first, _, _ = text.partition("\n")
+    delimiter = ";" if ";" in first and "," not in first else ","
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    names: list[str] | None = None
+    line = 1
+    try:
+        for row in rows:
+            begins, line = line, rows.line_num + 1
+            if not any(cell.strip() for cell in row):
+                continue
+            if names is None:
+                names = [cell.strip() for cell in row]
+                if not _usable_header(names, begins, findings):
+                    return
+                continue
+            found = _row(names, row, begins, findings)
+            if found is not None:
+                yield found
+    except csv.Error as error:
+        hint = "a cell with a quote needs quotes around it, and the quote twice"
+        findings.add(Place(line, 1), (), f"this is no CSV: {error}", hint)
+    if names is None:
+        findings.add(START, (), "the table is empty", "the first row names the columns")
+
+
+def _usable_header(names: list[str], line: int, findings: Findings) -> bool:
+    usable = True
+    for at, name in enumerate(names, 1):
+        if names.index(name) != at - 1:
+            findings.add(Place(line, at), (name,), "the column stands twice", "keep one of the two")
+            usable = False
+        elif name not in _KNOWN and not _is_variable(name):
+            message, hint = PATTERNS[VARIABLE_PATTERN]
+            findings.add(Place(line, at), (), f"{quoted(name)}: {message}", hint)
+            usable = False
+        elif name not in _KNOWN and (meant := findings.did_you_mean(name, frozenset(_KNOWN))):
+            findings.warn(Place(line, at), (name,), "this column becomes a variable", meant)
+    if _NUMBER not in names:
+        findings.add(Place(line, 1), (), "there is no column number", "each row needs its number")
+        usable = False
+    return usable
+
+
+def _row(names: list[str], row: list[str], line: int, findings: Findings) -> NumberLine | None:
+    if len(row) != len(names):
+        message = f"the row has {len(row)} cells and the first row {len(names)}"
+        hint = "a cell with a comma needs quotes around it"
+        findings.add(Place(line, min(len(row), len(names)) + 1), (), message, hint)
+        return None
+    columns = {name: at for at, name in enumerate(names, 1)}
+    cells = {name: cell.strip() for name, cell in zip(names, row, strict=True)}
+    origin = InTable(findings, line, columns)
+    for name, cell in cells.items():
+        if is_secret(cell):
+            message = "this looks like a secret, which must not stand in the file"
+            origin.complain((name,), message)
+            return None
+    agent = cells.get(_AGENT)
+    return NumberLine(
+        cells[_NUMBER],
+        origin,
+        tenant=TenantName(cells.get("tenant") or DEFAULT_TENANT),
+        trunk=cells.get("trunk") or None,
+        timezone=cells.get("timezone") or None,
+        hours=cells.get("hours") or None,
+        language=cells.get("language") or None,
+        vars={name: cell for name, cell in cells.items() if name not in _KNOWN and cell},
+        rules=(RuleLine(agent, origin, (_AGENT,)),) if agent else (),
+    )
+
+
+def _is_variable(name: str) -> bool:
+    return re.match(VARIABLE_PATTERN, name) is not None

@@ -1,0 +1,216 @@
+"""Each tenant's account, limits, hours and destinations, and what its agents' tools may use."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from sipagent.config.findings import Complaint, Steps
+from sipagent.config.gathering import Gathered, Role, SourceFile
+from sipagent.config.leaves import ancestry, leaves_of
+from sipagent.config.places import Places, targets
+from sipagent.config.routes import is_zone
+from sipagent.config.schema.base import given
+from sipagent.config.schema.numbers import DestinationEntry
+from sipagent.config.schema.operations import Grants
+from sipagent.config.schema.tools import HttpTool, McpTool, ToolWith
+from sipagent.config.spaces import Space
+from sipagent.config.words import quoted
+from sipagent.model import (
+    DEFAULT_TENANT,
+    AccountName,
+    Destination,
+    DestinationName,
+    Json,
+    Rate,
+    TenantName,
+)
+from sipagent.routing import TenantProfile
+
+_HOUR: Final = 3600.0
+_NO_GRANTS: Final = Grants()
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """Compiles tenants; what is wrong with their entries is told in the main file."""
+
+    gathered: Gathered
+    spaces: Mapping[TenantName, Space]
+    places: Places
+    accounts: Collection[AccountName]
+
+    def destinations(self) -> dict[TenantName, dict[DestinationName, Destination]]:
+        """Each tenant's own destinations."""
+        return {name: self.places.destinations(space) for name, space in self.spaces.items()}
+
+    def profiles(
+        self,
+        destinations: Mapping[TenantName, Mapping[DestinationName, Destination]],
+        silent: Json,
+    ) -> dict[TenantName, TenantProfile]:
+        """Every tenant. The main file's destinations can be named by the operator's orders."""
+        shared = self.places.destinations(self.spaces[DEFAULT_TENANT])
+        return {
+            name: self._profile(space, {**shared, **destinations[name]}, silent)
+            for name, space in self.spaces.items()
+        }
+
+    def _profile(
+        self, space: Space, destinations: Mapping[DestinationName, Destination], silent: Json
+    ) -> TenantProfile:
+        entry = space.entry
+        account = self._account(space)
+        timezone: str | None = None if entry is None else entry.timezone
+        if timezone is not None and not is_zone(timezone):
+            steps = ("tenants", space.tenant, "timezone")
+            message = f"there is no time zone {quoted(timezone)}"
+            self._complain(steps, message, "as in America/Chicago")
+            timezone = None
+        grants = _grants(space)
+        forwards: dict[str, Rate] = {}
+        if (hourly := given(grants.transfers_per_hour)) is not None:
+            forwards["forwards"] = Rate(hourly, _HOUR)
+        return TenantProfile(
+            name=space.tenant,
+            account=account,
+            timezone=timezone,
+            hours=self.places.all_hours(space),
+            destinations=destinations,
+            silent=silent,
+            **forwards,
+        )
+
+    def _account(self, space: Space) -> AccountName | None:
+        entry = space.entry
+        steps: Steps = ("tenants", space.tenant)
+        named: str | None = None if entry is None else entry.account
+        if named is None:
+            told = self.gathered.main.draft.lacks((*steps, "account"))
+            if entry is not None and len(self.accounts) > 1 and not told:
+                hint = "one of " + ", ".join(sorted(self.accounts))
+                self._complain((*steps, "account"), "is missing", hint, at_key=True)
+            return None
+        if named not in self.accounts:
+            if named not in self.gathered.main.draft.names("accounts"):
+                names = frozenset(map(str, self.accounts))
+                meant = self.gathered.main.findings.did_you_mean(named, names)
+                without = "there are no accounts in this file" if not names else None
+                message = f"there is no account {quoted(named)}"
+                self._complain((*steps, "account"), message, meant or without)
+            return None
+        return AccountName(named)
+
+    def _complain(
+        self, steps: Steps, message: str, hint: str | None = None, *, at_key: bool = False
+    ) -> None:
+        self.gathered.main.complain(Complaint(steps, message, hint, at_key))
+
+
+def verify_loops(
+    space: Space, destinations: Mapping[DestinationName, Destination], own: Collection[str]
+) -> None:
+    """Complain of destinations that are numbers of the directory: a call would come back."""
+    for number, name in targets(destinations).items():
+        named = space.find("destinations", name)
+        if number not in own or named is None:
+            continue
+        entry = named.value
+        if isinstance(entry, DestinationEntry) and entry.allow_own_number:
+            continue
+        steps = (*named.steps, "to") if isinstance(entry, DestinationEntry) else named.steps
+        hint = "a call sent there would come back; allow_own_number: true allows it"
+        named.source.complain(Complaint(steps, "this is a number of this directory", hint))
+
+
+def verify_countries(space: Space, destinations: Mapping[DestinationName, Destination]) -> None:
+    """Complain of destinations in countries that the tenant's calls may not be sent to."""
+    grants = _grants(space)
+    if given(grants.transfer_countries) is None:
+        return
+    # Its tables take a while to read; a file without such grants never needs them.
+    from phonenumbers import parse, region_code_for_number
+
+    for number, name in targets(destinations).items():
+        region = region_code_for_number(parse(number))
+        named = space.find("destinations", name)
+        if region not in grants.transfer_countries and named is not None:
+            steps = (
+                (*named.steps, "to") if isinstance(named.value, DestinationEntry) else named.steps
+            )
+            allowed = ", ".join(grants.transfer_countries)
+            message = f"calls of this tenant may only be sent to {allowed}"
+            named.source.complain(Complaint(steps, message))
+
+
+def _grants(space: Space) -> Grants:
+    """What the operator grants the tenant."""
+    entry = space.entry
+    return _NO_GRANTS if entry is None else given(entry.grants) or _NO_GRANTS
+
+
+def verify_tools(space: Space) -> None:
+    """Complain of tools that name what is not there, or use what the tenant is not granted."""
+    for name in space.own.draft.file.agents:
+        chain = ancestry(space, name)
+        leaf = None if chain.broken else leaves_of(space, chain).get("tools")
+        if leaf is None:
+            continue
+        for at, tool in enumerate(leaf.value):
+            if isinstance(tool, ToolWith):
+                _verify_tool(space, tool, (*leaf.steps, at), leaf.source)
+
+
+def _verify_tool(space: Space, tool: ToolWith, steps: Steps, source: SourceFile[Any]) -> None:
+    for key, section in (("transfer", "destinations"), ("switch_agent", "agents")):
+        for at, name in enumerate(getattr(tool, key) or []):
+            if space.find(section, name) is None and not space.broken(section, name):
+                hint = source.findings.did_you_mean(name, space.names(section))
+                what = "destination" if key == "transfer" else "agent"
+                message = f"there is no {what} {quoted(name)}"
+                source.complain(Complaint((*steps, key, at), message, hint))
+    for key in ("http", "mcp"):
+        use: HttpTool | McpTool | None = getattr(tool, key)
+        if use is not None:
+            for complaint in _ungranted(space, use, (*steps, key), source):
+                source.complain(complaint)
+    if given(tool.python) is not None and source.role is Role.TENANT:
+        message = "only the operator's files may use Python tools"
+        source.complain(Complaint((*steps, "python"), message, at_key=True))
+
+
+def _ungranted(
+    space: Space, use: HttpTool | McpTool, steps: Steps, source: SourceFile[Any]
+) -> Iterator[Complaint]:
+    """What a tenant's tool may not use; the operator's own tools may ask any host."""
+    key = "url" if isinstance(use, HttpTool) else "server_url"
+    url: str | None = getattr(use, key)
+    if isinstance(use, McpTool) and given(use.command) is not None and source.role is Role.TENANT:
+        message = "only the operator's files may start programs"
+        yield Complaint((*steps, "command"), message, at_key=True)
+    if url is not None:
+        yield from _url(space, url, (*steps, key), source)
+    grants = _grants(space)
+    if given(use.auth) is not None:
+        name = use.auth.bearer.secret
+        if name not in (grants.secrets or {}):
+            hint = "the operator grants secrets under `tenants`"
+            where = (*steps, "auth", "bearer", "secret")
+            yield Complaint(where, f"the tenant has no secret {quoted(name)}", hint)
+
+
+def _url(space: Space, url: str, steps: Steps, source: SourceFile[Any]) -> Iterator[Complaint]:
+    try:
+        parts = urlsplit(url)
+        host: str | None = parts.hostname
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if parts.scheme not in ("http", "https") or not host or "{" in parts.netloc:
+        yield Complaint(steps, "this is not the URL of a fixed host", "as in https://api.example/x")
+    elif parts.username is not None:
+        yield Complaint(steps, "a URL must not hold credentials", "use auth")
+    elif source.role is Role.TENANT:
+        grants = _grants(space)
+        if host not in (grants.http_hosts or []):
+            hint = "the operator grants hosts under `tenants`"
+            yield Complaint(steps, f"the tenant may not ask the host {quoted(host)}", hint)

@@ -1,0 +1,175 @@
+"""The last good versions of the configuration, on the disk.
+
+A service that starts while its files are broken serves the newest of them. A *pin* says that an
+older version is to be served in place of the files as they were then: a rollback. It stays in
+force until it is taken back or the files change.
+"""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import structlog
+
+from sipagent.config import disk
+from sipagent.config.sources import Bundle
+from sipagent.errors import StoreError
+
+KEPT: Final = 20
+
+_NAME: Final = re.compile(r"([0-9]{13})-([0-9a-f]{4,64})\.json", re.ASCII)
+_HASH: Final = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
+_DIGEST_BYTES: Final = 64
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Serve the version `hash` for as long as the files' fingerprint is `overrides`."""
+
+    hash: str
+    overrides: str
+    at: float
+
+
+class Kept(NamedTuple):
+    """A version that can be had back, and when it was kept, in unix seconds."""
+
+    hash: str
+    at: float
+
+
+class _Entry(NamedTuple):
+    stamp: int
+    hash: str
+    path: Path
+
+
+def _log_damage(file: str, reason: str) -> None:
+    log.warning("stored version skipped", file=file, reason=reason)
+
+
+class VersionStore:
+    """`versions/` in the data directory. Its methods raise StoreError where the disk is full,
+    read-only or denied; a damaged file is skipped and told to `on_damage`."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        on_damage: Callable[[str, str], None] = _log_damage,
+    ) -> None:
+        self._folder = data_dir / "versions"
+        self._pin = self._folder / "pinned.json"
+        self._now = now
+        self._on_damage = on_damage
+
+    def keep(self, hash_: str, bundle: Bundle) -> None:
+        """The version is the newest one; of the others, the oldest beyond twenty are gone.
+
+        The pinned one stays, however old it is.
+        """
+        if not _HASH.fullmatch(hash_):
+            raise ValueError("a version's name is 4 to 64 lower-case hex digits")
+        before = self._entries()
+        newest = before[0].stamp if before else 0
+        stamp = max(int(self._now() * 1000), newest + 1)  # also where the clock was set back
+        content = bundle.to_json()
+        digest = hashlib.sha256(content).hexdigest().encode()
+        disk.replace(self._folder / f"{stamp:013d}-{hash_}.json", digest + b"\n" + content)
+        self._prune(hash_, before)
+
+    def last(self) -> tuple[str, Bundle] | None:
+        """The newest version that can be read."""
+        return next(((entry.hash, bundle) for entry, bundle in self._readable("")), None)
+
+    def get(self, hash_prefix: str) -> tuple[str, Bundle] | None:
+        """The version whose hash begins so, or None. Raises StoreError where it means several."""
+        found = {entry.hash: bundle for entry, bundle in self._readable(hash_prefix)}
+        if len(found) > 1:
+            raise StoreError(hash_prefix, f"begins several versions: {', '.join(sorted(found))}")
+        return next(iter(found.items()), None)
+
+    def all(self) -> tuple[Kept, ...]:
+        """Every version that can be read, the newest first."""
+        return tuple(Kept(entry.hash, entry.stamp / 1000) for entry, _ in self._readable(""))
+
+    def pin(self, hash_: str, overrides: str) -> None:
+        """The version is pinned in place of the files of the fingerprint `overrides`.
+
+        Raises StoreError also where there is no such version.
+        """
+        if not any(entry.hash == hash_ for entry, _ in self._readable(hash_)):
+            raise StoreError(str(self._folder), f"has no version {hash_}")
+        content = {"hash": hash_, "overrides": overrides, "at": self._now()}
+        disk.replace(self._pin, json.dumps(content).encode() + b"\n")
+
+    def pinned(self) -> Pin | None:
+        """The rollback that is in force, if any."""
+        raw = disk.read(self._pin)
+        if raw is None:
+            return None
+        try:
+            content = json.loads(raw)
+            return Pin(str(content["hash"]), str(content["overrides"]), float(content["at"]))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            self._on_damage(str(self._pin), "is not a pin")
+            return None
+
+    def unpin(self) -> None:
+        """No rollback is in force."""
+        disk.remove(self._pin)
+
+    def _entries(self) -> list[_Entry]:
+        """All versions by their files' names, the newest first."""
+        with disk.translated(self._folder):
+            names = [path.name for path in self._folder.iterdir()] if self._folder.exists() else []
+        found = (_NAME.fullmatch(name) for name in names)
+        entries = [_Entry(int(m[1]), m[2], self._folder / m[0]) for m in found if m]
+        return sorted(entries, reverse=True)
+
+    def _readable(self, hash_prefix: str) -> Iterator[tuple[_Entry, Bundle]]:
+        seen = set()
+        for entry in self._entries():
+            if entry.hash in seen or not entry.hash.startswith(hash_prefix):
+                continue
+            bundle = self._bundle(entry.path)
+            if bundle is not None:
+                seen.add(entry.hash)
+                yield entry, bundle
+
+    def _bundle(self, path: Path) -> Bundle | None:
+        try:
+            raw = disk.read(path)
+            if raw is None:  # pruned by another process since its name was read
+                return None
+            digest, content = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES + 1 :]
+            if hashlib.sha256(content).hexdigest().encode() == digest:
+                return Bundle.from_json(content)
+            self._on_damage(str(path), "is not what was written")
+        except StoreError as error:
+            self._on_damage(str(path), error.reason)
+        except ValueError as error:
+            self._on_damage(str(path), str(error))
+        return None
+
+    def _prune(self, newest: str, before: list[_Entry]) -> None:
+        pin = self.pinned()
+        safe = {newest} if pin is None else {newest, pin.hash}
+        room = KEPT - len(safe)
+        seen = {newest}
+        for entry in before:
+            again = entry.hash in seen
+            seen.add(entry.hash)
+            if again or (entry.hash not in safe and room == 0):
+                disk.remove(entry.path)
+            elif entry.hash not in safe:
+                room -= 1
+        disk.remove_abandoned(self._folder)

@@ -1,0 +1,339 @@
+"""Accounts: their addresses, their keys one after the other, and how all of them change live."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+import respx
+
+from sipagent.errors import SettingsError
+from sipagent.model import AccountName, CallId
+from sipagent.providers.accounts import (
+    AccountSpec,
+    ClientSecret,
+    EntraSpec,
+    ManagedIdentity,
+    azure_base_url,
+    openai_base_url,
+    sip_uri,
+)
+from sipagent.providers.openai.account import Account
+from sipagent.providers.openai.credentials import AuthHeaders, KeyRing
+from sipagent.providers.openai.health import AccountHealth
+from sipagent.providers.registry import Accounts
+from sipagent.providers.secrets import SecretSource
+from sipagent.sessions.machine.events import Answer
+from tests.providers.keyed import SECRET, a_spec, source
+
+CALL = CallId("rtc_1")
+OTHER_SECRET = "whsec_" + "A" * 40
+A, B = AccountName("a"), AccountName("b")
+virtual = pytest.mark.virtual_time
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (openai_base_url(), "https://api.openai.com/v1"),
+        (openai_base_url("eu"), "https://eu.api.openai.com/v1"),
+        (openai_base_url("eu", "http://proxy:1/v1/"), "http://proxy:1/v1"),
+        (
+            azure_base_url("https://acme.openai.azure.com"),
+            "https://acme.openai.azure.com/openai/v1",
+        ),
+        (azure_base_url("https://acme.openai.azure.com/openai/v1/"),) * 2,
+    ],
+)
+def test_where_an_account_is(found: str, expected: str) -> None:
+    assert found == expected.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url", ["acme", "ftp://h", "https://u:p@h", "https://h?x=1", "https://h é", "http://h:0"]
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    for build in (azure_base_url, lambda given: openai_base_url(None, given)):
+        with pytest.raises(ValueError, match=r"URL|has a query"):
+            build(url)
+
+
+@pytest.mark.parametrize(
+    ("spec", "uri"),
+    [
+        (a_spec(base_url=openai_base_url()), "sip:$PROJECT_ID@sip.api.openai.com;transport=tls"),
+        (
+            a_spec(base_url=openai_base_url("eu"), project="proj_1"),
+            "sip:proj_1@sip-eu.api.openai.com;transport=tls",
+        ),
+        (
+            a_spec(base_url=azure_base_url("https://x.openai.azure.com"), provider="azure"),
+            "sip:proj_<internalId>@<region>.sip.ai.azure.com;transport=tls",
+        ),
+    ],
+)
+def test_where_the_carrier_sends_its_calls(spec: AccountSpec, uri: str) -> None:
+    assert sip_uri(spec) == uri
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"api_keys": None}, "either api_keys or entra"),
+        ({"entra": EntraSpec(ManagedIdentity())}, "either api_keys or entra"),
+        ({"api_keys": None, "entra": EntraSpec(ManagedIdentity())}, "entra is for azure"),
+        ({"project": "p\r\nX: y"}, "not the value of a header"),
+    ],
+)
+def test_an_account_that_cannot_be(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        a_spec(**given)
+
+
+def test_rest_and_socket_are_on_one_host() -> None:
+    for base, root in (
+        (openai_base_url("eu"), "eu.api.openai.com/v1"),
+        (azure_base_url("https://acme.openai.azure.com"), "acme.openai.azure.com/openai/v1"),
+    ):
+        ring = KeyRing(a_spec(), source("sk"))
+        account = Account(A, base, ring, AccountHealth(A))
+        assert account.call_url(CALL, "accept") == f"https://{root}/realtime/calls/rtc_1/accept"
+        assert account.socket_url(CALL) == f"wss://{root}/realtime?call_id=rtc_1"
+
+
+async def sent(spec: AccountSpec) -> tuple[tuple[str, str], ...]:
+    assert spec.api_keys is not None
+    return (await KeyRing(spec, spec.api_keys).headers()).lines
+
+
+async def test_what_carries_a_key() -> None:
+    spec = a_spec(organization="org_1", project="proj_1", api_keys="sk-1\nsk-2")
+    assert await sent(spec) == (
+        ("Authorization", "Bearer sk-1"),
+        ("OpenAI-Organization", "org_1"),
+        ("OpenAI-Project", "proj_1"),
+    )
+    assert await sent(a_spec(provider="azure", api_keys="k-1")) == (("api-key", "k-1"),)
+    spec = a_spec()
+    assert spec.api_keys is not None
+    ring = KeyRing(spec, spec.api_keys)
+    headers = await ring.headers()
+    assert headers is await ring.headers()
+    assert "sk-test" not in repr((spec, headers))
+    assert headers.raw == ((b"Authorization", b"Bearer sk-test"),)
+
+
+def key(headers: AuthHeaders | None) -> str | None:
+    return None if headers is None else headers.lines[0][1].removeprefix("Bearer ")
+
+
+@virtual
+async def test_a_refused_key_comes_last_for_a_minute() -> None:
+    ring = KeyRing(a_spec(), source("sk-1\nsk-2\nsk-3"))
+    first = await ring.headers()
+    second = await ring.another([first])
+    assert second is not None
+    assert (key(first), key(second)) == ("sk-1", "sk-2")
+    assert key(await ring.headers()) == "sk-2"
+    await asyncio.sleep(10)
+    third = await ring.another([second])
+    assert key(third) == "sk-3"
+    assert key(await ring.headers()) == "sk-3"
+    await asyncio.sleep(51)
+    assert key(await ring.headers()) == "sk-1"
+
+
+@virtual
+async def test_when_all_keys_are_refused_each_request_still_tries_each_once() -> None:
+    ring = KeyRing(a_spec(), source("sk-1\nsk-2"))
+    for _ in range(3):
+        tried = [await ring.headers()]
+        while (following := await ring.another(tried)) is not None:
+            tried.append(following)
+        assert sorted(str(key(one)) for one in tried) == ["sk-1", "sk-2"]
+        await asyncio.sleep(1)
+
+
+@virtual
+async def test_a_file_is_read_again_before_giving_up_at_most_once_a_second(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("sk-1")
+    ring = KeyRing(a_spec(), SecretSource(file=path))
+    first = await ring.headers()
+    assert await ring.another([first]) is None
+    path.write_text("sk-2\nsk-1")
+    assert await ring.another([first]) is None  # within the same second
+    await asyncio.sleep(1)
+    following = await asyncio.gather(*(ring.another([first]) for _ in range(20)))
+    assert {key(headers) for headers in following} == {"sk-2"}
+    assert key(await ring.headers()) == "sk-2"
+
+
+@virtual
+@pytest.mark.parametrize("content", [None, "", "# none", "sk 1", "sk-\u00e9"])
+async def test_a_broken_file_leaves_the_keys_that_were_there(
+    tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "keys"
+    path.write_text("sk-1\nsk-2")
+    ring = KeyRing(a_spec(), SecretSource(file=path))
+    first = await ring.headers()
+    path.unlink() if content is None else path.write_text(content)
+    second = await ring.another([first])
+    assert second is not None
+    assert await ring.another([first, second]) is None
+    assert await ring.headers() is first
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([200], None),
+        ([401], "unauthorized"),
+        ([403], "forbidden"),
+        ([401, 500], "unauthorized"),
+        ([401, 429, 400], "unauthorized"),
+        ([401, 404], None),
+        ([403, 101], None),
+        ([401, 403], "forbidden"),
+        ([404, 500], None),
+    ],
+)
+def test_what_answers_say_of_an_accounts_health(statuses: list[int], code: str | None) -> None:
+    fell: list[None] = []
+    health = AccountHealth(A, lambda: fell.append(None), wall=lambda: 7.0)
+    for status in statuses:
+        health.answered(status)
+    found = health.trouble
+    assert (found.code if found else None, health.healthy) == (code, code is None)
+    assert found is None or found.since == 7.0
+    assert len(fell) == any(status in (401, 403) for status in statuses)
+
+
+@asynccontextmanager
+async def registry(*specs: AccountSpec) -> AsyncIterator[Accounts]:
+    async with Accounts(specs, ssl.create_default_context(), lambda oddity: None) as accounts:
+        yield accounts
+
+
+def test_accounts_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
+    broken = [
+        a_spec("a", api_keys=tmp_path / "none"),
+        a_spec("b", webhook_secrets="plain-s3cret"),
+        a_spec(
+            "c",
+            provider="azure",
+            api_keys=None,
+            entra=EntraSpec(ClientSecret("t", "c", SecretSource(file=tmp_path / "gone"))),
+        ),
+    ]
+    with pytest.raises(SettingsError) as refused:
+        Accounts(broken, ssl.create_default_context(), lambda oddity: None)
+    assert refused.value.problems == (
+        f"account a: {tmp_path / 'none'}: No such file or directory",
+        "account b: a literal: webhook secret 1 does not begin with whsec_",
+        f"account c: {tmp_path / 'gone'}: No such file or directory",
+    )
+
+
+async def test_the_view_of_webhook_secrets_follows_files_and_accounts(tmp_path: Path) -> None:
+    path = tmp_path / "hooks"
+    path.write_text(SECRET)
+    async with registry(a_spec("a", webhook_secrets=path)) as accounts:
+        view = accounts.webhook_secrets
+        assert len(view[A]) == 1
+        path.write_text(f"{SECRET}\n{OTHER_SECRET}")
+        await accounts.refresh()
+        assert len(view[A]) == 2
+        path.write_text("nonsense")
+        await accounts.refresh()
+        assert len(view[A]) == 2
+        ((name, trouble),) = accounts.troubles()
+        assert (name, trouble.code) == (A, "stale-secrets")
+        assert str(path) in trouble.detail
+        assert not accounts.useless
+        path.write_text(OTHER_SECRET)
+        await accounts.refresh()
+        assert not list(accounts.troubles())
+        await accounts.replace([a_spec("b")])
+        assert list(view) == [B]
+
+
+async def test_a_reload_keeps_what_has_not_changed_and_what_calls_still_need() -> None:
+    first, second = a_spec("a"), a_spec("b")
+    async with registry(first, second) as accounts:
+        controls = accounts.control(A), accounts.control(B)
+        await accounts.replace([first, replace(second, project="proj_2")])
+        assert (accounts.control(A), accounts.control(B)) == controls
+        await accounts.replace([first])
+        assert accounts.control(B) is controls[1]
+        assert B not in accounts.webhook_secrets
+        await accounts.replace([replace(first, base_url="https://eu.api.test/v1"), second])
+        assert accounts.control(A) is not controls[0]
+        assert accounts.control(B) is controls[1]
+        with pytest.raises(KeyError):
+            accounts.control(AccountName("never"))
+
+
+async def test_a_reload_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:
+    async with registry(a_spec("a")) as accounts:
+        before = accounts.specs, accounts.control(A)
+        with pytest.raises(SettingsError):
+            await accounts.replace([a_spec("b"), a_spec("a", api_keys=tmp_path / "none")])
+        assert (accounts.specs, accounts.control(A)) == before
+        assert list(accounts.webhook_secrets) == [A]
+
+
+async def test_a_held_calls_requests_carry_the_keys_of_the_reload() -> None:
+    with respx.mock:
+        route = respx.post("https://api.test/v1/realtime/calls/rtc_1/hangup").respond(200)
+        async with registry(a_spec("a", api_keys="sk-old")) as accounts:
+            control = accounts.control(A)
+            await accounts.replace([a_spec("a", api_keys="sk-new")])
+            assert await control.hang_up(CALL) is Answer.DONE
+            await accounts.replace([])
+            assert await control.hang_up(CALL) is Answer.DONE
+    sent_keys = [call.request.headers["authorization"] for call in route.calls]
+    assert sent_keys == ["Bearer sk-new"] * 2
+
+
+@virtual
+async def test_an_account_that_does_not_work_is_asked_until_it_does() -> None:
+    refused, unknown = httpx.Response(401), httpx.Response(404)
+    with respx.mock:
+        respx.post("https://api.test/v1/realtime/calls/rtc_1/reject").mock(return_value=refused)
+        check = respx.post("https://api.test/v1/realtime/calls/rtc_sipagent_check/hangup")
+        check.mock(side_effect=[refused, httpx.Response(503), httpcore.ConnectError, unknown])
+        async with registry(a_spec("a"), a_spec("b", base_url="https://b.test/v1")) as accounts:
+            assert await accounts.control(A).reject(CALL, 503) is Answer.REFUSED
+            ((name, trouble),) = accounts.troubles()
+            assert (name, trouble.code, accounts.useless) == (A, "unauthorized", False)
+            await asyncio.sleep(120)
+            assert accounts.health()[A].healthy
+            asked = check.call_count
+            await asyncio.sleep(120)
+            assert check.call_count == asked
+
+
+@virtual
+async def test_an_identity_without_a_token_shows_before_the_first_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("IDENTITY_ENDPOINT", raising=False)
+    with respx.mock:
+        respx.get(host="169.254.169.254").respond(400, json={"error": "invalid_request"})
+        spec = a_spec("a", provider="azure", api_keys=None, entra=EntraSpec(ManagedIdentity()))
+        async with registry(spec) as accounts:
+            await asyncio.sleep(1)
+            ((_, trouble),) = accounts.troubles()
+            assert trouble.code == "no-token"
+            assert trouble.detail == "Microsoft Entra gives no token: invalid_request."
+            assert accounts.useless
+            assert await accounts.control(A).reject(CALL, 503) is Answer.REFUSED
+            assert await accounts.sideband(A).dial(CALL).probe() is None
