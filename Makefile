@@ -1,6 +1,6 @@
 # make demo   see three simulated calls: no key, no phone, no server
 # make test   run all tests
-# make check  formatting, lint, types, import contracts
+# make check  formatting, lint, types, import contracts, the image's recipe
 # make fix    repair formatting and what the linter can repair
 # make bench  measure against a bare server, in one run
 
@@ -26,6 +26,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 fix: $(STAMP)
 	$(BIN)/ruff format .

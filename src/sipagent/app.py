@@ -3,10 +3,11 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -16,6 +17,9 @@ from sipagent.api.health import UnreadyReason, health_router
 from sipagent.api.server import ConnectionStats, GracefulServer, server_config
 from sipagent.api.webhooks import WebhookFront, WebhookReceiver
 from sipagent.concurrency import SystemClock
+from sipagent.config import Loaded
+from sipagent.config.live import LiveConfiguration, Origin, Status
+from sipagent.config.reloading import Reloader
 from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.environment import environment_account
 from sipagent.metrics import Metrics
@@ -29,6 +33,9 @@ from sipagent.sessions.ports import Records, Tap, Words
 from sipagent.sessions.supervisor import Supervisor, Surroundings
 from sipagent.settings import Settings
 from sipagent.store.log import LogRecords
+
+
+log = structlog.get_logger(__name__)
 
 
 class Unwatched:
@@ -71,9 +78,70 @@ class Service:
         await self.supervisor.drain(self.drain_timeout)
 
 
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """Carries a reload on to what is not asked for at each call: accounts, metrics, credentials."""
+
+    live: LiveConfiguration
+    settings: Settings
+    accounts: Accounts
+    metrics: Metrics
+
+    def swapped(self, before: Loaded, after: Loaded) -> None:
+        from sipagent.config.difference import difference  # only a reload needs it
+
+        for line in difference(before, after).lines():
+            log.info("configuration changed", change=line)
+
+    def tried(self, status: Status, *, usable: bool) -> None:
+        self.metrics.config.read(usable=usable)
+        self.show(status)
+
+    def show(self, status: Status) -> None:
+        """Have the metrics say what is in force."""
+        self.metrics.config.in_force(
+            status.config_hash,
+            status.origin,
+            usable=not status.findings,
+            stale=len(status.stale),
+        )
+
+    async def after_reading(self) -> None:
+        """Take new accounts, and read all credentials again, also where the files are unusable."""
+        try:
+            wanted = accounts_of(self.live.loaded, self.settings)
+            if tuple(wanted) != self.accounts.specs:
+                await self.accounts.replace(wanted)
+            await self.accounts.refresh()
+        except Exception as error:  # the crash boundary of a reload: calls go on as they are
+            log.exception("accounts not updated", error=type(error).__name__)
+
+    def defects(self) -> Sequence[UnreadyReason]:
+        """What is wrong with the files while calls are taken."""
+        status = self.live.status
+        reasons: list[UnreadyReason] = []
+        if status.origin is not Origin.FILES:
+            detail = f"Version {status.config_hash} is in force, not the files."
+            reasons.append(UnreadyReason("config", f"serving-{status.origin}", detail))
+        if status.findings:
+            first, more = status.findings[0], len(status.findings) - 1
+            detail = f"{first}" + (f" (and {more} more)" if more else "")
+            reasons.append(UnreadyReason("config", "refused", detail))
+        for tenant, found in status.stale.items():
+            reasons.append(UnreadyReason(f"config:{tenant}", "stale", str(found[0])))
+        if status.trouble is not None:
+            reasons.append(UnreadyReason("data", "not-stored", status.trouble))
+        return tuple(reasons)
+
+
+def accounts_of(loaded: Loaded, settings: Settings) -> Sequence[AccountSpec]:
+    """The file's accounts, or the environment's. Raises SettingsError where there are none."""
+    return loaded.accounts or (environment_account(settings),)
+
+
 def build(
     settings: Settings,
-    table: RoutingTable,
+    configuration: RoutingTable | LiveConfiguration,
     *,
     accounts: Sequence[AccountSpec] | None = None,
     records: Records | None = None,
@@ -81,7 +149,8 @@ def build(
 ) -> Service:
     """The service for this configuration. Nothing runs and nothing is opened yet.
 
-    Without `accounts` there is the environment's one. `records` and `tap` replace the log's
+    A table is a configuration that never changes. Without `accounts` there are those of the live
+    configuration, or the environment's one. `records` and `tap` replace the log's
     records and the tap that nobody listens to. Raises SettingsError for accounts that cannot be
     used.
     """
@@ -93,12 +162,16 @@ def build(
     def note(oddity: Oddity) -> None:
         metrics.odd_frames.labels(oddity).inc()
 
+    live = configuration if isinstance(configuration, LiveConfiguration) else None
     if accounts is None:
-        accounts = [environment_account(settings)]
+        loaded = None if live is None else live.loaded
+        accounts = accounts_of(loaded, settings) if loaded else [environment_account(settings)]
     providers = Accounts(accounts, context, note)
     supervisor = Supervisor(Surroundings(providers, records, tap or Unwatched(), clock))
     intake = Intake(
-        configuration=Fixed(table),
+        configuration=Fixed(configuration)
+        if isinstance(configuration, RoutingTable)
+        else configuration,
         engine=EmbeddedEngine(clock),
         supervisor=supervisor,
         records=records,
@@ -112,7 +185,11 @@ def build(
         lambda: {name: health.healthy for name, health in providers.health().items()}
     )
     receiver = WebhookReceiver(providers.webhook_secrets, intake, metrics)
-    app = _application(receiver, supervisor, providers, intake)
+    upkeep = None if live is None else Upkeep(live, settings, providers, metrics)
+    if live is not None and upkeep is not None:
+        live.observe(upkeep)
+        upkeep.show(live.status)
+    app = _application(receiver, supervisor, providers, intake, upkeep)
     return Service(app, providers, supervisor, intake, connections, settings.drain_timeout)
 
 
@@ -145,10 +222,13 @@ def _application(
     supervisor: Supervisor,
     accounts: Accounts,
     intake: Intake,
+    upkeep: Upkeep | None,
 ) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with accounts:
+        async with accounts, AsyncExitStack() as stack:
+            if upkeep is not None:
+                await stack.enter_async_context(Reloader(upkeep.live, upkeep.after_reading))
             yield
             await supervisor.abort()
 
@@ -165,7 +245,8 @@ def _application(
         return troubles() if accounts.useless else ()
 
     def degraded() -> Sequence[UnreadyReason]:
-        return () if accounts.useless else troubles()
+        wrong = () if upkeep is None else upkeep.defects()
+        return wrong if accounts.useless else (*troubles(), *wrong)
 
     # Until there is an operator's token nobody gets to see the API's description.
     app = FastAPI(

@@ -95,6 +95,45 @@ class CallMetrics:
             self._first_audio.observe(max(0.0, outcome.heard_at - outcome.began_at))
 
 
+class ConfigMetrics:
+    """What is in force, and whether the files are."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._successful = Gauge(
+            "sipagent_config_last_reload_successful",
+            "Whether the files are usable as they were read last: 1 or 0.",
+            registry=registry,
+        )
+        self._stale = Gauge(
+            "sipagent_config_stale_tenants",
+            "Tenants whose own files are wrong and that go on with their last good ones.",
+            registry=registry,
+        )
+        self._info = Gauge(
+            "sipagent_config_info",
+            "The configuration in force.",
+            ["hash", "origin"],
+            registry=registry,
+        )
+        self._reloads = Counter(
+            "sipagent_config_reloads_total",
+            "Readings of the files after the start, by what became of them.",
+            ["result"],
+            registry=registry,
+        )
+
+    def in_force(self, config_hash: str, origin: str, *, usable: bool, stale: int) -> None:
+        """Show what is in force."""
+        self._successful.set(1 if usable else 0)
+        self._stale.set(stale)
+        self._info.clear()
+        self._info.labels(config_hash, origin).set(1)
+
+    def read(self, *, usable: bool) -> None:
+        """Count one reading."""
+        self._reloads.labels("usable" if usable else "refused").inc()
+
+
 class Metrics:
     """All metrics of one process, in a registry of their own."""
 
@@ -102,6 +141,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.webhooks = WebhookMetrics(self.registry)
         self.calls = CallMetrics(self.registry)
+        self.config = ConfigMetrics(self.registry)
         self.turns = self._counter("turns_total", "Finished turns, by who spoke.", "speaker")
         self.provider_errors = self._counter(
             "provider_errors_total", "Errors that the provider reported, by meaning.", "kind"

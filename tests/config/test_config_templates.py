@@ -160,6 +160,13 @@ def test_a_text_without_templates_is_as_it_is(source: str) -> None:
          "count12"),
         ("{% raw %}{{ x }}{% endraw %}{{ '{{' }}{# nothing #}", "{{ x }}{{"),
         ("a\n{% if vars %}\n  b\n{% endif %}\nc\n", "a\n  b\nc\n"),
+        ("a {% if vars %}b{% endif %}\nc {# d #}\n{# e #}\nf", "a b\nc \nf"),
+        ("{% if vars %}b{% endif %}\r\nc", "b\nc"),
+        ("{{ vars.brand }}{% if vars %}\nb{% endif %}\n\nc", "Acme\nb\n\nc"),
+        ("{% if vars %}{# x #}\nb\n  {% endif %}\nc", "b\nc"),
+        ("a {# d\n e #}\nb\n{# d\n e #}\nc", "a \nb\nc"),
+        ("{% raw %}a {% b %}\n{% endraw %}\nc", "a {% b %}\nc"),
+        ("a {%- if vars -%}\n b {%- endif +%}\nc", "ab\nc"),
         ("{{ 'é' }} ✓\r\n", "é ✓\n"),
     ],
 )  # fmt: skip
@@ -304,3 +311,18 @@ def test_a_lookup_that_fails_within_is_an_error_of_the_template() -> None:
     )
     with pytest.raises(TemplateError, match=r"^cannot be rendered: ValueError$"):
         template("{{ hours.a.open }}").render(made)
+
+
+def test_what_is_checked_is_what_there_is() -> None:
+    from sipagent.config import template_filters, template_kinds, template_values
+
+    made = template_filters.environment()
+    own = {template_filters.CONCAT, template_filters.PAIRS, template_filters.NAMES}
+    assert set(made.filters) == set(template_kinds.FILTERS) | own
+    assert set(made.tests) == template_kinds.TESTS
+    assert not made.globals
+    assert not made.extensions
+    assert set(template_values.values_of(facts(), template_kinds.ROOTS)) >= set(
+        template_kinds.ROOTS
+    )
+    assert not any(name.isidentifier() for name in own)

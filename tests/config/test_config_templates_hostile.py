@@ -56,8 +56,9 @@ PRINTS = [
 ]
 
 REFUSED = [
-    *("{{ X ~ '' }}", "{{ 'a' ~ X }}", "{{ X ~ X }}", "{{ X + '' }}", "{{ '' + X }}", "{{ X * 2 }}"),
-    *("{{ '%s' % X }}", "{{ '%s' % (X,) }}", "{{ X % 'a' }}", "{{ '%(a)s' % {'a': X} }}", "{{ -X }}"),
+    *("{{ X ~ '' }}", "{{ 'a' ~ X }}", "{{ X ~ X }}", "{{ X + '' }}", "{{ '' + X }}"),
+    *("{{ '%s' % X }}", "{{ '%s' % (X,) }}", "{{ X % 'a' }}", "{{ '%(a)s' % {'a': X} }}"),
+    *("{{ X * 2 }}", "{{ -X }}"),
     *("{{ '{}'.format(X) }}", "{{ '{0.value}'.format(X) }}", "{{ '{0._text}'.format(X) }}"),
     *("{{ '{!s}'.format(X) }}", "{{ '{!r}'.format(X) }}", "{{ '{a}'.format_map({'a': X}) }}"),
     *("{{ X|replace('\"', '') }}", "{{ 'a'|replace('a', X) }}", "{{ 'a'|replace(X, 'b') }}"),
@@ -70,7 +71,8 @@ REFUSED = [
     *("{{ '%s'|format(X) }}", "{{ X|attr('value') }}", "{{ X|map('upper') }}", "{{ X|reverse }}"),
     *("{{ X|urlencode }}", "{{ X|wordwrap }}", "{{ X|center(200) }}", "{{ X|indent }}"),
     *("{{ X|truncate(5) }}", "{{ X|pprint }}", "{{ X|striptags }}", "{{ X|batch(1) }}"),
-    *("{{ X.value }}", "{{ X._text }}", "{{ X.__class__ }}", "{{ X.printable() }}", "{{ X.quoted }}"),
+    *("{{ X.value }}", "{{ X._text }}", "{{ X.__class__ }}", "{{ X.printable() }}"),
+    *("{{ X.quoted }}",),
     *("{{ X.changed(X) }}", "{{ X['value'] }}", "{{ X[0] }}", "{{ X[:5] }}", "{{ X[::-1] }}"),
     *("{{ X() }}", "{{ X.upper() }}", "{{ X.__str__() }}", "{{ X.__dict__ }}", "{{ [X] }}"),
     *("{{ (X, X) }}", "{{ {'a': X} }}", "{{ {X: 'a'} }}", "{{ 'z' in X }}", "{{ X in X }}"),
@@ -81,7 +83,8 @@ REFUSED = [
     *("{% for c in X %}{{ c }}{% endfor %}", "{% for c in [X] %}{{ c }}{% endfor %}"),
     *("{% for c in X.items() %}{{ c }}{% endfor %}", "{% set y, z = X %}{{ y }}"),
     *("{% set now = X %}{{ now }}", "{% with y = X %}{{ y ~ '' }}{% endwith %}"),
-    *("{% set y = X %}{{ y ~ '' }}", "{{ (X or 'a') ~ '' }}", "{{ (X if X else 'a')|replace('', '') }}"),
+    *("{% set y = X %}{{ y ~ '' }}", "{{ (X or 'a') ~ '' }}"),
+    *("{{ (X if X else 'a')|replace('', '') }}",),
     *("{% set y = 'a' %}{% if X %}{% set y = X %}{% endif %}{{ y ~ '' }}",),
     *("{{ X|default('a') ~ '' }}", "{{ 'a'|default(X)|first }}", "{{ vars.none|default(X) ~ '' }}"),
     *("{% for n, v in headers.items() %}{{ n ~ v }}{% endfor %}", "{% print X %}{{ X ~ '' }}"),
@@ -121,7 +124,7 @@ def is_hidden(character: str) -> bool:
 
 
 def assert_harmless(output: str) -> None:
-    """The mark is in JSON strings only, and each of these is short and without hidden characters."""
+    """The mark is in JSON strings only; each of them is short and without hidden characters."""
     rest = re.sub(r'"(?:[^"\\]|\\.)*"', "", output, flags=re.DOTALL)
     assert MARK not in rest.casefold()
     assert '"' not in rest
@@ -167,9 +170,8 @@ def test_the_values_defend_themselves_where_nothing_is_checked(
         try:
             text = made.render(facts(payload))
         except TemplateError as error:
-            assert MARK not in str(error)
-        else:
-            assert_harmless(text)
+            text = str(error)
+        assert_harmless(text)
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
@@ -185,13 +187,8 @@ def test_what_is_said_is_never_read_as_a_template(payload: str) -> None:
 def test_an_outside_text_has_no_way_out_but_to_be_printed(payload: str) -> None:
     value = Outside(payload)
     assert MARK not in repr(value)
-    for way in (
-        str,
-        "{}".format,
-        "%s".__mod__,
-        lambda text: "".join([text]),
-        lambda text: text + "",
-    ):
+    ways = (str, "{}".format, "%s".__mod__, "a".__add__, lambda text: f"{text}")
+    for way in ways:
         with pytest.raises((TemplateError, TypeError)) as raised:
             way(value)
         assert MARK not in str(raised.value)

@@ -1,5 +1,6 @@
 """What templates refuse, with its place, and what they may cost."""
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -155,6 +156,14 @@ def test_a_source_may_not_be_too_large() -> None:
 )
 def test_a_template_may_not_be_too_deep_or_too_long(source: str) -> None:
     assert problem(source).message in {"is nested too deeply", "is too long a template"}
+
+
+@pytest.mark.parametrize("part", ["{%", "{{", "{#", "{% raw %}", "{{ '}}' }}{%", "%}\n", "{{'}}"])
+def test_a_source_of_nothing_but_braces_is_read_at_once(part: str) -> None:
+    started = time.perf_counter()
+    compile_text(part * (MAX_SOURCE_BYTES // len(part)))
+    compile_text("{{ '}}" + part * (MAX_SOURCE_BYTES // len(part) - 9) + "' }}")
+    assert time.perf_counter() - started < 2
 
 
 def test_the_deepest_and_longest_templates_can_be_compiled() -> None:

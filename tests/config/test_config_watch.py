@@ -1,8 +1,9 @@
 """Changes of real files: every way in which they are replaced is told, and nothing else."""
 
 import asyncio
-import os
+import functools
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import pytest
 from sipagent.config import watch as module
 from sipagent.config.watch import watch
 
-DEADLINE = 30
+DEADLINE = 8  # less than the time after which files are looked at without a hint
 
 
 class Watched:
@@ -34,6 +35,30 @@ class Watched:
             item = await self.item()
             assert item <= set(paths), item
             missing -= item
+
+    async def told(self, change: Callable[[], Any], *paths: Path) -> None:
+        """The change, made while the kernel is watching, names exactly these paths."""
+        async with asyncio.TaskGroup() as tasks:
+            WATCHING.clear()
+            waiting = tasks.create_task(self.until(*paths))
+            assert await asyncio.to_thread(WATCHING.wait, DEADLINE)
+            change()
+            await waiting
+
+
+WATCHING = threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def tell_when_it_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_set = module._Halt.is_set
+
+    def told(halt: module._Halt) -> bool:
+        answer = is_set(halt)
+        WATCHING.set()
+        return answer
+
+    monkeypatch.setattr(module._Halt, "is_set", told)
 
 
 @asynccontextmanager
@@ -61,6 +86,15 @@ def replace(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+async def happens(watched: Watched, seen: bool, change: Callable[[], Any], *paths: Path) -> None:
+    """The change is told, made while the kernel watches (seen) or while nobody does."""
+    if seen:
+        await watched.told(change, *paths)
+    else:
+        change()
+        await watched.until(*paths)
+
+
 @pytest.fixture
 def agents(tmp_path: Path) -> Path:
     path = tmp_path / "config" / "agents.yaml"
@@ -72,24 +106,23 @@ def agents(tmp_path: Path) -> Path:
 async def test_every_atomic_replacement_is_told(agents: Path) -> None:
     async with watching(agents) as watched:
         for number in range(3):
-            replace(agents, f"text {number}")
+            await watched.told(functools.partial(replace, agents, f"text {number}"), agents)
+        for number in range(3):
+            replace(agents, f"unseen {number}")
             await watched.until(agents)
 
 
 async def test_a_write_in_place_and_a_new_permission_are_told(agents: Path) -> None:
     async with watching(agents) as watched:
-        agents.write_text("two")
-        await watched.until(agents)
-        agents.chmod(0o640)
-        await watched.until(agents)
+        await watched.told(lambda: agents.write_text("two"), agents)
+        await watched.told(lambda: agents.chmod(0o640), agents)
 
 
 async def test_what_else_happens_in_the_folder_is_not_told(agents: Path) -> None:
     async with watching(agents) as watched:
         for number in range(20):
             (agents.parent / f"other-{number}").write_text("x")
-        replace(agents, "two")
-        assert await watched.item() == {agents}
+        await watched.told(lambda: replace(agents, "two"), agents)
 
 
 async def test_a_burst_is_one_item(agents: Path) -> None:
@@ -107,35 +140,40 @@ async def test_a_burst_is_one_item(agents: Path) -> None:
         assert named == set(prompts)
 
 
-async def test_a_file_that_goes_and_comes_back_is_told_twice(agents: Path) -> None:
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_file_that_goes_and_comes_back_is_told_twice(agents: Path, seen: bool) -> None:
     async with watching(agents) as watched:
-        agents.unlink()
-        await watched.until(agents)
-        agents.write_text("two")
-        await watched.until(agents)
+        for change in (agents.unlink, lambda: agents.write_text("two")):
+            await happens(watched, seen, change, agents)
 
 
-async def test_a_folder_that_is_removed_and_made_again_is_told(agents: Path) -> None:
-    async with watching(agents) as watched:
-        shutil.rmtree(agents.parent)
-        await watched.until(agents)
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_folder_that_is_removed_and_made_again_is_told(agents: Path, seen: bool) -> None:
+    def make() -> None:
         agents.parent.mkdir()
         agents.write_text("two")
-        await watched.until(agents)
+
+    def edit() -> None:
         replace(agents, "three")
-        await watched.until(agents)
+
+    async with watching(agents) as watched:
+        for change in (lambda: shutil.rmtree(agents.parent), make, edit):
+            await happens(watched, seen, change, agents)
 
 
-async def test_a_folder_that_is_swapped_by_renames_is_told(agents: Path) -> None:
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_folder_that_is_swapped_by_renames_is_told(agents: Path, seen: bool) -> None:
     other = agents.parent.with_name("other")
     other.mkdir()
     (other / agents.name).write_text("two")
-    async with watching(agents) as watched:
+
+    def swap() -> None:
         agents.parent.rename(agents.parent.with_name("old"))
         other.rename(agents.parent)
-        await watched.until(agents)
-        replace(agents, "three")
-        await watched.until(agents)
+
+    async with watching(agents) as watched:
+        await happens(watched, seen, swap, agents)
+        await happens(watched, seen, lambda: replace(agents, "three"), agents)
 
 
 def publish(mount: Path, version: str, text: str) -> None:
@@ -154,29 +192,33 @@ def publish(mount: Path, version: str, text: str) -> None:
         shutil.rmtree(mount / before)
 
 
-async def test_each_swap_of_a_config_map_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seen", [True, False])
+async def test_each_swap_of_a_config_map_is_told(tmp_path: Path, seen: bool) -> None:
     mount = tmp_path / "mount"
     publish(mount, "v1", "one")
-    prompt = mount / "prompts" / "a.md"
-    async with watching(mount / "agents.yaml", prompt) as watched:
+    files = (mount / "agents.yaml", mount / "prompts" / "a.md")
+    async with watching(*files) as watched:
         for number in (2, 3, 4):
-            publish(mount, f"v{number}", f"text {number}")
-            await watched.until(mount / "agents.yaml", prompt)
+            swap = functools.partial(publish, mount, f"v{number}", f"text {number}")
+            await happens(watched, seen, swap, *files)
 
 
-async def test_the_target_of_a_link_is_watched_where_it_lies(tmp_path: Path, agents: Path) -> None:
-    link = tmp_path / "link.yaml"
+@pytest.mark.parametrize("seen", [True, False])
+async def test_the_target_of_a_link_is_watched_where_it_lies(
+    tmp_path: Path, agents: Path, seen: bool
+) -> None:
+    link, other = tmp_path / "link.yaml", tmp_path / "other.yaml"
     link.symlink_to("config/agents.yaml")
+    other.write_text("three")
+
+    def relink() -> None:
+        (tmp_path / "new").symlink_to(other)
+        (tmp_path / "new").replace(link)
+
     async with watching(link) as watched:
-        replace(agents, "two")
-        await watched.until(link)
-        other = tmp_path / "other.yaml"
-        other.write_text("three")
-        link.unlink()
-        link.symlink_to(other)
-        await watched.until(link)
-        replace(other, "four")
-        await watched.until(link)
+        await happens(watched, seen, lambda: replace(agents, "two"), link)
+        await happens(watched, seen, relink, link)
+        await happens(watched, seen, lambda: replace(other, "four"), link)
 
 
 async def test_links_in_a_circle_are_a_missing_file(tmp_path: Path) -> None:
@@ -184,29 +226,32 @@ async def test_links_in_a_circle_are_a_missing_file(tmp_path: Path) -> None:
     path.symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     async with watching(path) as watched:
-        path.unlink()
-        path.write_text("one")
-        await watched.until(path)
+        await watched.told(lambda: replace(path, "one"), path)
 
 
 async def test_a_new_tenant_is_told_and_then_watched(agents: Path) -> None:
     tenants = agents.parent / "tenants"
+    acme, file = tenants / "acme", tenants / "acme" / "tenant.yaml"
     tenants.mkdir()
     wanted = [agents, tenants]
-    async with watching(agents, tenants, ask=lambda: wanted) as watched:
-        acme = tenants / "acme"
-        acme.mkdir()
-        await watched.until(acme)
-        (acme / "tenant.yaml").write_text("written while the reload was running")
-        wanted.extend((acme, acme / "tenant.yaml"))
-        assert acme / "tenant.yaml" in await watched.item()
-        replace(acme / "tenant.yaml", "edited")
-        while await watched.item() != {acme / "tenant.yaml"}:  # the folder once, as it is new
-            pass
+    async with watching(ask=lambda: wanted) as watched:
+        await watched.told(acme.mkdir, acme)
+        wanted.extend((acme, file))
+        file.write_text("written while the reload was running")
+        assert await watched.item() <= {acme, file}
+        await watched.told(lambda: replace(file, "edited"), file)
         shutil.rmtree(acme)
         named: frozenset[Path] = frozenset()
-        while not named >= {acme, acme / "tenant.yaml"}:
+        while not named >= {acme, file}:
             named |= await watched.item()
+
+
+async def test_an_entry_of_a_searched_folder_is_told_when_it_comes_and_goes(tmp_path: Path) -> None:
+    rows = tmp_path / "2.csv"
+    async with watching(tmp_path) as watched:
+        await watched.told(lambda: rows.write_text("x"), rows)
+        (tmp_path / ".hidden").write_text("x")
+        await watched.told(rows.unlink, rows)
 
 
 async def test_a_change_between_the_reading_and_the_watching_is_told(agents: Path) -> None:
@@ -256,6 +301,7 @@ async def test_without_the_kernel_it_polls(
     agents: Path, refusal: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: Any, **__: Any) -> AsyncIterator[Any]:
+        WATCHING.set()
         raise refusal
         yield
 
@@ -265,15 +311,5 @@ async def test_without_the_kernel_it_polls(
     monkeypatch.setattr(module, "_POLL", 0.05)
     async with watching(agents) as watched:
         for number in range(3):
-            replace(agents, f"text {number}")
-            await watched.until(agents)
+            await watched.told(functools.partial(replace, agents, f"text {number}"), agents)
     assert warnings == ["files are looked at every second"]
-
-
-async def test_a_folder_that_may_not_be_entered_is_polled(agents: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may enter every folder")
-    agents.parent.chmod(0)
-    async with watching(agents) as watched:
-        agents.parent.chmod(0o700)
-        await watched.until(agents)

@@ -31,6 +31,7 @@ def test_every_metric_is_described_and_no_other() -> None:
     metrics = Metrics()
     metrics.observe_active(lambda: 0)
     metrics.observe_closings(lambda: {"header-timeout": 1})
+    metrics.observe_accounts(lambda: {"default": True})
     exposed = {
         line.split()[2]
         for line in metrics.exposition().decode().splitlines()

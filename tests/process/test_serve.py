@@ -83,6 +83,7 @@ def environment(tmp_path: Path, base_url: str, **more: str) -> dict[str, str]:
         "HOST": "127.0.0.1",
         "PORT": str(free_port()),
         "SIPAGENT_CONFIG": str(agents),
+        "SIPAGENT_DATA_DIR": str(tmp_path / "data"),
         "OPENAI_API_KEY": "sk-canary-key",
         "OPENAI_WEBHOOK_SECRET": SECRET,
         "OPENAI_BASE_URL": base_url,

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from sipagent import settings
-from sipagent.app import build, environment_account
+from sipagent.app import build
+from sipagent.environment import environment_account
 from sipagent.errors import SettingsError
+from sipagent.providers.openai.webhooks import WebhookSecrets
 from sipagent.testing import a_table
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -61,6 +63,7 @@ def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
         ("OPENAI_BASE_URL", "https://user:pw@h/v1"),
         ("OPENAI_BASE_URL", "https://h\u00e9/v1"),
         ("OPENAI_ORG_ID", "org\n1"),
+        ("AZURE_OPENAI_ENDPOINT", "acme.openai.azure.com"),
         ("OPENAI_API_KEY_FILE", "/does/not/exist"),
     ],
 )
@@ -130,6 +133,38 @@ def test_several_secrets_are_separated_by_space_or_comma(monkeypatch: pytest.Mon
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", f"{SECRET}, {other}")
     account = environment_account(settings.read())
-    assert len(account.secrets.verifiers) == 2
+    assert len(WebhookSecrets.parse(*account.webhook_secrets.read())) == 2
     assert "sk-x" not in repr(account)
     assert SECRET not in repr(account)
+
+
+def test_an_azure_resource_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://acme.openai.azure.com/")
+    monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", SECRET)
+    with pytest.raises(SettingsError) as refused:
+        environment_account(settings.read())
+    assert str(refused.value) == "AZURE_OPENAI_API_KEY: is not set"
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "k-1")
+    account = environment_account(settings.read())
+    assert (account.provider, account.base_url) == (
+        "azure",
+        "https://acme.openai.azure.com/openai/v1",
+    )
+    assert account.webhook_secrets.read() == (SECRET,)
+    monkeypatch.setenv("AZURE_OPENAI_WEBHOOK_SECRET", "whsec_" + "A" * 32)
+    account = environment_account(settings.read())
+    assert account.webhook_secrets.read() == ("whsec_" + "A" * 32,)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT"):
+        environment_account(settings.read())
+
+
+def test_a_key_from_a_file_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("sk-1\n")
+    monkeypatch.setenv("OPENAI_API_KEY_FILE", str(path))
+    monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", SECRET)
+    account = environment_account(settings.read())
+    path.write_text("sk-2\n")
+    assert account.api_keys is not None
+    assert account.api_keys.read() == ("sk-2",)

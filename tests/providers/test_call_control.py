@@ -75,6 +75,7 @@ async def test_an_accept_carries_the_whole_session_and_the_accounts_headers(
         ([answer(429, **{"retry-after": "60"})], Answer.SILENT, 1),
         ([httpcore.ConnectError, answer(200)], Answer.DONE, 2),
         ([httpcore.ConnectError, answer(404)], Answer.GONE, 2),
+        ([httpcore.ProxyError, answer(200)], Answer.DONE, 2),
         ([httpcore.ReadError, answer(404)], Answer.DECIDED, 2),
         ([httpcore.ReadTimeout, answer(404)], Answer.DECIDED, 2),
         ([httpcore.RemoteProtocolError, answer(409)], Answer.DECIDED, 2),

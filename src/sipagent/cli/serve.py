@@ -9,8 +9,10 @@ from sipagent import __version__, settings
 from sipagent.api.server import GracefulServer, server_config
 from sipagent.app import build
 from sipagent.cli.process import BAD_CONFIGURATION, raise_file_limit
-from sipagent.config import Loaded, load
-from sipagent.errors import ConfigError, SettingsError
+from sipagent.config.live import LiveConfiguration
+from sipagent.config.orders import OrderFile
+from sipagent.config.versions import VersionStore
+from sipagent.errors import ConfigError, SecretError, SettingsError
 from sipagent.observability import configure_logging
 
 log = structlog.get_logger(__name__)
@@ -20,15 +22,19 @@ def run() -> int:
     """Serve until a signal ends it. Returns the exit code."""
     try:
         chosen = settings.read()
-        loaded = load(chosen.config)
-        service = build(chosen, loaded.table)
-    except (SettingsError, ConfigError) as error:
+        configure_logging(level=chosen.log_level, json=chosen.log_format == "json")
+        live = LiveConfiguration(
+            chosen.config,
+            store=VersionStore(chosen.data_dir),
+            orders=OrderFile(chosen.data_dir),
+        )
+        service = build(chosen, live)
+    except (SettingsError, ConfigError, SecretError) as error:
         typer.echo(str(error), err=True)
         return BAD_CONFIGURATION
-    configure_logging(level=chosen.log_level, json=chosen.log_format == "json")
     raise_file_limit()
     calm_collector()
-    announce(chosen, loaded)
+    announce(chosen, live)
     config = server_config(
         service.app, host=chosen.host, port=chosen.port, stats=service.connections
     )
@@ -47,14 +53,14 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def announce(chosen: settings.Settings, loaded: Loaded) -> None:
+def announce(chosen: settings.Settings, live: LiveConfiguration) -> None:
     log.info(
         "starting",
         version=__version__,
         host=chosen.host,
         port=chosen.port,
         config=str(chosen.config),
-        config_hash=loaded.table.config_hash,
-        agents=len(loaded.table.agents),
+        config_hash=live.table.config_hash,
+        agents=len(live.table.agents),
         upstream=chosen.openai_base_url,
     )

@@ -43,7 +43,6 @@ class InYaml:
     def complain(
         self, steps: Steps, message: str, hint: str | None = None, *, at_key: bool = False
     ) -> None:
-        at_key = at_key or not steps
         self.source.complain(Complaint((*self.steps, *steps), message, hint, at_key))
 
     def warn(self, steps: Steps, message: str, hint: str | None = None) -> None:

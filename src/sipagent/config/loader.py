@@ -43,7 +43,8 @@ class Loaded:
 
     `files` are all that it was made from, to be watched; `accounts` are empty where the
     environment's is used; `stale` are tenants that are served from their last good files, each
-    with what is wrong with the present ones.
+    with what is wrong with the present ones. `gathered` are the files as they are written, with
+    places; a long-lived process may leave them out.
     """
 
     table: RoutingTable
@@ -52,6 +53,7 @@ class Loaded:
     trunk_secrets: Mapping[TrunkName, SecretSource] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
     stale: Mapping[TenantName, tuple[Finding, ...]] = field(default_factory=dict)
+    gathered: Gathered | None = field(default=None, repr=False, compare=False)
 
 
 def load(
@@ -103,7 +105,8 @@ class _Loading:
         self.report.raise_if_any()
         prompts = (path for source in gathered.sources for path in source.prompts.files)
         files = dict.fromkeys((*read, *gathered.files, *prompts))
-        return Loaded(files=tuple(files), warnings=self.report.warnings(), **loaded)
+        warnings = self.report.warnings()
+        return Loaded(files=tuple(files), warnings=warnings, gathered=gathered, **loaded)
 
 
 @dataclass(frozen=True, slots=True)

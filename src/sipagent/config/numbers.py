@@ -81,22 +81,24 @@ def _prefix(text: str) -> str | Complaint:
 
 def keyed(
     lines: Iterable[NumberLine], region: str | None, *, region_unknown: bool
-) -> list[NumberLine]:
-    """The lines whose number can be read, each with its key, and each number once; the others are
-    told. A number that needs the region is not judged where the region itself is wrong."""
-    usable = []
-    first: dict[str, NumberLine] = {}
+) -> tuple[dict[str, NumberLine], list[NumberLine]]:
+    """The lines whose number can be read, by their keys and each number once; and the others, of
+    which is told what is wrong. A number that needs the region is not judged where the region
+    itself is wrong."""
+    usable: dict[str, NumberLine] = {}
+    others = []
     for line in lines:
         key = directory_key(line.text, region)
         if isinstance(key, Complaint):
+            others.append(line)
             if not (region_unknown and _is_national(line.text.strip())):
-                line.origin.complain((), key.message, key.hint)
-        elif key in first:
-            _tell_twice(line, first[key])
+                line.origin.complain((), key.message, key.hint, at_key=True)
+        elif key in usable:
+            others.append(line)
+            _tell_twice(line, usable[key])
         else:
-            first[key] = line
-            usable.append(replace(line, key=key))
-    return usable
+            usable[key] = replace(line, key=key)
+    return usable, others
 
 
 def verify_region(region: str | None) -> Iterator[Complaint]:
@@ -112,4 +114,4 @@ def verify_region(region: str | None) -> Iterator[Complaint]:
 
 def _tell_twice(line: NumberLine, other: NumberLine) -> None:
     message = f"this is the same number as {quoted(other.text)} in {other.origin.place}"
-    line.origin.complain((), message, "keep one of the two")
+    line.origin.complain((), message, "keep one of the two", at_key=True)

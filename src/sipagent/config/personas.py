@@ -70,12 +70,12 @@ class Personas:
                 )
             )
         )
-        given = {
+        known = {
             name: variable.default
             for name, variable in declared.items()
             if given(variable.default) is not None
         } | values
-        profile = AgentProfile(AgentName(reference), space.tenant, tuple(whole), given)
+        profile = AgentProfile(AgentName(reference), space.tenant, tuple(whole), known)
         return Persona(profile, declared, used, named.steps)
 
     def _edition(self, space: Space, leaves: Leaves, language: str | None) -> Edition | None:

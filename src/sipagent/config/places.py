@@ -10,7 +10,7 @@ from sipagent.config.lines import InYaml, Origin
 from sipagent.config.schema.base import given
 from sipagent.config.schema.numbers import DestinationEntry
 from sipagent.config.spaces import Named, Space
-from sipagent.config.templates import CompiledTemplate
+from sipagent.config.templates import FROM_OUTSIDE, CompiledTemplate
 from sipagent.config.texts import Piece, Texts
 from sipagent.config.words import quoted
 from sipagent.errors import SipSyntaxError
@@ -19,7 +19,6 @@ from sipagent.routing.hours import Hours
 from sipagent.sip import parse_address, to_e164
 
 FAILURE_STEPS: Final = frozenset({"resume", "take_message", "hang_up"})
-_TRUSTED: Final = frozenset({"vars", "number"})
 _SCHEMES: Final = ("tel:", "sip:", "sips:")
 
 
@@ -99,9 +98,9 @@ class Places:
         return compiled if self._trusted(piece, compiled) else None
 
     def _trusted(self, piece: Piece, text: Text | None) -> bool:
-        if isinstance(text, CompiledTemplate) and (others := sorted(text.reads - _TRUSTED)):
+        if isinstance(text, CompiledTemplate) and (others := sorted(text.reads & FROM_OUTSIDE)):
             message = f"{others[0]} cannot choose where a call goes"
-            piece.source.complain(Complaint(piece.steps, message, "only vars and number can"))
+            piece.source.complain(Complaint(piece.steps, message, "your own variables can, and the dialed number's"))
             return False
         return True
 

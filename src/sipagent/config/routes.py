@@ -57,11 +57,12 @@ class Routes:
 
     def compiled(self, *, region_unknown: bool) -> list[Route]:
         """All routes that can be used; what is wrong with the others is told."""
-        lines = keyed(self._written(), self.region, region_unknown=region_unknown)
-        by_key = {line.key: line for line in lines}
-        self.own = {key for key in by_key if key.startswith("+") and not key.endswith("*")}
-        self._refine(by_key)
-        routes = (self._route(line) for line in by_key.values())
+        lines, others = keyed(self._written(), self.region, region_unknown=region_unknown)
+        self.own = {key for key in lines if key.startswith("+") and not key.endswith("*")}
+        self._refine(lines)
+        for line in others:
+            self._ruled(line)
+        routes = (self._route(line) for line in lines.values())
         return [route for route in routes if route is not None]
 
     def _written(self) -> Iterator[NumberLine]:
@@ -78,10 +79,11 @@ class Routes:
             for line in yaml_lines(source):
                 key = directory_key(line.text, self.region)
                 if isinstance(key, Complaint):
-                    line.origin.complain((), key.message, key.hint)
+                    line.origin.complain((), key.message, key.hint, at_key=True)
                 elif key == DEFAULT or key not in lines or lines[key].tenant != tenant:
                     hint = "the operator's files say whose a number is"
-                    line.origin.complain((), "this number is not the tenant's", hint)
+                    message = "this number is not the tenant's"
+                    line.origin.complain((), message, hint, at_key=True)
                 else:
                     lines[key] = self._refined(lines[key], line)
 
@@ -99,7 +101,8 @@ class Routes:
             vars={**given.vars, **own.vars},
         )
 
-    def _route(self, line: NumberLine) -> Route | None:
+    def _ruled(self, line: NumberLine) -> tuple[Space, tuple[Rule, ...]] | None:
+        """Whose line it is and what it says; None where one of its settings is wrong."""
         space = self.spaces.get(line.tenant)
         if space is None:
             names = frozenset(self.spaces)
@@ -108,10 +111,14 @@ class Routes:
                 message = f"there is no tenant {quoted(line.tenant)}"
                 line.origin.complain(("tenant",), message, hint)
             return None
-        if not self._usable_settings(line, space):
+        rules = Rulings(space, self.places, self.region).rules(line)
+        return (space, rules) if self._usable_settings(line, space) else None
+
+    def _route(self, line: NumberLine) -> Route | None:
+        ruled = self._ruled(line)
+        if ruled is None:
             return None
-        rulings = Rulings(space, self.places, self.region)
-        rules = rulings.rules(line)
+        space, rules = ruled
         if not line.rules:
             line.origin.warn(("agent",), "no agent answers this number", "its calls go to default")
         route = Route(
@@ -199,10 +206,12 @@ class Routes:
             facts = self._sample(route, space, AgentName(""), route.language, values)
             to = self._render(line, destination.to, facts, f"the destination {quoted(name)}")
             if to is not None and (problem := target_problem(to)):
-                line.origin.complain((), f"the destination {quoted(name)}: {problem}")
+                message = f"the destination {quoted(name)}: {problem}"
+                line.origin.complain((), message, at_key=True)
             elif to is not None and number_of(to) in self.own:
                 message = f"the destination {quoted(name)} is a number of this directory"
-                line.origin.complain((), message, "a call sent there would come back")
+                hint = "a call sent there would come back"
+                line.origin.complain((), message, hint, at_key=True)
 
     def _render(self, line: NumberLine, text: Any, facts: CallFacts, what: str) -> str | None:
         if not isinstance(text, CompiledTemplate):
@@ -210,7 +219,8 @@ class Routes:
         try:
             return text.render(facts)
         except TemplateError as error:
-            line.origin.complain((), f"{what} cannot be rendered for this number: {error}")
+            message = f"{what} cannot be rendered for this number: {error}"
+            line.origin.complain((), message, at_key=True)
             return None
 
     def _sample(

@@ -22,10 +22,12 @@ from sipagent.config.schema.base import (
     SHARE_PATTERN,
     VARIABLE_PATTERN,
 )
+from sipagent.config.schema.numbers import ACTIONS
+from sipagent.config.schema.tools import KINDS
 from sipagent.config.words import kind_of, quoted
 
 _KEY: Final = "[key]"
-_MANY: Final = 8
+_MANY: Final = 14
 
 _NAMES: Final = "a name is 1 to 63 of a-z, 0-9, _ and -, and begins with a letter"
 
@@ -84,7 +86,7 @@ def complaint_of(
         case "missing":
             return Complaint(steps, "is missing", _meaning(outline), at_key=True)
         case "extra_forbidden":
-            return _unknown_key(steps, model, findings)
+            return _unknown_key(steps, model, findings, _branch_of(error))
         case "literal_error":
             return _unknown_word(steps, error["input"], context["expected"], findings)
         case "string_pattern_mismatch":
@@ -123,10 +125,20 @@ def _holds(value: Any, step: str | int) -> bool:
     return isinstance(value, dict) and step in value
 
 
-def _unknown_key(steps: Steps, model: type[AnyFile], findings: Findings) -> Complaint:
+def _branch_of(error: ErrorDetails) -> str | None:
+    """The word that tells the shape in which the key stood from the others, such as `reject`."""
+    tag = error["loc"][-2] if len(error["loc"]) > 1 else None
+    return tag[1:-1] if isinstance(tag, str) and tag.startswith("<") else None
+
+
+def _unknown_key(
+    steps: Steps, model: type[AnyFile], findings: Findings, branch: str | None
+) -> Complaint:
     *above, key = steps
     outline = OUTLINES[model].at(tuple(above)) or Outline()
     known = frozenset(outline.keys)
+    if key in known and branch is not None:
+        return Complaint(steps, f"does not go with {branch}", at_key=True)
     hint = _ELSEWHERE.get(str(key)) or findings.did_you_mean(str(key), known)
     main = OUTLINES[AgentsFile]
     if hint is None and model is not AgentsFile and main.at(steps) is not None:
@@ -185,9 +197,9 @@ def _shape_hint(error: ErrorDetails, outline: Outline | None, findings: Findings
     value = error["input"]
     if not isinstance(value, dict) or outline is None:
         return _repair(error["msg"], value, None)
-    known = [key for key in value if key in outline.keys]
-    if known:
-        return f"write only one of {' and '.join(known)}"
+    kinds = [key for key in value if key in (*ACTIONS, *KINDS)]
+    if len(kinds) > 1:
+        return f"write only one of {' and '.join(kinds)}"
     hints = (findings.did_you_mean(key, frozenset(outline.keys)) for key in value)
     return next((hint for hint in hints if hint), None)
 

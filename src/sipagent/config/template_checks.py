@@ -18,6 +18,7 @@ from sipagent.config.template_expressions import (
     shown,
     word_of,
 )
+from sipagent.config.template_filters import CONCAT, NAMES, PAIRS
 from sipagent.config.template_kinds import (
     LISTS,
     MAPPING_NAMES,
@@ -28,7 +29,6 @@ from sipagent.config.template_kinds import (
     TEXT,
     Kind,
 )
-from sipagent.config.template_values import CONCAT, NAMES, PAIRS
 from sipagent.config.words import quoted
 
 MAX_NODES: Final = 5_000
@@ -159,6 +159,26 @@ def _union(kinds: Iterable[Kind]) -> Kind:
     for kind in kinds:
         united |= kind
     return united
+
+
+def with_line_ends(source: str, environment: Environment) -> str:
+    """The source, in which a tag at the end of a line of text keeps that line's end.
+
+    Jinja would take the line's end from each tag, and glue the next line to the text.
+    """
+    pieces: list[str] = []
+    bare = True
+    for _, token, piece in environment.overlay(trim_blocks=False, lstrip_blocks=False).lex(source):
+        ended = pieces[-1] if pieces and piece.startswith("\n") else ""
+        if ended in {"%}", "#}"} and not bare:
+            pieces[-1] = f"+{ended}"
+        if token == "data":  # noqa: S105 - a kind of token, not a secret
+            _, newline, tail = piece.rpartition("\n")
+            bare = not tail.strip() and (bare or bool(newline))
+        elif token == "variable_begin":  # noqa: S105
+            bare = False
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def rewrite(tree: nodes.Template, environment: Environment) -> nodes.Template:

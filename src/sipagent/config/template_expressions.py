@@ -315,8 +315,8 @@ def _comparable(operator: str, left: Kind, right: Kind) -> bool:
         )
     if operator in {"eq", "ne"}:
         texts = TEXT | OUTSIDE
-        alike = left & right or (left & texts and right & texts) or NOTHING in left | right
-        return bool(alike) and not (left | right) & ~PRINTABLE
+        alike = left & right & ~NOTHING or (left & texts and right & texts)
+        return not (left | right) & ~PRINTABLE and bool(alike or NOTHING in {left, right})
     return left == right and left in {NUMBER, TIME}
 
 

@@ -195,18 +195,18 @@ def _compiled(source: str) -> CompiledTemplate | TemplateProblem:
 
 @lru_cache(maxsize=1)
 def _environment() -> "ImmutableSandboxedEnvironment":
-    from sipagent.config.template_values import environment
+    from sipagent.config.template_filters import environment
 
     return environment()
 
 
 def _parts(source: str) -> _Parts:
-    from sipagent.config.template_checks import check, rewrite
+    from sipagent.config.template_checks import check, rewrite, with_line_ends
     from sipagent.config.template_kinds import Kind
 
     environment = _environment()
-    tree = environment.parse(source)
-    reads = check(tree)
+    reads = check(environment.parse(source))
+    tree = environment.parse(with_line_ends(source, environment))
     code = environment.compile(rewrite(tree, environment))
     template = environment.template_class.from_code(environment, code, {})
     members = (reads.members[kind] for kind in (Kind.VARS, Kind.HOURS, Kind.HEADERS))
@@ -245,7 +245,11 @@ def _misspelled(source: str, error: "TemplateSyntaxError") -> TemplateProblem:
         line, column = _place(source, error.lineno, "")
         return TemplateProblem(line, column, f"{what} is never closed", _AS_IT_IS)
     line, column = _place(source, error.lineno, "")
-    said = said.replace("end of print statement", "}}").replace("end of statement block", "%}")
+    said = (
+        re.sub(r" at \d+$", "", said)
+        .replace("end of print statement", "}}")
+        .replace("end of statement block", "%}")
+    )
     return TemplateProblem(line, column, f"cannot be read: {said.rstrip('.')}", _AS_IT_IS)
 
 

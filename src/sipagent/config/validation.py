@@ -50,8 +50,7 @@ def validate(
     sections = {name: judge.section(name) for name in SECTIONS if name in model.model_fields}
     rest = judge.rest()
     given = {name: items for name, items in sections.items() if name in data}
-    file = cast("F", rest.model_copy(update={**sections}))
-    file.model_fields_set.update(given)
+    file = cast("F", rest.model_copy(update=given))
     keys = {name: _keys(data.get(name)) for name in sections}
     draft = Draft(file, frozenset(judge.left_out), keys)
     return draft, judge.complaints

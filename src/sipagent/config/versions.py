@@ -67,7 +67,7 @@ class VersionStore:
         on_damage: Callable[[str, str], None] = _log_damage,
     ) -> None:
         self._folder = data_dir / "versions"
-        self._pin = self._folder / "pinned.json"
+        self.pin_path = self._folder / "pinned.json"
         self._now = now
         self._on_damage = on_damage
 
@@ -109,23 +109,23 @@ class VersionStore:
         if not any(entry.hash == hash_ for entry, _ in self._readable(hash_)):
             raise StoreError(str(self._folder), f"has no version {hash_}")
         content = {"hash": hash_, "overrides": overrides, "at": self._now()}
-        disk.replace(self._pin, json.dumps(content).encode() + b"\n")
+        disk.replace(self.pin_path, json.dumps(content).encode() + b"\n")
 
     def pinned(self) -> Pin | None:
         """The rollback that is in force, if any."""
-        raw = disk.read(self._pin)
+        raw = disk.read(self.pin_path)
         if raw is None:
             return None
         try:
             content = json.loads(raw)
             return Pin(str(content["hash"]), str(content["overrides"]), float(content["at"]))
         except (ValueError, TypeError, KeyError, RecursionError):
-            self._on_damage(str(self._pin), "is not a pin")
+            self._on_damage(str(self.pin_path), "is not a pin")
             return None
 
     def unpin(self) -> None:
         """No rollback is in force."""
-        disk.remove(self._pin)
+        disk.remove(self.pin_path)
 
     def _entries(self) -> list[_Entry]:
         """All versions by their files' names, the newest first."""

@@ -77,8 +77,11 @@ async def watch(
     watcher = _Watcher(stop, since)
     while not stop.is_set():
         wanted = tuple(paths())
-        await watcher.wait(wanted)
-        if changed := await asyncio.to_thread(watcher.changed, wanted):
+        changed = await asyncio.to_thread(watcher.changed, wanted)
+        if not changed:
+            await watcher.wait(wanted)
+            changed = await asyncio.to_thread(watcher.changed, wanted)
+        if changed:
             yield changed
 
 
@@ -126,13 +129,14 @@ def _snapshot(wanted: Collection[Path]) -> _Snapshot:
         snapshot.states[path] = None
         with contextlib.suppress(OSError, ValueError):
             found = path.stat()
-            state = (found.st_dev, found.st_ino)
+            state: _State = (found.st_dev, found.st_ino)
             if stat.S_ISDIR(found.st_mode):
                 names = (entry.name for entry in path.iterdir())
                 shown = frozenset(name for name in names if not name.startswith("."))
                 snapshot.entries[path] = shown
             else:
-                state = (*state, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+                state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+                state += (found.st_ctime_ns,)
             snapshot.states[path] = state
     return snapshot
 

@@ -1,6 +1,6 @@
 """Numbers, what happens to a call to each, and the places that a call may be sent to."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, Tag
 
@@ -12,7 +12,6 @@ from sipagent.config.schema.base import (
     Entry,
     LanguageTag,
     Name,
-    Reference,
     Share,
     VariableName,
     Word,
@@ -31,7 +30,8 @@ class WhenHeader(Entry):
 
 
 Patterns = Annotated[
-    Annotated[Word, Tag(TEXT)] | Annotated[list[Word], Tag(LIST)], shaped("text or a list of texts")
+    Annotated[Word, Tag(TEXT)] | Annotated[list[Word], Field(min_length=1), Tag(LIST)],
+    shaped("text or a list of texts"),
 ]
 
 
@@ -65,11 +65,11 @@ class _Settings(_Conditional):
 
 
 class RuleAnswer(_Conditional):
-    agent: Reference = Field(description="The agent that answers.")
+    agent: Word = Field(description="The agent that answers.")
     vars: dict[VariableName, Value] = Field(
         default=ABSENT, description="Values of variables for these calls."
     )
-    split: dict[Reference, Share] = Field(
+    split: dict[Word, Share] = Field(
         default=ABSENT, description="Agents that answer a share of these calls, such as {b: 5%}."
     )
 
@@ -79,7 +79,7 @@ class RuleRefusal(_Conditional):
 
 
 class RuleForward(_Conditional):
-    forward: Name = Field(description="The destination that the call is sent to at once.")
+    forward: Word = Field(description="The destination that the call is sent to at once.")
 
 
 def action_of(value: Any) -> str | None:
@@ -90,11 +90,11 @@ def action_of(value: Any) -> str | None:
 
 
 RuleEntry = Annotated[
-    Annotated[Reference, Tag(TEXT)]
+    Annotated[Word, Tag(TEXT)]
     | Annotated[RuleAnswer, Tag("<agent>")]
     | Annotated[RuleRefusal, Tag("<reject>")]
     | Annotated[RuleForward, Tag("<forward>")],
-    shaped("an agent's name, {agent: name}, {forward: destination} or {reject: 404}", action_of),
+    shaped("an agent's name, {agent: ...}, {forward: ...} or {reject: 404}", action_of),
 ]
 
 
@@ -120,14 +120,14 @@ class NumberRules(_Settings):
 
 
 NumberEntry = Annotated[
-    Annotated[Reference, Tag(TEXT)]
+    Annotated[Word, Tag(TEXT)]
     | Annotated[NumberAnswer, Tag("<agent>")]
     | Annotated[NumberRefusal, Tag("<reject>")]
     | Annotated[NumberForward, Tag("<forward>")]
     | Annotated[NumberRules, Tag("<rules>")]
-    | Annotated[list[RuleEntry], Tag(LIST)],
+    | Annotated[list[RuleEntry], Field(min_length=1), Tag(LIST)],
     shaped(
-        "an agent's name, {agent: name}, {forward: destination}, {reject: 404} or a list of rules",
+        "an agent's name, {agent: ...}, {forward: ...}, {reject: 404} or a list of rules",
         action_of,
     ),
 ]
@@ -151,5 +151,3 @@ Destination = Annotated[
     Annotated[Word, Tag(TEXT)] | Annotated[DestinationEntry, Tag(MAPPING)],
     shaped("a number or {to: number}"),
 ]
-
-Provider = Literal["openai", "azure"]

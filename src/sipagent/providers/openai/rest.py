@@ -28,7 +28,12 @@ _PORTS: Final = {b"http": 80, b"https": 443}
 _TIMEOUTS: Final = dict.fromkeys(("connect", "read", "write", "pool"), ATTEMPT_WITHIN)
 _AGENT: Final = f"sipagent/{__version__}".encode()
 
-_NOT_SENT: Final = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout)
+_NOT_SENT: Final = (
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.PoolTimeout,
+    httpcore.ProxyError,
+)
 
 
 class RestError(Exception):
