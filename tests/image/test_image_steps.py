@@ -64,11 +64,8 @@ class Scratch:
 
     def _env(self, instruction: Instruction) -> None:
         for name, value in instruction.pairs.items():
-            path = value.replace("${PATH}", self.environment["PATH"])
-            self.environment[name] = self.moved(value) if path == value else self._path(value)
-
-    def _path(self, value: str) -> str:
-        return self.moved(value).replace("${PATH}", self.environment["PATH"])
+            path = self.environment["PATH"]
+            self.environment[name] = self.moved(value).replace("${PATH}", path)
 
     def _copy(self, instruction: Instruction) -> None:
         *sources, target = instruction.words

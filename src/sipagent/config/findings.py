@@ -43,9 +43,18 @@ class Findings:
         self._warned: dict[tuple[Place, str], Finding] = {}
         self._suggestions_left = _MAX_SUGGESTIONS
 
-    def add(self, place: Place, steps: Steps, message: str, hint: str | None = None) -> None:
-        path = dotted(steps)
-        finding = Finding(self.file, place.line, place.column, path, message, hint, self.tenant)
+    def add(
+        self,
+        place: Place,
+        steps: Steps,
+        message: str,
+        hint: str | None = None,
+        *,
+        tenant: str | None = None,
+    ) -> None:
+        """Adds what is wrong. `tenant` is whose fault it may be, in a file of the operator's."""
+        path, whose = dotted(steps), self.tenant or tenant
+        finding = Finding(self.file, place.line, place.column, path, message, hint, whose)
         self._found.setdefault((place, path), finding)
 
     def warn(self, place: Place, steps: Steps, message: str, hint: str | None = None) -> None:

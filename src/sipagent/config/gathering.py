@@ -12,7 +12,7 @@ from sipagent.config.outline import OUTLINES
 from sipagent.config.prompts import Prompts
 from sipagent.config.reader import read
 from sipagent.config.schema import AgentsFile, AnyFile, NamespaceFile, TenantFile
-from sipagent.config.sources import Source
+from sipagent.config.sources import Source, pattern_problem
 from sipagent.config.textfile import Unreadable
 from sipagent.config.validation import Draft, validate
 from sipagent.config.values import to_data
@@ -45,10 +45,10 @@ class SourceFile(Generic[F]):
     findings: Findings
     prompts: Prompts
 
-    def complain(self, complaint: Complaint) -> None:
+    def complain(self, complaint: Complaint, *, tenant: str | None = None) -> None:
         """Add what is wrong to the findings, with its place."""
         place = self._place(complaint)
-        self.findings.add(place, complaint.steps, complaint.message, complaint.hint)
+        self.findings.add(place, complaint.steps, complaint.message, complaint.hint, tenant=tenant)
 
     def warn(self, complaint: Complaint) -> None:
         """Add what is probably not meant to the warnings, with its place."""
@@ -101,14 +101,22 @@ def gather(path: Path, text: str, base: Path, context: Context, report: Report) 
 
 
 def _include(gathered: Gathered, base: Path, pattern: str, steps: tuple[str | int, ...]) -> None:
-    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-        message = "an included file lies in this file's folder or below"
-        gathered.main.complain(Complaint(steps, message, "write a relative path without .."))
+    if (problem := pattern_problem(pattern)) is not None:
+        hint = "paths begin at this file's folder and stay within it"
+        gathered.main.complain(Complaint(steps, f"the path {problem}", hint))
         return
     wild = any(character in pattern for character in "*?[")
-    found = gathered.context.source.matching(base, pattern) if wild else [base / pattern]
+    source = gathered.context.source
+    found = source.matching(base, pattern) if wild else [base / pattern]
+    if not found:
+        gathered.main.warn(Complaint(steps, f"there is no file {quoted(pattern)}"))
+    for path in source.escaped:
+        findings = gathered.report.of(str(path), path.parent.name)
+        findings.add(START, (), "the file lies outside of the main file's folder")
     for path in found:
-        text = gathered.context.source.text(path, MAX_FILE_BYTES)
+        if path in gathered.files:
+            continue
+        text = _inside(source, path) or source.text(path, MAX_FILE_BYTES)
         if not isinstance(text, Unreadable):
             gathered.files[path] = None
             _take(gathered, path, text, may_share=not wild)
@@ -121,21 +129,32 @@ def _include(gathered: Gathered, base: Path, pattern: str, steps: tuple[str | in
             gathered.main.complain(Complaint(steps, message, text.hint))
 
 
+def _inside(source: Source, path: Path) -> Unreadable | None:
+    """Why an included file may not be opened, or None: a link may not lead out of its folder, as
+    whoever writes a tenant's folder would read any file by it."""
+    try:
+        inside = source.resolve(path).is_relative_to(source.resolve(path.parent))
+    except (OSError, RuntimeError, ValueError):
+        return Unreadable("cannot be read: its name is not usable")
+    return None if inside else Unreadable("is a link that leads out of its folder")
+
+
 def _take(gathered: Gathered, path: Path, text: str, *, may_share: bool) -> None:
     """One included file. Whose it is, its first lines say, and its folder must agree: a tenant's
     file speaks for no other tenant, and what a pattern finds is never the operator's."""
-    findings = gathered.report.of(str(path), None if may_share else path.parent.name)
+    folder = path.parent.name
+    owned = not may_share or folder in gathered.main.draft.names("tenants")
+    findings = gathered.report.of(str(path), folder if owned else None)
     try:
         document = read(text, findings)
     except ConfigError:
         return  # its findings are in the report
     rows = document.root.rows
     if "tenant" in rows:
-        findings.tenant = path.parent.name
+        findings.tenant = folder
         source = _judged(
-            path, Role.TENANT, path.parent.name, document, TenantFile, findings, path.parent,
-            gathered.context,
-        )  # fmt: skip
+            path, Role.TENANT, folder, document, TenantFile, findings, path.parent, gathered.context
+        )
         _take_tenant(gathered, source, path)
     elif "namespace" in rows and may_share:
         shared = _judged(
@@ -184,7 +203,8 @@ def _judged(
     environment = None if role is Role.TENANT else context.environment
     data = to_data(document, findings, OUTLINES[model], environment)
     draft, complaints = validate(data, model, findings)
-    source = SourceFile(path, role, name, document, draft, findings, Prompts(base, context.source))
+    prompts = Prompts(base, context.source, strict=role is Role.TENANT)
+    source = SourceFile(path, role, name, document, draft, findings, prompts)
     for complaint in complaints:
         source.complain(complaint)
     return source

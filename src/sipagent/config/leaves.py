@@ -11,9 +11,13 @@ from sipagent.config.findings import Complaint, Steps
 from sipagent.config.gathering import Gathered, SourceFile
 from sipagent.config.rules import verify_leaf
 from sipagent.config.schema import Entry
+from sipagent.config.schema.base import seconds
 from sipagent.config.session import verify_patch
 from sipagent.config.spaces import Named, Space
 from sipagent.config.words import quoted
+
+LONGEST_SESSION: Final = 3600.0
+"""Seconds, by the provider's guide to conversations."""
 
 MAX_EXTENDED: Final = 8
 """How many agents may extend one another."""
@@ -104,6 +108,9 @@ def verify_source(source: SourceFile[Any]) -> None:
     for steps, value in _all_leaves(source):
         for complaint in verify_leaf(value, steps):
             source.complain(complaint)
+        if steps[-1] == "max_duration" and seconds(value) > LONGEST_SESSION:
+            hint = "the provider ends every session after 60 minutes"
+            source.complain(Complaint(steps, "must be at most 60m", hint))
     for name, agent in source.draft.file.agents.items():
         if "vars" in agent.model_fields_set:
             _verify_declarations(source, name, agent)

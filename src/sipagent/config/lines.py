@@ -1,12 +1,13 @@
 """The lines of the number directory as they are written, in YAML and in tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from sipagent.config.findings import Complaint, Findings, Place, Steps
 from sipagent.config.gathering import SourceFile
 from sipagent.config.schema.numbers import (
+    NumberAnswer,
     NumberRules,
     RuleAnswer,
     RuleForward,
@@ -37,13 +38,18 @@ class Origin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InYaml:
+    """A line of a YAML file. `tenant` is whose number it is, if the tenant has a file: what is
+    wrong with the number may be that file's fault."""
+
     source: SourceFile[Any]
     steps: Steps
+    tenant: str | None = None
 
     def complain(
         self, steps: Steps, message: str, hint: str | None = None, *, at_key: bool = False
     ) -> None:
-        self.source.complain(Complaint((*self.steps, *steps), message, hint, at_key))
+        complaint = Complaint((*self.steps, *steps), message, hint, at_key)
+        self.source.complain(complaint, tenant=self.tenant)
 
     def warn(self, steps: Steps, message: str, hint: str | None = None) -> None:
         self.source.warn(Complaint((*self.steps, *steps), message, hint, not steps))
@@ -56,21 +62,27 @@ class InYaml:
 
 @dataclass(frozen=True, slots=True)
 class InTable:
-    """A row. The column of a finding is the number of the cell, from 1."""
+    """A row. The column of a finding is the number of the cell, from 1. `tenant` is as above."""
 
     findings: Findings
     line: int
     columns: Mapping[str, int]
+    tenant: str | None = None
 
     def complain(
         self, steps: Steps, message: str, hint: str | None = None, *, at_key: bool = False
     ) -> None:
-        name = str(steps[0]) if steps else "number"
-        self.findings.add(Place(self.line, self.columns.get(name, 1)), (name,), message, hint)
+        place, name = self._cell(steps)
+        self.findings.add(place, (name,), message, hint, tenant=self.tenant)
 
     def warn(self, steps: Steps, message: str, hint: str | None = None) -> None:
-        name = str(steps[0]) if steps else "number"
-        self.findings.warn(Place(self.line, self.columns.get(name, 1)), (name,), message, hint)
+        place, name = self._cell(steps)
+        self.findings.warn(place, (name,), message, hint)
+
+    def _cell(self, steps: Steps) -> tuple[Place, str]:
+        named = steps[1:] if steps[:1] == ("vars",) else steps
+        name = str(named[0]) if named else "number"
+        return Place(self.line, self.columns.get(name, 1)), name
 
     @property
     def place(self) -> str:
@@ -100,11 +112,12 @@ class NumberLine:
     rules: tuple[RuleLine, ...] = ()
 
 
-def yaml_lines(source: SourceFile[Any]) -> Iterator[NumberLine]:
-    """The lines of a file's `numbers`, without their keys."""
+def yaml_lines(source: SourceFile[Any], owners: Collection[TenantName] = ()) -> Iterator[NumberLine]:
+    """The lines of a file's `numbers`, without their keys. `owners` are tenants with files."""
     for text, value in source.draft.file.numbers.items():
-        origin = InYaml(source, ("numbers", text))
-        yield _line(text, value, origin)
+        tenant = None if isinstance(value, str | list) else value.tenant
+        owner = tenant if tenant in owners else None
+        yield _line(text, value, InYaml(source, ("numbers", text), owner))
 
 
 def _line(text: str, value: Any, origin: Origin) -> NumberLine:
@@ -114,8 +127,7 @@ def _line(text: str, value: Any, origin: Origin) -> NumberLine:
     settings = {name: getattr(value, name) for name in SETTINGS if getattr(value, name) is not None}
     if "tenant" in settings:
         settings["tenant"] = TenantName(settings["tenant"])
-    # An answer's variables belong to its one rule; a list of rules has some for all of them.
-    own = value.vars or {} if isinstance(value, NumberRules) else {}
+    own = value.vars or {} if isinstance(value, NumberRules | NumberAnswer) else {}
     return replace(line, **settings, vars=own)
 
 

@@ -165,6 +165,10 @@ def _verify(space: Space, chain: Ancestry, leaves: Leaves) -> bool:
             hint = "write it here or under `defaults`, for example model: gpt-realtime-2.1"
             complaint = Complaint(named.steps, "the agent has no model", hint, at_key=True)
             named.source.complain(complaint)
+    if space.instructions_required and not _instructions(space, leaves, _languages(leaves)[0]):
+        hint = "the tenant's account is one of Azure OpenAI, which refuses a call without them"
+        complaint = Complaint(named.steps, "the agent has no instructions", hint, at_key=True)
+        named.source.complain(complaint)
     greeting, modalities = leaves.get("greeting"), leaves.get("output_modalities")
     if greeting is None or modalities is None or greeting.value is None:
         return usable

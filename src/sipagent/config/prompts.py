@@ -11,11 +11,13 @@ MAX_PROMPT_BYTES: Final = 256 * 1024
 
 
 class Prompts:
-    """Reads each file once, from one folder and what lies below it."""
+    """Reads each file once, from one folder and what lies below it. `strict` refuses absolute
+    paths and `..` also where they lead back into the folder."""
 
-    def __init__(self, base: Path, source: Source) -> None:
+    def __init__(self, base: Path, source: Source, *, strict: bool = False) -> None:
         self._base = base
         self._source = source
+        self._strict = strict
         self._texts: dict[str, str | Unreadable] = {}
         self._files: dict[Path, None] = {}
 
@@ -36,7 +38,7 @@ class Prompts:
 
     def _read(self, name: str) -> str | Unreadable:
         path = self._base / name
-        text = self._outside(path) or self._source.text(path, MAX_PROMPT_BYTES)
+        text = self._outside(path, Path(name)) or self._source.text(path, MAX_PROMPT_BYTES)
         if isinstance(text, Unreadable):
             return text._replace(hint=text.hint or "paths begin at the folder of this file")
         if not text.strip():
@@ -46,11 +48,12 @@ class Prompts:
         self._files[path] = None
         return text
 
-    def _outside(self, path: Path) -> Unreadable | None:
+    def _outside(self, path: Path, written: Path) -> Unreadable | None:
         """Why the file may not be opened, or None; symbolic links are followed."""
+        refused = self._strict and (written.is_absolute() or ".." in written.parts)
         try:
             resolve = self._source.resolve
-            inside = resolve(path).is_relative_to(resolve(self._base))
+            inside = not refused and resolve(path).is_relative_to(resolve(self._base))
         except (OSError, RuntimeError, ValueError):
             # A loop of links (RuntimeError before Python 3.13), or a name with a NUL.
             return Unreadable("cannot be read: its name is not usable")

@@ -66,7 +66,7 @@ class Routes:
         return [route for route in routes if route is not None]
 
     def _written(self) -> Iterator[NumberLine]:
-        yield from yaml_lines(self.gathered.main)
+        yield from yaml_lines(self.gathered.main, self.gathered.tenants)
         rows = self.gathered.main.document.root.rows.get("numbers")
         table = getattr(getattr(rows, "value", None), "rows", {}).get("table")
         if table is not None:

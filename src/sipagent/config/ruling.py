@@ -10,7 +10,7 @@ from sipagent.config.lines import NumberLine, RuleLine
 from sipagent.config.numbers import directory_key
 from sipagent.config.places import Places
 from sipagent.config.schema.base import seconds
-from sipagent.config.schema.numbers import RuleAnswer, RuleForward, RuleRefusal, When
+from sipagent.config.schema.numbers import NumberAnswer, RuleAnswer, RuleForward, RuleRefusal, When
 from sipagent.config.spaces import Space
 from sipagent.config.words import quoted
 from sipagent.model import AgentName, DestinationName, Rate
@@ -88,8 +88,9 @@ class Rulings:
             return None
         if not usable:
             return None
-        given = tuple(sorted((value.vars or {}).items()))
-        return AnswerWith(AgentName(value.agent), tuple(split), given)
+        # What a number writes beside its only action are the number's own variables.
+        own = {} if isinstance(value, NumberAnswer) else value.vars or {}
+        return AnswerWith(AgentName(value.agent), tuple(split), tuple(sorted(own.items())))
 
     def _agent(self, rule: RuleLine, name: str, *steps: str) -> bool:
         if self.space.find("agents", name) is not None:

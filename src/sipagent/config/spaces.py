@@ -10,8 +10,10 @@ from typing import Any
 
 from sipagent.config.findings import Steps
 from sipagent.config.gathering import Gathered, SourceFile
+from sipagent.config.schema.base import given
 from sipagent.config.schema.operations import TenantEntry
 from sipagent.model import DEFAULT_TENANT, TenantName
+from sipagent.providers.accounts import CAPABILITIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,15 @@ class Space:
     def entry(self) -> TenantEntry | None:
         """What the operator says of the tenant."""
         return self.gathered.main.draft.file.tenants.get(self.tenant)
+
+    @property
+    def instructions_required(self) -> bool:
+        """Whether the provider of the tenant's account refuses calls without instructions."""
+        accounts = self.gathered.main.draft.file.accounts
+        only = next(iter(accounts)) if len(accounts) == 1 else None
+        name = (None if self.entry is None else given(self.entry.account)) or only
+        account = None if name is None else accounts.get(name)
+        return account is not None and CAPABILITIES[account.provider].instructions_required
 
     def find(self, section: str, reference: str) -> Named | None:
         """What the name means in this space: the tenant's own, or the namespace's."""
@@ -83,10 +94,14 @@ class Space:
     def values(self) -> dict[str, str]:
         """The variables' values for all of the tenant's agents."""
         main, entry = self.gathered.main.draft.file, self.entry
+        own = self.own.draft.file
         given: dict[str, str] = dict(main.defaults.vars or {})
+        if own is main:
+            given |= main.vars or {}
         if entry is not None:
             given |= entry.vars or {}
-        given |= self.own.draft.file.vars or {}
+        if own is not main:
+            given |= own.vars or {}
         return given
 
     def _placed(self, reference: str) -> tuple[SourceFile[Any] | None, str]:

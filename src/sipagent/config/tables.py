@@ -6,15 +6,17 @@ Columns that are settings are read as such, all others become variables of the n
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from sipagent.config.findings import START, Complaint, Findings, Place
 from sipagent.config.gathering import Gathered
 from sipagent.config.lines import SETTINGS, InTable, NumberLine, RuleLine
-from sipagent.config.schema.base import VARIABLE_PATTERN
+from sipagent.config.schema.base import LANGUAGE_PATTERN, VARIABLE_PATTERN
+from sipagent.config.schema.persona import MAX_VALUE
 from sipagent.config.sentences import PATTERNS
+from sipagent.config.sources import pattern_problem
 from sipagent.config.textfile import Unreadable
 from sipagent.config.words import is_secret, quoted
 from sipagent.model import DEFAULT_TENANT, TenantName
@@ -41,9 +43,9 @@ def table_lines(gathered: Gathered, pattern: object, base: Path) -> Iterator[Num
             main.complain(Complaint(steps, what, "set it to production, for example"))
             return
         pattern = pattern.replace("{env}", name)
-    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-        message = "a table lies in this file's folder or below"
-        main.complain(Complaint(steps, message, "write a relative path without .."))
+    if (problem := pattern_problem(pattern)) is not None:
+        hint = "paths begin at this file's folder and stay within it"
+        main.complain(Complaint(steps, f"the path {problem}", hint))
         return
     found = gathered.context.source.matching(base, pattern)
     if not found:
@@ -60,11 +62,14 @@ def _file(gathered: Gathered, path: Path) -> Iterator[NumberLine]:
         findings.add(place, (), f"the file {text.reason}", text.hint)
         return
     gathered.files[path] = None
-    yield from read_table(text, findings)
+    yield from read_table(text, findings, gathered.tenants)
 
 
-def read_table(text: str, findings: Findings) -> Iterator[NumberLine]:
-    """The lines of one table; a row that cannot be used is told and left out."""
+def read_table(
+    text: str, findings: Findings, owners: Collection[TenantName] = ()
+) -> Iterator[NumberLine]:
+    """The lines of one table; a row that cannot be used is told and left out. `owners` are the
+    tenants that have files."""
     first, _, _ = text.partition("\n")
     delimiter = ";" if ";" in first and "," not in first else ","
     rows = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
@@ -80,7 +85,7 @@ def read_table(text: str, findings: Findings) -> Iterator[NumberLine]:
                 if not _usable_header(names, begins, findings):
                     return
                 continue
-            found = _row(names, row, begins, findings)
+            found = _row(names, row, begins, findings, owners)
             if found is not None:
                 yield found
     except csv.Error as error:
@@ -108,7 +113,13 @@ def _usable_header(names: list[str], line: int, findings: Findings) -> bool:
     return usable
 
 
-def _row(names: list[str], row: list[str], line: int, findings: Findings) -> NumberLine | None:
+def _row(
+    names: list[str],
+    row: list[str],
+    line: int,
+    findings: Findings,
+    owners: Collection[TenantName],
+) -> NumberLine | None:
     if len(row) != len(names):
         message = f"the row has {len(row)} cells and the first row {len(names)}"
         hint = "a cell with a comma needs quotes around it"
@@ -116,17 +127,15 @@ def _row(names: list[str], row: list[str], line: int, findings: Findings) -> Num
         return None
     columns = {name: at for at, name in enumerate(names, 1)}
     cells = {name: cell.strip() for name, cell in zip(names, row, strict=True)}
-    origin = InTable(findings, line, columns)
-    for name, cell in cells.items():
-        if is_secret(cell):
-            message = "this looks like a secret, which must not stand in the file"
-            origin.complain((name,), message)
-            return None
+    tenant = TenantName(cells.get("tenant") or DEFAULT_TENANT)
+    origin = InTable(findings, line, columns, tenant if tenant in owners else None)
+    if not _usable_cells(cells, origin):
+        return None
     agent = cells.get(_AGENT)
     return NumberLine(
         cells[_NUMBER],
         origin,
-        tenant=TenantName(cells.get("tenant") or DEFAULT_TENANT),
+        tenant=tenant,
         trunk=cells.get("trunk") or None,
         timezone=cells.get("timezone") or None,
         hours=cells.get("hours") or None,
@@ -134,6 +143,23 @@ def _row(names: list[str], row: list[str], line: int, findings: Findings) -> Num
         vars={name: cell for name, cell in cells.items() if name not in _KNOWN and cell},
         rules=(RuleLine(agent, origin, (_AGENT,)),) if agent else (),
     )
+
+
+def _usable_cells(cells: Mapping[str, str], origin: InTable) -> bool:
+    usable = True
+    for name, cell in cells.items():
+        if is_secret(cell):
+            message = "this looks like a secret, which must not stand in the file"
+            origin.complain((name,), message)
+            usable = False
+        elif len(cell) > MAX_VALUE:
+            origin.complain((name,), f"must have at most {MAX_VALUE:,} characters")
+            usable = False
+    language = cells.get("language")
+    if language and re.match(LANGUAGE_PATTERN, language) is None:
+        origin.complain(("language",), *PATTERNS[LANGUAGE_PATTERN])
+        usable = False
+    return usable
 
 
 def _is_variable(name: str) -> bool:

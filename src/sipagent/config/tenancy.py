@@ -149,6 +149,17 @@ def _grants(space: Space) -> Grants:
     return _NO_GRANTS if entry is None else given(entry.grants) or _NO_GRANTS
 
 
+def verify_fallback(space: Space) -> None:
+    """Complain of a fallback that is no destination of the space."""
+    name = given(space.own.draft.file.fallback)
+    if name is None or space.find("destinations", name) is not None:
+        return
+    if not space.broken("destinations", name):
+        hint = space.own.findings.did_you_mean(name, space.names("destinations"))
+        message = f"there is no destination {quoted(name)}"
+        space.own.complain(Complaint(("fallback",), message, hint))
+
+
 def verify_tools(space: Space) -> None:
     """Complain of tools that name what is not there, or use what the tenant is not granted."""
     for name in space.own.draft.file.agents:

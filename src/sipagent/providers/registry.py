@@ -36,6 +36,7 @@ class Held:
     account: Account
     control: OpenAICallControl
     sideband: OpenAISideband
+    nursed: bool = False
 
 
 Read = tuple[Credentials, WebhookSecrets]
@@ -242,14 +243,18 @@ class Accounts:
             self._tasks.start(held.control.check(), name=f"check:{held.spec.name}")
 
     def _fallen_ill(self, held: Held) -> None:
-        if self._watching:
+        if self._watching and not held.nursed:
             self._tasks.start(self._nurse(held), name=f"nurse:{held.spec.name}")
 
     async def _nurse(self, held: Held) -> None:
         """Ask again and again: where no call comes because nothing works, nothing else would."""
-        while not held.account.health.healthy and self._held.get(held.spec.name) is held:
-            await asyncio.sleep(CHECK_EVERY)
-            await held.control.check()
+        held.nursed = True
+        try:
+            while not held.account.health.healthy and self._held.get(held.spec.name) is held:
+                await asyncio.sleep(CHECK_EVERY)
+                await held.control.check()
+        finally:
+            held.nursed = False
 
     def _crashed(self, name: str, crash: BaseException) -> None:
         log.error("task crashed", task=name, error=type(crash).__name__)

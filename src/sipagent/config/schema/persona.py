@@ -1,6 +1,6 @@
 """Agents: what they say, know and may do. All leaves are optional: most come from elsewhere."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, Tag
 
@@ -140,7 +140,8 @@ class AgentEntry(TenantAgentEntry):
     )
 
 
-Value = Annotated[str, StringConstraints(max_length=4000)]
+MAX_VALUE: Final = 4000
+Value = Annotated[str, StringConstraints(max_length=MAX_VALUE)]
 
 
 class Defaults(AgentLeaves):

@@ -1,0 +1,212 @@
+"""A configuration laid out as settings, each one text: what two of them are compared by."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from sipagent.config.loader import Loaded
+from sipagent.config.schema import Entry
+from sipagent.config.templates import CompiledTemplate
+from sipagent.config.wording import answering, routes_of, rules_text
+from sipagent.model import DEFAULT_TENANT, AgentProfile, Destination, Rate
+from sipagent.providers.accounts import AccountSpec, ClientSecret, FederatedToken
+from sipagent.providers.secrets import SecretSource
+from sipagent.routing import Route, TenantProfile, Trunk
+from sipagent.routing.hours import Hours
+
+Facts = Mapping[str, Mapping[str, str]]
+"""The settings of each item of a section. A name that begins with `_` is told, not compared."""
+
+_AUDIO: Final = ("audio.input.", "audio.output.")
+_TEXT_LEAVES: Final = ("type", "instructions")
+_ACCOUNT_SETTINGS: Final = ("provider", "base_url", "organization", "project")
+
+
+def facts_of(loaded: Loaded) -> dict[str, Facts]:
+    """All sections that matter to calls, tenants and accounts."""
+    table = loaded.table
+    reach = answering(table)
+    agents = {
+        f"{tenant}/{name}": {
+            **_agent(profile),
+            "_numbers": str(len(reach.get((tenant, name), ()))),
+        }
+        for (tenant, name), profile in table.agents.items()
+    }
+    return {
+        "defaults": {"region": _written({"region": table.region})} if table.region else {},
+        "numbers": {key: _route(route) for key, route in routes_of(table).items()},
+        "agents": agents,
+        "destinations": _shared(loaded, _destinations),
+        "hours": _shared(loaded, _hours),
+        "tenants": {
+            name: {**_tenant(tenant), **_limits(loaded, "tenants", name)}
+            for name, tenant in table.tenants.items()
+        },
+        "trunks": {
+            name: {**_trunk(trunk), **_where("secret", loaded.trunk_secrets.get(name))}
+            for name, trunk in table.trunks.items()
+        },
+        "accounts": {
+            spec.name: {**_account(spec), **_limits(loaded, "accounts", spec.name)}
+            for spec in loaded.accounts
+        },
+    }
+
+
+def _route(route: Route) -> dict[str, str]:
+    settings = {
+        "calls": rules_text(route.rules),
+        "tenant": route.tenant,
+        "trunk": route.trunk,
+        "timezone": route.timezone,
+        "hours": route.hours,
+        "language": route.language,
+    }
+    return _written(settings) | {f"vars.{key}": value for key, value in route.vars.items()}
+
+
+def _agent(profile: AgentProfile) -> dict[str, str]:
+    """The leaves by their flat names, and the texts of each language."""
+    first = profile.editions[0]
+    found = dict(_flat(first.session))
+    if first.language is not None:
+        found["languages"] = ", ".join(str(edition.language) for edition in profile.editions)
+    for edition in profile.editions:
+        own = "" if edition.language is None else f".{edition.language}"
+        instructions = edition.instructions or edition.session.get("instructions")
+        texts = {
+            "instructions": _text(instructions),
+            "greeting": _text(edition.greeting),
+            "disclosure": _text(edition.disclosure),
+        }
+        found |= {f"{name}{own}": text for name, text in texts.items() if text is not None}
+    found["greeting_interruptible"] = _json(first.interruptible)
+    return found | {f"vars.{key}": value for key, value in profile.vars.items()}
+
+
+def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for key, below in value.items():
+        steps = f"{path}{key}"
+        if isinstance(below, dict):
+            yield from _flat(below, f"{steps}.")
+            continue
+        for prefix in _AUDIO:
+            steps = steps.removeprefix(prefix)
+        if steps not in _TEXT_LEAVES:
+            yield steps, below if isinstance(below, str) else _json(below)
+
+
+def _shared(loaded: Loaded, facts: Any) -> Facts:
+    """The items of all tenants, without those that a tenant only has from the main file."""
+    tenants = loaded.table.tenants
+    ours: Facts = facts(tenants[DEFAULT_TENANT])
+    found = dict(ours)
+    for tenant, profile in tenants.items():
+        if tenant != DEFAULT_TENANT:
+            own = facts(profile).items()
+            found |= {f"{tenant}/{key}": item for key, item in own if ours.get(key) != item}
+    return found
+
+
+def _destinations(tenant: TenantProfile) -> Facts:
+    return {name: _destination(item) for name, item in tenant.destinations.items()}
+
+
+def _destination(destination: Destination) -> dict[str, str]:
+    on_failure = ", ".join(destination.on_failure) or None
+    hours, to = _text(destination.hours), _text(destination.to)
+    return _written({"to": to, "hours": hours, "on_failure": on_failure})
+
+
+def _hours(tenant: TenantProfile) -> Facts:
+    return {
+        name: {"open": schedule.text if isinstance(schedule, Hours) else repr(schedule)}
+        for name, schedule in tenant.hours.items()
+    }
+
+
+def _tenant(tenant: TenantProfile) -> dict[str, str]:
+    settings = {"account": tenant.account, "timezone": tenant.timezone}
+    return _written({**settings, "forwards": rate_text(tenant.forwards)})
+
+
+def _limits(loaded: Loaded, section: str, name: str) -> dict[str, str]:
+    """What is written of a tenant or an account and is not in the table: limits, budget, grants."""
+    if loaded.gathered is None:
+        return {}
+    entry = getattr(loaded.gathered.main.draft.file, section).get(name)
+    if not isinstance(entry, Entry):
+        return {}
+    known = {"account", "timezone", "vars", "api_keys", "webhook_secrets", "entra", "endpoint"}
+    known |= {*_ACCOUNT_SETTINGS, "region"}
+    return {key: text for key, text in _flat(_plain(entry)) if key.partition(".")[0] not in known}
+
+
+def _trunk(trunk: Trunk) -> dict[str, str]:
+    return _written(
+        {
+            "secret_header": trunk.secret_header,
+            "dialed_header": trunk.dialed_header,
+            "attestation": trunk.attestation_header,
+            "expose": ", ".join(trunk.expose) or None,
+            "refer": trunk.refer,
+            "per_caller": None if trunk.per_caller is None else rate_text(trunk.per_caller),
+        }
+    )
+
+
+def _account(spec: AccountSpec) -> dict[str, str]:
+    found = _written({name: getattr(spec, name) for name in _ACCOUNT_SETTINGS})
+    found |= _where("api_keys", spec.api_keys) | _where("webhook_secrets", spec.webhook_secrets)
+    if spec.entra is None:
+        return found
+    identity = spec.entra.identity
+    settings = {
+        "entra": type(identity).__name__,
+        "entra.tenant_id": getattr(identity, "tenant_id", None),
+        "entra.client_id": identity.client_id,
+        "entra.scope": spec.entra.scope,
+        "entra.authority": spec.entra.authority,
+    }
+    match identity:
+        case ClientSecret(secret=source) | FederatedToken(token=source):
+            found |= _where("entra.secret", source)
+    return found | _written(settings)
+
+
+def _where(name: str, source: SecretSource | None) -> dict[str, str]:
+    return {} if source is None else {name: source.where}
+
+
+def rate_text(rate: Rate) -> str:
+    """The rate as people write it."""
+    for unit, seconds in (("h", 3600), ("m", 60)):
+        if rate.seconds >= seconds and rate.seconds % seconds == 0:
+            return f"{rate.count}/{rate.seconds / seconds:g}{unit}"
+    return f"{rate.count}/{rate.seconds:g}s"
+
+
+def _plain(value: Any) -> Any:
+    """What was written, as plain data."""
+    match value:
+        case Entry():
+            return {key: _plain(below) for key, below in value.written().items()}
+        case dict():
+            return {key: _plain(below) for key, below in value.items()}
+        case list():
+            return [_plain(item) for item in value]
+        case _:
+            return value
+
+
+def _text(text: Any) -> str | None:
+    return text.source if isinstance(text, CompiledTemplate) else text
+
+
+def _written(settings: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: str(value) for name, value in settings.items() if value is not None}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

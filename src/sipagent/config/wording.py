@@ -1,0 +1,111 @@
+"""Rules, verdicts and orders in words, for people who read what a configuration does."""
+
+from collections.abc import Iterable, Iterator
+from typing import assert_never
+
+from sipagent.model import TenantName
+from sipagent.routing import (
+    Action,
+    AgentKey,
+    AnswerWith,
+    Condition,
+    DuringHours,
+    ForwardTo,
+    FromCaller,
+    OnDates,
+    RejectWith,
+    Route,
+    RoutingTable,
+    Rule,
+    WithHeader,
+)
+
+
+def rules_text(rules: Iterable[Rule]) -> str:
+    """What happens to a call, one rule after the other."""
+    return "; ".join(rule_text(rule) for rule in rules) or "no rule"
+
+
+def rule_text(rule: Rule) -> str:
+    """A rule as it was written, in one line."""
+    conditions = ", ".join(condition_text(condition) for condition in rule.conditions)
+    action = action_text(rule.action)
+    return f"when {conditions}: {action}" if conditions else action
+
+
+def action_text(action: Action) -> str:
+    """What follows where a rule holds."""
+    match action:
+        case AnswerWith(agent, split, given):
+            shares = "".join(f", {share * 100:g}% {name}" for name, share in split)
+            values = "".join(f", {name}={value}" for name, value in given)
+            return f"agent {agent}{shares}{values}"
+        case ForwardTo(destination):
+            return f"forward {destination}"
+        case RejectWith(code):
+            return f"reject {code}"
+        case _:
+            assert_never(action)
+
+
+def condition_text(condition: Condition) -> str:
+    """One condition as it was written."""
+    match condition:
+        case DuringHours(name, _, negated):
+            return f"hours: {'not ' if negated else ''}{name}"
+        case OnDates(spans):
+            days = (f"{a}" if a == b else f"{a}..{b}" for a, b in spans)
+            return f"dates: {', '.join(days)}"
+        case FromCaller(patterns):
+            return f"caller: {', '.join(patterns)}"
+        case WithHeader(name, equals, prefix):
+            value = f"equals {equals}" if equals is not None else f"begins with {prefix}"
+            return f"header: {name} {value}"
+        case _:
+            assert_never(condition)
+
+
+def routes_of(table: RoutingTable) -> dict[str, Route]:
+    """Every line of all directories by its key, in the order of keys, `default` last."""
+    found: dict[str, Route] = {}
+    for directory in table.directories.values():
+        listed = (*directory.exact.values(), *directory.prefixes)
+        found |= {route.key: route for route in listed}
+        if directory.default is not None:
+            found[directory.default.key] = directory.default
+    return dict(sorted(found.items(), key=lambda item: (item[0] == "default", item[0])))
+
+
+def agents_of(route: Route) -> Iterator[AgentKey]:
+    """Every agent that may answer this number, each once."""
+    actions = [rule.action for rule in route.rules if isinstance(rule.action, AnswerWith)]
+    names = [name for a in actions for name in (a.agent, *(share[0] for share in a.split))]
+    for name in dict.fromkeys(names):
+        yield route.tenant, name
+
+
+def answering(table: RoutingTable) -> dict[AgentKey, list[str]]:
+    """The numbers that each agent answers."""
+    found: dict[AgentKey, list[str]] = {}
+    for route in routes_of(table).values():
+        for agent in agents_of(route):
+            found.setdefault(agent, []).append(route.key)
+    return found
+
+
+def tenants_in_use(table: RoutingTable) -> frozenset[TenantName]:
+    """Whoever has a number or an agent."""
+    routes = routes_of(table).values()
+    return frozenset({route.tenant for route in routes} | {tenant for tenant, _ in table.agents})
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    listed = list(names)
+    shown = ", ".join(listed[:most])
+    return shown if len(listed) <= most else f"{shown} and {len(listed) - most} more"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 number`, `2 numbers`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
