@@ -7,7 +7,7 @@ import typer
 
 from sipagent import __version__, settings
 from sipagent.api.server import GracefulServer, server_config
-from sipagent.app import build
+from sipagent.app import Service, build
 from sipagent.cli.process import BAD_CONFIGURATION, raise_file_limit
 from sipagent.config.live import LiveConfiguration
 from sipagent.config.orders import OrderFile
@@ -34,7 +34,7 @@ def run() -> int:
         return BAD_CONFIGURATION
     raise_file_limit()
     calm_collector()
-    announce(chosen, live)
+    announce(chosen, live, service)
     config = server_config(
         service.app, host=chosen.host, port=chosen.port, stats=service.connections
     )
@@ -53,7 +53,7 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def announce(chosen: settings.Settings, live: LiveConfiguration) -> None:
+def announce(chosen: settings.Settings, live: LiveConfiguration, service: Service) -> None:
     log.info(
         "starting",
         version=__version__,
@@ -62,5 +62,5 @@ def announce(chosen: settings.Settings, live: LiveConfiguration) -> None:
         config=str(chosen.config),
         config_hash=live.table.config_hash,
         agents=len(live.table.agents),
-        upstream=chosen.openai_base_url,
+        accounts=sorted(service.accounts.webhook_secrets),
     )

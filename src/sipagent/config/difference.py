@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from sipagent.config.facts import Facts, facts_of
 from sipagent.config.loader import Loaded
-from sipagent.config.words import quoted
 from sipagent.config.wording import count, some
+from sipagent.config.words import quoted
 
 _MOST_NAMED: Final = 5
 _LONGEST_PLAIN: Final = 40

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sipagent.config.loader import Loaded
 from sipagent.config.schema import Entry
 from sipagent.config.templates import CompiledTemplate
-from sipagent.config.wording import answering, routes_of, rules_text
+from sipagent.config.wording import answering, masked, routes_of, rules_text
 from sipagent.model import DEFAULT_TENANT, AgentProfile, Destination, Rate
 from sipagent.providers.accounts import AccountSpec, ClientSecret, FederatedToken
 from sipagent.providers.secrets import SecretSource
@@ -140,7 +140,8 @@ def _limits(loaded: Loaded, section: str, name: str) -> dict[str, str]:
         return {}
     known = {"account", "timezone", "vars", "api_keys", "webhook_secrets", "entra", "endpoint"}
     known |= {*_ACCOUNT_SETTINGS, "region"}
-    return {key: text for key, text in _flat(_plain(entry)) if key.partition(".")[0] not in known}
+    settings = _flat(_plain(entry))
+    return {key: masked(text) for key, text in settings if key.partition(".")[0] not in known}
 
 
 def _trunk(trunk: Trunk) -> dict[str, str]:

@@ -112,7 +112,9 @@ class NumberLine:
     rules: tuple[RuleLine, ...] = ()
 
 
-def yaml_lines(source: SourceFile[Any], owners: Collection[TenantName] = ()) -> Iterator[NumberLine]:
+def yaml_lines(
+    source: SourceFile[Any], owners: Collection[TenantName] = ()
+) -> Iterator[NumberLine]:
     """The lines of a file's `numbers`, without their keys. `owners` are tenants with files."""
     for text, value in source.draft.file.numbers.items():
         tenant = None if isinstance(value, str | list) else value.tenant

@@ -19,7 +19,13 @@ from sipagent.config.routes import Routes
 from sipagent.config.sources import DiskSource, Source
 from sipagent.config.spaces import Space, spaces_of
 from sipagent.config.squad import Squad
-from sipagent.config.tenancy import Tenancy, verify_countries, verify_fallback, verify_loops, verify_tools
+from sipagent.config.tenancy import (
+    Tenancy,
+    verify_countries,
+    verify_fallback,
+    verify_loops,
+    verify_tools,
+)
 from sipagent.config.textfile import Unreadable
 from sipagent.config.texts import Texts
 from sipagent.config.validation import verify_sections

@@ -100,7 +100,9 @@ class Places:
     def _trusted(self, piece: Piece, text: Text | None) -> bool:
         if isinstance(text, CompiledTemplate) and (others := sorted(text.reads & FROM_OUTSIDE)):
             message = f"{others[0]} cannot choose where a call goes"
-            piece.source.complain(Complaint(piece.steps, message, "your own variables can, and the dialed number's"))
+            piece.source.complain(
+                Complaint(piece.steps, message, "your own variables can, and the dialed number's")
+            )
             return False
         return True
 

@@ -1,7 +1,8 @@
 """Rules, verdicts and orders in words, for people who read what a configuration does."""
 
+import re
 from collections.abc import Iterable, Iterator
-from typing import assert_never
+from typing import Final, assert_never
 
 from sipagent.model import TenantName
 from sipagent.routing import (
@@ -19,6 +20,8 @@ from sipagent.routing import (
     Rule,
     WithHeader,
 )
+
+_WITH_DEFAULT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):-[^}]*\}")
 
 
 def rules_text(rules: Iterable[Rule]) -> str:
@@ -109,3 +112,8 @@ def some(names: Iterable[str], most: int = 3) -> str:
 def count(number: int, one: str, many: str | None = None) -> str:
     """`1 number`, `2 numbers`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def masked(text: str) -> str:
+    """The text in which `${NAME:-text}` is only `${NAME}`: the text may be a secret."""
+    return _WITH_DEFAULT.sub(r"${\1}", text)

@@ -1,0 +1,282 @@
+"""What is allowed and probably not meant, or soon a trouble: the warnings of `sipagent check`."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final, NamedTuple
+
+from sipagent.config.findings import Findings, Steps
+from sipagent.config.gathering import Gathered, SourceFile
+from sipagent.config.leaves import Leaf, ancestry, leaves_of
+from sipagent.config.loader import Loaded
+from sipagent.config.models import RETIRED_ON, SUCCESSORS
+from sipagent.config.operations import Operations
+from sipagent.config.schema import Transcription
+from sipagent.config.schema.base import given
+from sipagent.config.schema.operations import AzureAccount, OpenAIAccount, SecretFile, TrunkSecret
+from sipagent.config.schema.tools import ToolWith
+from sipagent.config.spaces import Named, Space, spaces_of
+from sipagent.config.templates import CompiledTemplate
+from sipagent.config.wording import answering, count, some
+from sipagent.config.words import quoted
+from sipagent.errors import Finding, SecretError
+from sipagent.model import AgentProfile, TenantName, Text
+
+SOON: Final = timedelta(days=90)
+"""How long before a model's end it is told."""
+
+PROMPTS_END_ON: Final = date(2026, 11, 30)
+"""When the provider ends reusable prompts."""
+
+_PERSONA_KEYS: Final = ("tools", "silence", "max_duration", "on_failure")
+_TENANT_KEYS: Final = ("budget", "privacy", "reserved_calls", "max_concurrent_calls")
+_DISCLOSING: Final = re.compile(
+    r"\b(?:ai|a\.i\.|artificial|virtual|automated|automatic|assistant|digital|machine|computer|robot"
+    r"|bot|ki|künstliche[rn]?|virtuelle[rn]?|automatische[rn]?|assistent(?:in)?|ia|asistente"
+    r"|automático|assistente|automatique|virtuel(?:le)?|artificielle)\b",
+    re.IGNORECASE,
+)
+"""Words by which a greeting may tell that a machine speaks. A guess: it knows no sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """`warnings` deserve a look; `notes` say what this release does not act on yet."""
+
+    warnings: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = ()
+
+
+class _Agent(NamedTuple):
+    """An agent with its leaves, as its tenant sees it, and the numbers that it answers."""
+
+    profile: AgentProfile
+    space: Space
+    named: Named
+    leaves: Mapping[str, Leaf]
+    numbers: list[str]
+
+    @property
+    def who(self) -> str:
+        return f"{self.profile.tenant}/{self.profile.name}"
+
+
+def advice_on(loaded: Loaded, today: date) -> Advice:
+    """The loader's warnings and all others. Reads secrets' files, as this process may. Needs
+    `loaded.gathered`."""
+    if loaded.gathered is None:
+        return Advice(loaded.warnings)
+    return _Adviser(loaded, loaded.gathered, today).advice()
+
+
+class _Adviser:
+    def __init__(self, loaded: Loaded, gathered: Gathered, today: date) -> None:
+        self.loaded = loaded
+        self.gathered = gathered
+        self.today = today
+        self.spaces = spaces_of(gathered)
+        self._warned: dict[str, Findings] = {}
+        self._notes: list[Finding] = []
+
+    def advice(self) -> Advice:
+        agents = list(self._agents())
+        self._retiring(agents)
+        for agent in agents:
+            self._prompt(agent)
+            if agent.numbers:
+                self._disclosure(agent)
+                self._person(agent)
+        self._secrets()
+        self._not_in_force()
+        warned = (finding for found in self._warned.values() for finding in found.warnings())
+        return Advice((*self.loaded.warnings, *warned), tuple(self._notes))
+
+    def _agents(self) -> Iterator[_Agent]:
+        reach = answering(self.loaded.table)
+        for key, profile in self.loaded.table.agents.items():
+            space = self.spaces[profile.tenant]
+            chain = ancestry(space, profile.name)
+            yield _Agent(
+                profile, space, chain.agents[-1], leaves_of(space, chain), reach.get(key, [])
+            )
+
+    def _retiring(self, agents: Iterable[_Agent]) -> None:
+        """One warning for each place where a model is named, with all numbers that it concerns."""
+        places: dict[tuple[int, Steps], tuple[Leaf, str, list[str]]] = {}
+        main = self.gathered.main
+        for name, model in main.draft.file.models.items():
+            leaf = Leaf(model.model, ("models", name, "model"), main)
+            places[id(main), leaf.steps] = (leaf, model.model, [])
+        for agent in agents:
+            if self._names_deployments(agent.profile.tenant):
+                continue
+            for leaf, model in _models_of(agent.leaves):
+                known = places.setdefault((id(leaf.source), leaf.steps), (leaf, model, []))
+                known[2].extend(agent.numbers)
+        for leaf, model, numbers in places.values():
+            ends = RETIRED_ON.get(model)
+            if ends is not None and ends - self.today <= SOON:
+                self._warn(leaf.source, leaf.steps, self._end_of(model, ends), _concerns(numbers))
+
+    def _end_of(self, model: str, ends: date) -> str:
+        days = (ends - self.today).days
+        when = f"ends on {ends}, in {count(days, 'day')}" if days > 0 else f"ended on {ends}"
+        successor = SUCCESSORS.get(ends)
+        return f"{quoted(model)} {when}" + (f"; use {successor}" if successor else "")
+
+    def _names_deployments(self, tenant: TenantName) -> bool:
+        """Whether the tenant's models are names of deployments, which may be called anything."""
+        named = self.loaded.table.tenants[tenant].account
+        specs = [spec for spec in self.loaded.accounts if named in (None, spec.name)]
+        return bool(specs) and all(spec.capabilities.model_is_deployment for spec in specs)
+
+    def _prompt(self, agent: _Agent) -> None:
+        leaf = agent.leaves.get("prompt")
+        if leaf is not None and leaf.value is not None:
+            verb = "end" if self.today < PROMPTS_END_ON else "ended"
+            message = f"reusable prompts {verb} on {PROMPTS_END_ON}"
+            self._warn(leaf.source, leaf.steps, message, "write instructions")
+
+    def _disclosure(self, agent: _Agent) -> None:
+        """Once for each agent, at its greeting."""
+        if all(_discloses(e.disclosure, e.greeting) for e in agent.profile.editions):
+            return
+        leaf = agent.leaves.get("greeting") or Leaf(None, agent.named.steps, agent.named.source)
+        message = f"callers of {agent.who} may not learn that a machine speaks"
+        hint = (
+            "a guess: no disclosure, and no word such as AI, virtual or assistant in the greeting"
+        )
+        self._warn(leaf.source, leaf.steps, message, hint)
+
+    def _person(self, agent: _Agent) -> None:
+        tenant = self.loaded.table.tenants[agent.profile.tenant]
+        fallback = given(getattr(agent.space.own.draft.file, "fallback", None))
+        if tenant.destinations or fallback is not None or _transfers(agent.leaves):
+            return
+        message = f"no caller of {agent.who} can reach a person"
+        hint = f"neither a destination nor a fallback; {_concerns(agent.numbers)}"
+        self._warn(agent.named.source, agent.named.steps, message, hint)
+
+    def _secrets(self) -> None:
+        main = self.gathered.main
+        operations = Operations(self.gathered, main.path.parent)
+        for steps, written in _secrets_in(main):
+            source = operations.secret(written)
+            try:
+                source.read()
+            except SecretError as error:
+                self._warn(main, steps, f"cannot be read here: {error}")
+
+    def _not_in_force(self) -> None:
+        found: dict[str, list[tuple[SourceFile[Any], Steps]]] = {}
+        for source in self.gathered.sources:
+            for steps in _unused(source):
+                found.setdefault(str(steps[-1]), []).append((source, steps))
+        for key, places in found.items():
+            source, steps = places[0]
+            at, file = source.document.key(steps), source.findings
+            message = "is checked, and not in force in this release"
+            told = count(len(places), "place")
+            note = Finding(file.file, at.line, at.column, key, message, told, file.tenant)
+            self._notes.append(note)
+
+    def _warn(
+        self, source: SourceFile[Any], steps: Steps, message: str, hint: str | None = None
+    ) -> None:
+        file = source.findings.file
+        found = self._warned.setdefault(file, Findings(file, source.findings.tenant))
+        found.warn(source.document.value(steps), steps, message, hint)
+
+
+def _models_of(leaves: Mapping[str, Leaf]) -> Iterator[tuple[Leaf, str]]:
+    model, transcription = leaves.get("model"), leaves.get("transcription")
+    if model is not None:
+        yield model, str(model.value)
+    match None if transcription is None else transcription.value:
+        case str() as name if transcription is not None:
+            yield transcription, name
+        case Transcription(model=name) if transcription is not None:
+            steps = (*transcription.steps, "model")
+            yield transcription._replace(steps=steps), name
+
+
+def _discloses(disclosure: Text | None, greeting: Text | None) -> bool:
+    return disclosure is not None or _DISCLOSING.search(_source(greeting)) is not None
+
+
+def _source(text: Text | None) -> str:
+    if isinstance(text, CompiledTemplate):
+        return text.source
+    return text if isinstance(text, str) else ""
+
+
+def _transfers(leaves: Mapping[str, Leaf]) -> bool:
+    tools = leaves.get("tools")
+    used = [] if tools is None else tools.value or []
+    return any(isinstance(tool, ToolWith) and given(tool.transfer) for tool in used)
+
+
+def _concerns(numbers: list[str]) -> str:
+    if not numbers:
+        return "no number leads there"
+    return f"{count(len(numbers), 'number')}: {some(numbers)}"
+
+
+def _secrets_in(main: SourceFile[Any]) -> Iterator[tuple[Steps, str | SecretFile]]:
+    """Where the main file says that secrets are."""
+    file = main.draft.file
+    for name, account in file.accounts.items():
+        yield from _of_account(("accounts", name), account)
+    for name, trunk in file.trunks.items():
+        if isinstance(trunk.secret, TrunkSecret):
+            secret, steps = trunk.secret, ("trunks", name, "secret")
+            if given(secret.value) is not None:
+                yield (*steps, "value"), secret.value
+            elif given(secret.file) is not None:
+                yield (*steps, "file"), SecretFile(file=secret.file)
+    for name, tenant in file.tenants.items():
+        grants = given(tenant.grants)
+        secrets = (given(grants.secrets) or {}) if grants is not None else {}
+        for key, written in secrets.items():
+            yield ("tenants", name, "grants", "secrets", key), written
+
+
+def _of_account(
+    steps: Steps, account: OpenAIAccount | AzureAccount
+) -> Iterator[tuple[Steps, str | SecretFile]]:
+    for key in ("api_keys", "webhook_secrets"):
+        if given(getattr(account, key)) is not None:
+            yield (*steps, key), getattr(account, key)
+    entra = given(account.entra) if isinstance(account, AzureAccount) else None
+    if entra is not None:
+        for key in ("client_secret", "federated_token"):
+            if given(getattr(entra, key)) is not None:
+                yield (*steps, "entra", key), getattr(entra, key)
+
+
+def _unused(source: SourceFile[Any]) -> Iterator[Steps]:
+    """The keys of a file that this release only checks."""
+    file = source.draft.file
+    entries: list[tuple[Steps, Any, tuple[str, ...]]] = [
+        (("agents", name), agent, _PERSONA_KEYS) for name, agent in file.agents.items()
+    ]
+    if hasattr(file, "models"):
+        entries.append((("defaults",), file.defaults, _PERSONA_KEYS))
+        entries += [(("models", name), one, ("fallback",)) for name, one in file.models.items()]
+        entries += [(("tenants", name), one, _TENANT_KEYS) for name, one in file.tenants.items()]
+        entries += [
+            (("accounts", name), one, ("max_concurrent_calls",))
+            for name, one in file.accounts.items()
+        ]
+    entries += [
+        (("destinations", name), one, ("on_failure",))
+        for name, one in file.destinations.items()
+        if not isinstance(one, str)
+    ]
+    if hasattr(file, "fallback"):
+        entries.append(((), file, ("fallback",)))
+    for steps, entry, keys in entries:
+        for key in keys:
+            if key in entry.model_fields_set:
+                yield (*steps, key)
