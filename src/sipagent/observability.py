@@ -13,7 +13,15 @@ from pydantic_core import to_json
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
 
-_LOUD: Final = ("websockets", "httpx", "httpcore", "hpack", "uvicorn.access", "asyncio")
+_LOUD: Final = (
+    "websockets",
+    "httpx",
+    "httpcore",
+    "hpack",
+    "uvicorn.access",
+    "asyncio",
+    "watchfiles",
+)
 """Libraries whose debug and info lines quote frames, headers or URLs with caller data."""
 
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(

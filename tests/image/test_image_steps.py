@@ -1,8 +1,7 @@
 """The steps of the Dockerfile, run in a scratch folder, and the service that comes out of them.
 
 No container is made: absolute paths of the recipe are moved below the scratch folder, `python` is
-the one that runs the tests. Packages come from where `make test` had them from; where that cannot
-be reached, the test is skipped, but not in CI.
+the one that runs the tests. Packages come from where `make test` had them from.
 """
 
 import os
@@ -25,7 +24,6 @@ import pytest
 from tests.image.recipe import ROOT, Instruction, Stage, stages
 
 USER = 65532
-UNREACHABLE = re.compile(r"No matching distribution found|NewConnectionError|Max retries exceeded")
 
 
 class Scratch:
@@ -95,8 +93,6 @@ class Scratch:
             text=True,
             check=False,
         )
-        if ran.returncode and UNREACHABLE.search(ran.stderr) and not os.environ.get("CI"):
-            pytest.skip("packages cannot be installed here")
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
@@ -143,7 +139,7 @@ def as_image_user() -> list[str]:
             [*prefix, sys.executable, "-c", "pass"], stderr=subprocess.DEVNULL
         ):
             return prefix
-    pytest.skip("the image's user may not run this machine's Python")
+    return []  # as root then: the machine keeps its Python from everybody else
 
 
 class Container:

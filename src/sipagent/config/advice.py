@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
-from sipagent.config.findings import Findings, Steps
+from sipagent.config.findings import Steps
 from sipagent.config.gathering import Gathered, SourceFile
 from sipagent.config.leaves import Leaf, ancestry, leaves_of
 from sipagent.config.loader import Loaded
@@ -19,7 +19,7 @@ from sipagent.config.schema.tools import ToolWith
 from sipagent.config.spaces import Named, Space, spaces_of
 from sipagent.config.templates import CompiledTemplate
 from sipagent.config.wording import answering, count, some
-from sipagent.config.words import quoted
+from sipagent.config.words import dotted, quoted
 from sipagent.errors import Finding, SecretError
 from sipagent.model import AgentProfile, TenantName, Text
 
@@ -76,7 +76,7 @@ class _Adviser:
         self.gathered = gathered
         self.today = today
         self.spaces = spaces_of(gathered)
-        self._warned: dict[str, Findings] = {}
+        self._warned: dict[tuple[str, int, int, str], Finding] = {}
         self._notes: list[Finding] = []
 
     def advice(self) -> Advice:
@@ -89,7 +89,10 @@ class _Adviser:
                 self._person(agent)
         self._secrets()
         self._not_in_force()
-        warned = (finding for found in self._warned.values() for finding in found.warnings())
+        files = [source.findings.file for source in self.gathered.sources]
+        warned = sorted(
+            self._warned.values(), key=lambda found: (files.index(found.file), found.line)
+        )
         return Advice((*self.loaded.warnings, *warned), tuple(self._notes))
 
     def _agents(self) -> Iterator[_Agent]:
@@ -105,9 +108,9 @@ class _Adviser:
         """One warning for each place where a model is named, with all numbers that it concerns."""
         places: dict[tuple[int, Steps], tuple[Leaf, str, list[str]]] = {}
         main = self.gathered.main
-        for name, model in main.draft.file.models.items():
-            leaf = Leaf(model.model, ("models", name, "model"), main)
-            places[id(main), leaf.steps] = (leaf, model.model, [])
+        for name, entry in main.draft.file.models.items():
+            leaf = Leaf(entry.model, ("models", name, "model"), main)
+            places[id(main), leaf.steps] = (leaf, entry.model, [])
         for agent in agents:
             if self._names_deployments(agent.profile.tenant):
                 continue
@@ -142,7 +145,9 @@ class _Adviser:
         """Once for each agent, at its greeting."""
         if all(_discloses(e.disclosure, e.greeting) for e in agent.profile.editions):
             return
-        leaf = agent.leaves.get("greeting") or Leaf(None, agent.named.steps, agent.named.source)
+        leaf, named = agent.leaves.get("greeting"), agent.named
+        if leaf is None or leaf.steps[:2] != named.steps:
+            leaf = Leaf(None, named.steps, named.source)
         message = f"callers of {agent.who} may not learn that a machine speaks"
         hint = (
             "a guess: no disclosure, and no word such as AI, virtual or assistant in the greeting"
@@ -184,9 +189,10 @@ class _Adviser:
     def _warn(
         self, source: SourceFile[Any], steps: Steps, message: str, hint: str | None = None
     ) -> None:
-        file = source.findings.file
-        found = self._warned.setdefault(file, Findings(file, source.findings.tenant))
-        found.warn(source.document.value(steps), steps, message, hint)
+        at, file = source.document.value(steps), source.findings
+        path = dotted(steps)
+        finding = Finding(file.file, at.line, at.column, path, message, hint, file.tenant)
+        self._warned[file.file, at.line, at.column, message] = finding
 
 
 def _models_of(leaves: Mapping[str, Leaf]) -> Iterator[tuple[Leaf, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from sipagent.config.places import Filled
 from sipagent.config.templates import CompiledTemplate
 from sipagent.model import (
     AccountName,
@@ -151,7 +152,15 @@ def _tenant_facts(tenant: TenantProfile) -> list[Any]:
     hours = {name: _hours(schedule) for name, schedule in tenant.hours.items()}
     destinations = [_destination(found) for _, found in sorted(tenant.destinations.items())]
     forwards = [tenant.forwards.count, tenant.forwards.seconds]
-    return [tenant.name, tenant.account, tenant.timezone, hours, destinations, forwards]
+    return [
+        tenant.name,
+        tenant.account,
+        tenant.timezone,
+        hours,
+        destinations,
+        forwards,
+        tenant.silent,
+    ]
 
 
 def _hours(schedule: Any) -> str:
@@ -177,6 +186,8 @@ def _trunk_facts(trunk: Trunk) -> list[Any]:
 
 
 def _text(text: Any) -> Any:
+    if isinstance(text, Filled):
+        return {"template": text.template.source, "values": dict(text.values)}
     return {"template": text.source} if isinstance(text, CompiledTemplate) else text
 
 

@@ -1,6 +1,6 @@
 """JSON Schemas of the files, for editors and other tools: shapes, words and ranges.
 
-They are made from the models of `config.schema`; what must fit together is left to `sipagent check`.
+They are made from the models of `config.schema`; what must fit together only the loader knows.
 """
 
 import json

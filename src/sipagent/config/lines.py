@@ -98,7 +98,8 @@ class RuleLine:
 
 @dataclass(frozen=True, slots=True)
 class NumberLine:
-    """One line. `text` is the number as it was written, `key` as the directory names it."""
+    """One line. `text` is the number as it was written, `key` as the directory names it, `written`
+    what YAML says of it."""
 
     text: str
     origin: Origin
@@ -110,6 +111,7 @@ class NumberLine:
     language: str | None = None
     vars: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[RuleLine, ...] = ()
+    written: Any = None
 
 
 def yaml_lines(
@@ -123,7 +125,7 @@ def yaml_lines(
 
 
 def _line(text: str, value: Any, origin: Origin) -> NumberLine:
-    line = NumberLine(text, origin, rules=_rules(value, origin))
+    line = NumberLine(text, origin, rules=_rules(value, origin), written=value)
     if isinstance(value, str | list):
         return line
     settings = {name: getattr(value, name) for name in SETTINGS if getattr(value, name) is not None}

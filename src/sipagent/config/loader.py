@@ -15,6 +15,7 @@ from sipagent.config.numbers import verify_region
 from sipagent.config.operations import Operations
 from sipagent.config.personas import Personas
 from sipagent.config.places import Places
+from sipagent.config.rehearsal import Rehearsal
 from sipagent.config.routes import Routes
 from sipagent.config.sources import DiskSource, Source
 from sipagent.config.spaces import Space, spaces_of
@@ -134,15 +135,17 @@ class _Parts:
             self.gathered, self.spaces, places, [account.name for account in accounts]
         )
         destinations = tenancy.destinations()
-        routes = Routes(self.gathered, self.spaces, squad, places, trunks, destinations, self.base)
+        own: set[str] = set()
+        region = self.gathered.main.draft.file.defaults.region
+        rehearsal = Rehearsal(squad, places, destinations, own, region)
+        routes = Routes(self.gathered, self.spaces, places, trunks, rehearsal, self.base, own)
         lines = routes.compiled(region_unknown=region_unknown)
         for tenant, space in self.spaces.items():
-            verify_loops(space, destinations[tenant], routes.own)
+            verify_loops(space, destinations[tenant], own)
             verify_countries(space, destinations[tenant])
         tenants = tenancy.profiles(destinations, self._silent())
         self.report.raise_if_any()
         profiles = [persona.profile for persona in squad.usable]
-        region = self.gathered.main.draft.file.defaults.region
         return {
             "table": table_of(profiles, lines, tenants, trunks, accounts, region),
             "accounts": accounts,

@@ -11,6 +11,7 @@ from sipagent.config.words import quoted
 from sipagent.sip import to_e164
 
 DEFAULT: Final = "default"
+TABLE: Final = "table"
 
 _SHORT: Final = re.compile(r"[0-9]{2,6}", re.ASCII)
 _PREFIX: Final = re.compile(r"(?:\+|00)[0-9 ().-]*\*", re.ASCII)
@@ -89,7 +90,9 @@ def keyed(
     others = []
     for line in lines:
         key = directory_key(line.text, region)
-        if isinstance(key, Complaint):
+        if line.text == TABLE:
+            line.origin.complain((), "only the operator's main file may have it", at_key=True)
+        elif isinstance(key, Complaint):
             others.append(line)
             if not (region_unknown and _is_national(line.text.strip())):
                 line.origin.complain((), key.message, key.hint, at_key=True)

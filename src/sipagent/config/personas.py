@@ -9,6 +9,7 @@ from sipagent.config.leaves import Ancestry, Leaf, Leaves, ancestry, lacks, leav
 from sipagent.config.schema import SpokenGreeting
 from sipagent.config.schema.base import given
 from sipagent.config.schema.persona import DeclaredVariable
+from sipagent.config.schema.tools import ToolWith
 from sipagent.config.session import merge_patch, session_of
 from sipagent.config.spaces import Space
 from sipagent.config.texts import Piece, Texts, by_language, piece_for, templates_in
@@ -21,11 +22,13 @@ _REQUIRED: Final = DeclaredVariable()
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """A compiled agent, with what its texts need of a number's variables."""
+    """A compiled agent, with what its texts need of a number's variables, and the destinations
+    that it may send a call to."""
 
     profile: AgentProfile
     declared: Mapping[str, DeclaredVariable]
     used: frozenset[str]
+    transfers: frozenset[str]
     steps: Steps = field(compare=False)
 
     @property
@@ -76,7 +79,7 @@ class Personas:
             if given(variable.default) is not None
         } | values
         profile = AgentProfile(AgentName(reference), space.tenant, tuple(whole), known)
-        return Persona(profile, declared, used, named.steps)
+        return Persona(profile, declared, used, _transfers(leaves), named.steps)
 
     def _edition(self, space: Space, leaves: Leaves, language: str | None) -> Edition | None:
         pieces = _instructions(space, leaves, language)
@@ -217,6 +220,14 @@ def _spoken_in_all(leaves: Leaves, languages: tuple[str | None, ...], name: str)
     else:
         leaf.complain(f"must be {text}", "one text is in one language")
     return False
+
+
+def _transfers(leaves: Leaves) -> frozenset[str]:
+    tools = leaves.get("tools")
+    named = () if tools is None else tools.value
+    return frozenset(
+        name for tool in named if isinstance(tool, ToolWith) for name in tool.transfer or ()
+    )
 
 
 def _declared(chain: Ancestry) -> dict[str, DeclaredVariable]:

@@ -1,7 +1,7 @@
 """Opening hours and destinations of all spaces, each compiled once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sipagent.config.findings import Complaint, Steps
@@ -14,7 +14,7 @@ from sipagent.config.templates import FROM_OUTSIDE, CompiledTemplate
 from sipagent.config.texts import Piece, Texts
 from sipagent.config.words import quoted
 from sipagent.errors import SipSyntaxError
-from sipagent.model import Destination, DestinationName, Schedule, Text
+from sipagent.model import CallFacts, Destination, DestinationName, Schedule, Text
 from sipagent.routing.hours import Hours
 from sipagent.sip import parse_address, to_e164
 
@@ -81,13 +81,16 @@ class Places:
     def _destination(self, space: Space, name: str, named: Named) -> Destination | None:
         entry = named.value if isinstance(named.value, DestinationEntry) else None
         steps = named.steps if entry is None else (*named.steps, "to")
-        to = named.value if entry is None else entry.to
-        compiled = self._place(Piece(to, steps, named.source))
+        written = named.value if entry is None else entry.to
+        compiled = self._place(Piece(written, steps, named.source))
         hours = None if entry is None else self._hours_of(space, entry, named)
         on_failure = self._on_failure(space, entry, named)
         if compiled is None:
             return None
-        return Destination(DestinationName(name), space.tenant, compiled, hours, on_failure)
+        to = filled(compiled, space.values())
+        assert to is not None
+        hours = filled(hours, space.values())
+        return Destination(DestinationName(name), space.tenant, to, hours, on_failure)
 
     def _place(self, piece: Piece) -> Text | None:
         """A usable target, or a template of one, which callers and headers cannot reach."""
@@ -132,6 +135,32 @@ class Places:
                 known = hint or "or resume, take_message or hang_up"
                 named.source.complain(Complaint(where, message, known))
         return tuple(steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A destination's template, with the tenant's values for what a number has no value of."""
+
+    template: CompiledTemplate
+    values: Mapping[str, str]
+
+    def render(self, facts: CallFacts) -> str:
+        return self.template.render(replace(facts, vars={**self.values, **facts.vars}))
+
+
+def filled(text: Text | None, values: Mapping[str, str]) -> Text | None:
+    """The text, with those of the values that it reads."""
+    if not isinstance(text, CompiledTemplate):
+        return text
+    own = {name: values[name] for name in sorted(text.vars & values.keys())}
+    return Filled(text, own) if own else text
+
+
+def template_in(text: Text | None) -> CompiledTemplate | None:
+    """The template of a destination's text, None where it is plain."""
+    if isinstance(text, Filled):
+        return text.template
+    return text if isinstance(text, CompiledTemplate) else None
 
 
 def target_problem(text: str) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.schema import ForcedTool, Transcription, TurnDetection
+from sipagent.config.schema.base import seconds
 
 _SERVER_VAD_ONLY: Final = (
     "threshold",
@@ -14,6 +15,7 @@ _SERVER_VAD_ONLY: Final = (
 )
 _SEMANTIC_VAD_ONLY: Final = ("eagerness",)
 
+_LONGEST_CALL: Final = 3600.0
 _STREAMING_WHISPER: Final = "gpt-realtime-whisper"
 _TAKES_KEYWORDS: Final = frozenset({"gpt-transcribe", "gpt-live-transcribe"})
 _OTHER_TRANSCRIBERS: Final = frozenset(
@@ -37,6 +39,8 @@ def verify_leaf(value: Any, steps: Steps) -> Iterator[Complaint]:
             yield from _verify_transcription(value, steps)
         case ForcedTool():
             yield from _verify_forced_tool(value, steps)
+        case str() if steps[-1] == "max_duration" and seconds(value) > _LONGEST_CALL:
+            yield Complaint(steps, "the provider ends every call after 60 minutes", "at most 60m")
 
 
 def _verify_turn_detection(turns: TurnDetection, steps: Steps) -> Iterator[Complaint]:

@@ -10,8 +10,11 @@ from sipagent.config.findings import Complaint, Findings, Steps
 from sipagent.config.outline import OUTLINES, Outline
 from sipagent.config.schema import AgentsFile, AnyFile
 from sipagent.config.schema.base import (
+    DAYS_PATTERN,
     DURATION_PATTERN,
+    HOST_PATTERN,
     LANGUAGE_PATTERN,
+    MONEY_PATTERN,
     NAME_PATTERN,
     NOT_BLANK_PATTERN,
     RATE_PATTERN,
@@ -40,6 +43,13 @@ PATTERNS: Final = {
     DURATION_PATTERN: ("this is no duration", "as in 500ms, 20s, 30m or 1h"),
     RATE_PATTERN: ("this is no rate", "as in 3/10m: three in ten minutes"),
     SHARE_PATTERN: ("this is no share", "as in 5%"),
+    DAYS_PATTERN: ("this is no number of days", "as in 30d"),
+    MONEY_PATTERN: ("this is no sum of money", "as in 4000 USD"),
+    HOST_PATTERN: ("this is no host", "as in api.acme.example, in small letters"),
+    r"^[A-Za-z][A-Za-z0-9_-]{0,63}$": (
+        "this cannot be a tool's name",
+        "1 to 64 letters, digits, _ and -, beginning with a letter",
+    ),
     VARIABLE_PATTERN: (
         "this cannot be a variable",
         "1 to 63 of a-z, 0-9 and _, beginning with a letter",

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.gathering import Gathered, Role, SourceFile
 from sipagent.config.leaves import ancestry, leaves_of
+from sipagent.config.numbers import verify_region
 from sipagent.config.places import Places, targets
 from sipagent.config.routes import is_zone
 from sipagent.config.schema.base import given
@@ -67,6 +68,7 @@ class Tenancy:
             message = f"there is no time zone {quoted(timezone)}"
             self._complain(steps, message, "as in America/Chicago")
             timezone = None
+        self._verify_entry(space)
         grants = _grants(space)
         forwards: dict[str, Rate] = {}
         if (hourly := given(grants.transfers_per_hour)) is not None:
@@ -80,6 +82,19 @@ class Tenancy:
             silent=silent,
             **forwards,
         )
+
+    def _verify_entry(self, space: Space) -> None:
+        entry, steps = space.entry, ("tenants", space.tenant)
+        if entry is None:
+            return
+        most, kept = given(entry.max_concurrent_calls), given(entry.reserved_calls)
+        if most is not None and kept is not None and kept > most:
+            message = f"the tenant may hold {most} calls at most"
+            self._complain((*steps, "reserved_calls"), message)
+        for at, region in enumerate(_grants(space).transfer_countries or []):
+            for complaint in verify_region(region):
+                where = (*steps, "grants", "transfer_countries", at)
+                self._complain(where, complaint.message, complaint.hint)
 
     def _account(self, space: Space) -> AccountName | None:
         entry = space.entry
@@ -141,6 +156,16 @@ def verify_countries(space: Space, destinations: Mapping[DestinationName, Destin
             allowed = ", ".join(grants.transfer_countries)
             message = f"calls of this tenant may only be sent to {allowed}"
             named.source.complain(Complaint(steps, message))
+
+
+def verify_fallback(space: Space) -> None:
+    """Complain of a file's `fallback` that is no destination."""
+    file = space.own.draft.file
+    name: str | None = file.fallback
+    if name is None or space.find("destinations", name) or space.broken("destinations", name):
+        return
+    hint = space.own.findings.did_you_mean(name, space.names("destinations"))
+    space.own.complain(Complaint(("fallback",), f"there is no destination {quoted(name)}", hint))
 
 
 def _grants(space: Space) -> Grants:

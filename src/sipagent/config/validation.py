@@ -102,7 +102,7 @@ class _Judge(Generic[F]):
             return {}
         items: dict[str, Any] = {}
         for key, value in raw.items():
-            if name == "numbers" and key == "table":
+            if name == "numbers" and key == "table" and self._model is AgentsFile:
                 continue
             items.update(self._item(adapter, name, key, value))
         return items

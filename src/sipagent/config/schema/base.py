@@ -15,6 +15,9 @@ LANGUAGE_PATTERN: Final = r"^[a-z]{2}(?:-[A-Z]{2})?$"
 DURATION_PATTERN: Final = r"^[0-9]{1,6}(?:ms|s|m|h)$"
 RATE_PATTERN: Final = r"^[1-9][0-9]{0,5}/[0-9]{1,4}(?:s|m|h)$"
 SHARE_PATTERN: Final = r"^(?:100|[0-9]{1,2}(?:\.[0-9]{1,2})?)%$"
+DAYS_PATTERN: Final = r"^[1-9][0-9]{0,4}d$"
+MONEY_PATTERN: Final = r"^[0-9]{1,9}(?:\.[0-9]{1,2})? [A-Z]{3}$"
+HOST_PATTERN: Final = r"^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$"
 VARIABLE_PATTERN: Final = r"^[a-z][a-z0-9_]{0,62}$"
 
 TEXT: Final = "<text>"
@@ -48,6 +51,9 @@ Region = Annotated[str, StringConstraints(pattern=REGION_PATTERN)]
 Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN)]
 RateText = Annotated[str, StringConstraints(pattern=RATE_PATTERN)]
 Share = Annotated[str, StringConstraints(pattern=SHARE_PATTERN)]
+Days = Annotated[str, StringConstraints(pattern=DAYS_PATTERN)]
+Money = Annotated[str, StringConstraints(pattern=MONEY_PATTERN)]
+Host = Annotated[str, StringConstraints(pattern=HOST_PATTERN)]
 VariableName = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
 
 

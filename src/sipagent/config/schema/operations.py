@@ -8,13 +8,17 @@ from sipagent.config.schema.base import (
     ABSENT,
     MAPPING,
     TEXT,
+    Days,
     Entry,
     ExpandableWord,
+    Host,
     LanguageTag,
+    Money,
     Name,
     RateText,
     Region,
     SecretWord,
+    Share,
     VariableName,
     Word,
     shaped,
@@ -118,7 +122,7 @@ class Grants(Entry):
     secrets: dict[Name, Secret] = Field(
         default=ABSENT, description="Secrets that the tenant may use, by name."
     )
-    http_hosts: list[Word] = Field(
+    http_hosts: list[Host] = Field(
         default=ABSENT, description="Hosts that the tenant's tools may ask."
     )
     transfer_countries: list[Region] = Field(
@@ -130,17 +134,17 @@ class Grants(Entry):
 
 
 class Budget(Entry):
-    month: Word = Field(default=ABSENT, description="The most money in a month, as in 4000 USD.")
-    day: Word = Field(default=ABSENT, description="The most money in a day.")
-    warn_at: list[Word] = Field(default=ABSENT, description="Shares at which somebody is told.")
+    month: Money = Field(default=ABSENT, description="The most money in a month, as in 4000 USD.")
+    day: Money = Field(default=ABSENT, description="The most money in a day.")
+    warn_at: list[Share] = Field(default=ABSENT, description="Shares at which somebody is told.")
     when_spent: Literal["fallback", "reject"] = Field(
         default="reject", description="What happens to calls then."
     )
 
 
 class Privacy(Entry):
-    transcripts: Word = Field(default=ABSENT, description="How long they are kept, as in 30d.")
-    records: Word = Field(default=ABSENT, description="How long they are kept, as in 400d.")
+    transcripts: Days = Field(default=ABSENT, description="How long they are kept, as in 30d.")
+    records: Days = Field(default=ABSENT, description="How long they are kept, as in 400d.")
     numbers_at_rest: Literal["plain", "hmac"] = Field(
         default="plain", description="How numbers are stored."
     )

@@ -1,0 +1,228 @@
+"""Every number once before its first call: do its agents and destinations have all their values?"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sipagent.config.lines import NumberLine
+from sipagent.config.places import Places, number_of, target_problem, template_in
+from sipagent.config.schema.base import given
+from sipagent.config.schema.numbers import NumberRules, RuleAnswer
+from sipagent.config.schema.persona import DeclaredVariable
+from sipagent.config.spaces import Space
+from sipagent.config.squad import Squad
+from sipagent.config.templates import CompiledTemplate, sample_facts
+from sipagent.config.words import quoted
+from sipagent.errors import TemplateError
+from sipagent.model import (
+    AgentName,
+    CallFacts,
+    Destination,
+    DestinationName,
+    NumberFacts,
+    TenantName,
+)
+from sipagent.routing import AnswerWith, ForwardTo, Route, Rule
+from sipagent.sip import is_e164, to_e164
+
+_SAMPLE_TIME: Final = datetime(2026, 6, 15, 12, tzinfo=UTC)
+_NOBODY: Final = AgentName("")
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """Has every text of a number be rendered once, with the number's own values."""
+
+    squad: Squad
+    places: Places
+    destinations: Mapping[TenantName, Mapping[DestinationName, Destination]]
+    own: Collection[str]
+    region: str | None
+    _facts: dict[tuple[TenantName, str | None, str | None], CallFacts] = field(default_factory=dict)
+    _varied: dict[TenantName, list[Destination]] = field(default_factory=dict)
+
+    def play(self, line: NumberLine, route: Route, space: Space, rules: tuple[Rule, ...]) -> None:
+        """Complain of what this number's agents and destinations lack."""
+        seen: set[tuple[AgentName, tuple[tuple[str, str], ...]]] = set()
+        needed: set[str] = set()
+        for rule in rules:
+            match rule.action:
+                case ForwardTo(destination):
+                    needed.add(destination)
+                case AnswerWith(agent, split, own):
+                    answering = {(name, own) for name in (agent, *(name for name, _ in split))}
+                    for name, _ in sorted(answering - seen):
+                        needed |= self._agent(line, route, space, name, dict(own))
+                    seen |= answering
+        self._verify_declared(line, space)
+        self._verify_destinations(line, route, space, needed)
+
+    def _agent(
+        self,
+        line: NumberLine,
+        route: Route,
+        space: Space,
+        agent: AgentName,
+        rule_vars: Mapping[str, str],
+    ) -> frozenset[str]:
+        """Rehearse one agent, and say which destinations it may send the call to."""
+        persona = self.squad.persona(space, agent)
+        if persona is None:
+            return frozenset()
+        values = {**persona.profile.vars, **route.vars, **rule_vars}
+        usable = True
+        for name, variable in persona.declared.items():
+            problem = _value_problem(values.get(name), variable, self.region)
+            if problem is not None and (name in persona.used or values.get(name) is not None):
+                line.origin.complain(("vars", name), f"{problem} (for the agent {quoted(agent)})")
+                usable = False
+        if usable and persona.templated:
+            for edition in persona.profile.editions:
+                facts = self._sample(route, space, agent, edition.language, values)
+                for text in (edition.instructions, edition.greeting, edition.disclosure):
+                    if isinstance(text, CompiledTemplate):
+                        self._render(line, text, facts, f"the agent {quoted(agent)}")
+        return persona.transfers
+
+    def _verify_declared(self, line: NumberLine, space: Space) -> None:
+        """Complain of values for variables that nobody reads: they are misspelled."""
+        for steps, origin, names, agents in _given(line):
+            known = {
+                name
+                for destination in self._with_variables(space)
+                for text in (destination.to, destination.hours)
+                if (template := template_in(text)) is not None
+                for name in template.vars
+            }
+            for agent in agents:
+                persona = self.squad.persona(space, agent)
+                if persona is None:
+                    return
+                known |= persona.declared.keys() | persona.used | persona.profile.vars.keys()
+            for name in names:
+                if name not in known:
+                    hint = space.own.findings.did_you_mean(name, frozenset(known))
+                    message = f"no agent of this number declares {quoted(name)}"
+                    origin.complain((*steps, name), message, hint, at_key=True)
+
+    def _verify_destinations(
+        self, line: NumberLine, route: Route, space: Space, needed: Collection[str]
+    ) -> None:
+        for destination in self._with_variables(space):
+            known = {**space.values(), **route.vars}
+            texts = [template_in(destination.to), template_in(destination.hours)]
+            missing = {name for text in texts if text for name in text.vars - known.keys()}
+            what = f"the destination {quoted(destination.name)}"
+            if missing and destination.name in needed:
+                for name in sorted(missing):
+                    line.origin.complain(("vars", name), f"is missing (for {what})")
+            if not missing:
+                facts = self._sample(route, space, _NOBODY, route.language, known)
+                self._verify_target(line, destination, facts, what)
+                self._verify_hours(line, space, destination, facts, what)
+
+    def _verify_target(
+        self, line: NumberLine, destination: Destination, facts: CallFacts, what: str
+    ) -> None:
+        to = self._render(line, destination.to, facts, what)
+        if to is not None and (problem := target_problem(to)):
+            line.origin.complain((), f"{what}: {problem}", at_key=True)
+        elif to is not None and number_of(to) in self.own:
+            message = f"{what} is a number of this directory"
+            line.origin.complain((), message, "a call sent there would come back", at_key=True)
+
+    def _verify_hours(
+        self,
+        line: NumberLine,
+        space: Space,
+        destination: Destination,
+        facts: CallFacts,
+        what: str,
+    ) -> None:
+        if destination.hours is None or isinstance(destination.hours, str):
+            return
+        name = self._render(line, destination.hours, facts, what)
+        if name and space.hours(name) is None and not space.broken("hours", name):
+            message = f"{what}: there are no hours {quoted(name)}"
+            line.origin.complain((), message, at_key=True)
+
+    def _with_variables(self, space: Space) -> list[Destination]:
+        """The tenant's destinations that are not the same for every number."""
+        if space.tenant not in self._varied:
+            self._varied[space.tenant] = [
+                destination
+                for destination in self.destinations[space.tenant].values()
+                if template_in(destination.to) or template_in(destination.hours)
+            ]
+        return self._varied[space.tenant]
+
+    def _render(self, line: NumberLine, text: Any, facts: CallFacts, what: str) -> str | None:
+        if isinstance(text, str):
+            return text
+        try:
+            rendered: str = text.render(facts)
+        except TemplateError as error:
+            message = f"{what} cannot be rendered for this number: {error}"
+            line.origin.complain((), message, at_key=True)
+            return None
+        return rendered
+
+    def _sample(
+        self,
+        route: Route,
+        space: Space,
+        agent: AgentName,
+        language: str | None,
+        values: Mapping[str, str],
+    ) -> CallFacts:
+        timezone = route.timezone or (space.entry.timezone if space.entry else None)
+        key = (space.tenant, timezone, language)
+        if key not in self._facts:
+            self._facts[key] = sample_facts(
+                vars={},
+                hours=self.places.all_hours(space),
+                timezone=timezone,
+                language=language,
+                headers=(),
+                at=_SAMPLE_TIME,
+            )
+        sample = self._facts[key]
+        e164 = route.key if is_e164(route.key) else sample.number.e164
+        number = NumberFacts(e164, timezone, route.hours, route.language)
+        return replace(sample, number=number, tenant=space.tenant, agent=agent, vars=values)
+
+
+def _given(line: NumberLine) -> Iterator[tuple[Any, Any, Collection[str], list[AgentName]]]:
+    """The variables that YAML gives to a number or a rule, and the agents that may read them. A
+    table's columns are for all of its rows."""
+    agents = []
+    for rule in line.rules:
+        if isinstance(rule.value, str):
+            agents.append(AgentName(rule.value))
+        elif isinstance(rule.value, RuleAnswer):
+            own = [AgentName(name) for name in (rule.value.agent, *(rule.value.split or {}))]
+            agents += own
+            yield (*rule.steps, "vars"), rule.origin, rule.value.vars or {}, own
+    whole = line.written
+    if isinstance(whole, NumberRules):
+        yield ("vars",), line.origin, whole.vars or {}, agents
+
+
+def _value_problem(value: str | None, variable: DeclaredVariable, region: str | None) -> str | None:
+    """Why the value cannot stand for the variable, or None."""
+    if value is None:
+        return None if given(variable.default) is not None else "is missing"
+    if variable.type == "phone" and to_e164(value, region) is None:
+        return f"{quoted(value)} is no telephone number"
+    if variable.type == "number" and not _is_number(value):
+        return f"{quoted(value)} is no number"
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii()
