@@ -5,6 +5,8 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
 import httpx
 import structlog
@@ -17,11 +19,11 @@ from sipagent.api.health import UnreadyReason, health_router
 from sipagent.api.server import ConnectionStats, GracefulServer, server_config
 from sipagent.api.webhooks import WebhookFront, WebhookReceiver
 from sipagent.concurrency import SystemClock
-from sipagent.config import Loaded
 from sipagent.config.live import LiveConfiguration, Origin, Status
 from sipagent.config.reloading import Reloader
 from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.environment import environment_account
+from sipagent.errors import SettingsError
 from sipagent.metrics import Metrics
 from sipagent.model import CallId, TrunkName
 from sipagent.providers.accounts import AccountSpec
@@ -34,8 +36,10 @@ from sipagent.sessions.supervisor import Supervisor, Surroundings
 from sipagent.settings import Settings
 from sipagent.store.log import LogRecords
 
-
 log = structlog.get_logger(__name__)
+
+MOST_CHANGES: Final = 50
+"""Changes of a reload that are logged one by one."""
 
 
 class Unwatched:
@@ -78,23 +82,28 @@ class Service:
         await self.supervisor.drain(self.drain_timeout)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Upkeep:
-    """Carries a reload on to what is not asked for at each call: accounts, metrics, credentials."""
+    """Carries a reload on to what is not asked for at each call: accounts, metrics, credentials.
+
+    `environment` is the account that the environment described when the process began, or why it
+    described none. `problems` are why the configuration's accounts are not the ones in use.
+    """
 
     live: LiveConfiguration
-    settings: Settings
+    environment: AccountSpec | SettingsError
     accounts: Accounts
     metrics: Metrics
+    problems: tuple[str, ...] = ()
 
-    def swapped(self, before: Loaded, after: Loaded) -> None:
-        from sipagent.config.difference import difference  # only a reload needs it
-
-        for line in difference(before, after).lines():
+    def swapped(self, changes: Sequence[str]) -> None:
+        for line in changes[:MOST_CHANGES]:
             log.info("configuration changed", change=line)
+        if len(changes) > MOST_CHANGES:
+            log.info("configuration changed", more=len(changes) - MOST_CHANGES)
 
-    def tried(self, status: Status, *, usable: bool) -> None:
-        self.metrics.config.read(usable=usable)
+    def tried(self, status: Status) -> None:
+        self.metrics.config.read(usable=not status.findings)
         self.show(status)
 
     def show(self, status: Status) -> None:
@@ -108,13 +117,28 @@ class Upkeep:
 
     async def after_reading(self) -> None:
         """Take new accounts, and read all credentials again, also where the files are unusable."""
+        before, self.problems = self.problems, ()
         try:
-            wanted = accounts_of(self.live.loaded, self.settings)
-            if tuple(wanted) != self.accounts.specs:
+            wanted = accounts_of(self.live.loaded.accounts, self.environment)
+            if set(wanted) != set(self.accounts.specs):
                 await self.accounts.replace(wanted)
-            await self.accounts.refresh()
+        except SettingsError as error:
+            self.problems = error.problems
         except Exception as error:  # the crash boundary of a reload: calls go on as they are
             log.exception("accounts not updated", error=type(error).__name__)
+            self.problems = (f"internal error ({type(error).__name__})",)
+        if self.problems and self.problems != before:
+            log.error("accounts refused, the old ones stay", problems=self.problems)
+        try:
+            await self.accounts.refresh()
+        except Exception as error:  # as above
+            log.exception("credentials not read again", error=type(error).__name__)
+
+    def secret_files(self) -> set[Path]:
+        """The files of the accounts' secrets, of those in use and of those that should be."""
+        specs = {*self.accounts.specs, *self.live.loaded.accounts}
+        sources = {source for spec in specs for source in (spec.api_keys, spec.webhook_secrets)}
+        return {source.file for source in sources if source is not None and source.file is not None}
 
     def defects(self) -> Sequence[UnreadyReason]:
         """What is wrong with the files while calls are taken."""
@@ -129,14 +153,28 @@ class Upkeep:
             reasons.append(UnreadyReason("config", "refused", detail))
         for tenant, found in status.stale.items():
             reasons.append(UnreadyReason(f"config:{tenant}", "stale", str(found[0])))
-        if status.trouble is not None:
-            reasons.append(UnreadyReason("data", "not-stored", status.trouble))
+        reasons += (UnreadyReason(*trouble) for trouble in status.troubles)
+        reasons += (UnreadyReason("accounts", "refused", problem) for problem in self.problems)
         return tuple(reasons)
 
 
-def accounts_of(loaded: Loaded, settings: Settings) -> Sequence[AccountSpec]:
-    """The file's accounts, or the environment's. Raises SettingsError where there are none."""
-    return loaded.accounts or (environment_account(settings),)
+def accounts_of(
+    configured: Sequence[AccountSpec], environment: AccountSpec | SettingsError
+) -> Sequence[AccountSpec]:
+    """The configuration's accounts, or the environment's. Raises SettingsError."""
+    if configured:
+        return configured
+    if isinstance(environment, SettingsError):
+        raise environment
+    return (environment,)
+
+
+def described_account(settings: Settings) -> AccountSpec | SettingsError:
+    """The environment's account, or why there is none."""
+    try:
+        return environment_account(settings)
+    except SettingsError as error:
+        return error
 
 
 def build(
@@ -163,9 +201,9 @@ def build(
         metrics.odd_frames.labels(oddity).inc()
 
     live = configuration if isinstance(configuration, LiveConfiguration) else None
+    environment = described_account(settings)
     if accounts is None:
-        loaded = None if live is None else live.loaded
-        accounts = accounts_of(loaded, settings) if loaded else [environment_account(settings)]
+        accounts = accounts_of(() if live is None else live.loaded.accounts, environment)
     providers = Accounts(accounts, context, note)
     supervisor = Supervisor(Surroundings(providers, records, tap or Unwatched(), clock))
     intake = Intake(
@@ -185,7 +223,7 @@ def build(
         lambda: {name: health.healthy for name, health in providers.health().items()}
     )
     receiver = WebhookReceiver(providers.webhook_secrets, intake, metrics)
-    upkeep = None if live is None else Upkeep(live, settings, providers, metrics)
+    upkeep = None if live is None else Upkeep(live, environment, providers, metrics)
     if live is not None and upkeep is not None:
         live.observe(upkeep)
         upkeep.show(live.status)
@@ -228,7 +266,8 @@ def _application(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with accounts, AsyncExitStack() as stack:
             if upkeep is not None:
-                await stack.enter_async_context(Reloader(upkeep.live, upkeep.after_reading))
+                reloader = Reloader(upkeep.live, upkeep.after_reading, upkeep.secret_files)
+                await stack.enter_async_context(reloader)
             yield
             await supervisor.abort()
 

@@ -20,7 +20,16 @@ FILES = sorted(BROKEN.glob("*.yaml"))
 FOLDERS = sorted(path.parent for path in BROKEN.glob("*/agents.yaml"))
 CASES = [*FILES, *FOLDERS]
 ENVIRONMENT = {"SIPAGENT_ENV": "prod", "HOST": "api.example.com"}
-JARGON = ("pydantic", "Input should", "validation", "Literal", "NoneType", "dict", "<", "branch")
+JARGON = (
+    "pydantic",
+    "Input should",
+    "validation",
+    "Literal",
+    "NoneType",
+    "dict",
+    "<mapping>",
+    "branch",
+)
 
 
 def findings_of(case: Path) -> tuple[Finding, ...]:

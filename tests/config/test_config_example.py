@@ -1,41 +1,86 @@
 """The example that is shipped works, and the reference names every key that exists."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sipagent.config import load, parse
-from sipagent.config.outline import OUTLINE, Outline
-from sipagent.routing import RejectWith
+import pytest
+
+from sipagent.config import Loaded, load
+from sipagent.config.compilation import ENVIRONMENT_ACCOUNT
+from sipagent.config.outline import OUTLINES, Outline
+from sipagent.model import Reject
+from sipagent.routing import AnswerWith
+from tests.config.support import decided, plan
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs" / "agents-yaml.md").read_text("utf-8")
 RETIRING = ("whisper-1", "gpt-4o", "gpt-realtime-mini", "gpt-realtime-2025")
 
 
-def test_the_example_is_usable() -> None:
-    loaded = load(ROOT / "config" / "agents.yaml")
-    table = loaded.table
-    assert list(table.agents) == ["dental", "hotel", "restaurant"]
+@pytest.fixture(scope="module")
+def example() -> Loaded:
+    return load(ROOT / "config" / "agents.yaml", environment={})
+
+
+def test_the_example_is_usable_without_warnings(example: Loaded) -> None:
+    names = {f"{profile.tenant}/{profile.name}" for profile in example.table.agents.values()}
+    assert names == {
+        "bright/dental",
+        "bright/dental_next",
+        "bright/after_hours",
+        "magnolia/hotel",
+        "magnolia/restaurant",
+    }
+    assert example.warnings == ()
+    assert example.accounts == ()
+
+
+def test_every_file_of_the_example_is_used(example: Loaded) -> None:
+    present = {path for path in (ROOT / "config").rglob("*") if path.is_file()}
+    assert set(example.files) == present
+
+
+def test_what_callers_of_the_example_hear(example: Loaded) -> None:
+    dental = plan(example, "+17134810111")
+    assert dental.greeting is not None
+    assert dental.greeting.say.endswith("Bright Street Dental, I'm Alex. How can I help?")
+    assert "Address: 210 Bright Street, Houston." in dental.session["instructions"]
+    assert "+1 713 555 0110" in dental.session["instructions"]
+    assert plan(example, "+17134810122").agent == "hotel"
+    assert plan(example, "+442079460133").agent == "restaurant"
+    assert plan(example, "+17134810123").refer_to == "tel:+17135550100"
+    assert isinstance(decided(example, "+17134819999").verdict, Reject)
+
+
+def test_the_rules_end_the_instructions_of_every_agent(example: Loaded) -> None:
+    rules = (ROOT / "config" / "common" / "rules.md").read_text("utf-8").strip()
     for number in ("+17134810111", "+17134810122", "+442079460133"):
-        assert table.directory.listed(number) is not None
-    assert table.directory.default is not None
-    assert table.directory.default.action == RejectWith(404)
-    assert len(loaded.files) == 4
+        assert plan(example, number).session["instructions"].strip().endswith(rules)
 
 
-def test_the_personas_of_the_example_differ_and_do_not_retire_soon() -> None:
-    agents = load(ROOT / "config" / "agents.yaml").table.agents.values()
-    assert len({agent.session["audio"]["output"]["voice"] for agent in agents}) == 3
-    for agent in agents:
-        assert agent.greeting is not None
-        assert agent.session["model"] == "gpt-realtime-2.1"
-        model = agent.session["audio"]["input"]["transcription"]["model"]
-        assert not model.startswith(RETIRING)
+def test_the_split_of_the_example(example: Loaded) -> None:
+    route = example.table.directory(ENVIRONMENT_ACCOUNT).listed("+16024810144")
+    assert route is not None
+    actions = [rule.action for rule in route.rules]
+    assert [action.agent for action in actions if isinstance(action, AnswerWith)] == [
+        "after_hours",
+        "dental",
+        "after_hours",
+    ]
+    assert isinstance(actions[1], AnswerWith)
+    assert actions[1].split == (("dental_next", 0.1),)
 
 
-def test_every_key_is_described_and_in_the_reference() -> None:
-    for path, outline in keys(OUTLINE):
+def test_the_models_of_the_example_do_not_retire_soon(example: Loaded) -> None:
+    for profile in example.table.agents.values():
+        session = profile.edition(None).session
+        assert session["model"] == "gpt-realtime-2.1"
+        assert not session["audio"]["input"]["transcription"]["model"].startswith(RETIRING)
+
+
+@pytest.mark.parametrize("model", OUTLINES, ids=lambda model: model.__name__)
+def test_every_key_is_described_and_in_the_reference(model: type) -> None:
+    for path, outline in keys(OUTLINES[model]):
         assert outline.description, path
         assert outline.description.endswith("."), path
         assert f"`{path.rsplit('.', 1)[-1]}`" in REFERENCE, path
@@ -47,12 +92,3 @@ def keys(outline: Outline, path: str = "") -> Iterator[tuple[str, Outline]]:
         yield from keys(below, f"{path}.{name}")
     if outline.each is not None:
         yield from keys(outline.each, path)
-
-
-def test_the_examples_of_the_reference_are_usable(tmp_path: Path) -> None:
-    (tmp_path / "prompts").mkdir()
-    (tmp_path / "prompts" / "reception.md").write_text("Be kind.")
-    examples = re.findall(r"```yaml\n(version: 1\n.*?)```", REFERENCE, re.DOTALL)
-    assert examples
-    for example in examples:
-        parse(example, file="docs/agents-yaml.md", base=tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sipagent.config import Loaded, load, parse
+from sipagent.config.compilation import ENVIRONMENT_ACCOUNT
 from sipagent.errors import ConfigError
 
 TEXT = """\
@@ -35,7 +36,8 @@ def refused(path: Path) -> str:
 
 
 def instructions(loaded: Loaded) -> list[str | None]:
-    return [agent.session.get("instructions") for agent in loaded.table.agents.values()]
+    sessions = [agent.edition(None).session for agent in loaded.table.agents.values()]
+    return [session.get("instructions") for session in sessions]
 
 
 def test_a_usable_file_names_every_file_that_it_was_made_from(folder: Path) -> None:
@@ -186,4 +188,6 @@ def test_a_thousand_agents_and_ten_thousand_numbers(tmp_path: Path) -> None:
     table = parse(text, file="f", base=tmp_path).table
     print(f"{len(text):,} characters: {time.perf_counter() - began:.3f} s")
     assert len(table.agents) == 1000
-    assert len({route.key for route in table.directory.exact.values()}) == 10_000
+    assert (
+        len({route.key for route in table.directory(ENVIRONMENT_ACCOUNT).exact.values()}) == 10_000
+    )

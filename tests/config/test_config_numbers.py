@@ -5,18 +5,23 @@ from pathlib import Path
 import pytest
 
 from sipagent.config import parse
+from sipagent.config.compilation import ENVIRONMENT_ACCOUNT
 from sipagent.config.findings import Complaint
 from sipagent.config.numbers import directory_key
 from sipagent.model import AgentName, TenantName
-from sipagent.routing import AnswerWith, NumberDirectory, RejectWith, Route
+from sipagent.routing import AnswerWith, NumberDirectory, RejectWith, Route, Rule
 
 TENANT = TenantName("default")
-A, B = AnswerWith(AgentName("a")), AnswerWith(AgentName("b"))
+A, B = (Rule(AnswerWith(AgentName(name))) for name in "ab")
 HEAD = "version: 1\ndefaults: {model: gpt-realtime-2.1}\nagents: {a: {}, b: {}}\nnumbers:\n"
 
 
 def directory(lines: str) -> NumberDirectory:
-    return parse(HEAD + lines, file="f", base=Path()).table.directory
+    return parse(HEAD + lines, file="f", base=Path()).table.directory(ENVIRONMENT_ACCOUNT)
+
+
+def route(key: str, rule: Rule) -> Route:
+    return Route(key, TENANT, (rule,))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +104,7 @@ def test_keys_that_are_no_number(text: str, region: str | None, message: str) ->
 )
 def test_unquoted_numbers_keep_their_digits(line: str) -> None:
     found = directory(f"  {line}\n")
-    assert found.exact["+17134810111"] == Route("+17134810111", TENANT, A)
+    assert found.exact["+17134810111"] == route("+17134810111", A)
 
 
 def test_actions_prefixes_and_default_become_routes() -> None:
@@ -107,12 +112,12 @@ def test_actions_prefixes_and_default_become_routes() -> None:
         "  +1713*: a\n  +1 713 481 *: {agent: b}\n  +17134810111: {reject: 486}\n"
         "  101: b\n  default: {reject: 404}\n"
     )
-    assert found.listed("17134810111") == Route("+17134810111", TENANT, RejectWith(486))
-    assert found.listed("101") == Route("101", TENANT, B)
-    assert found.covering("+17134819999") == Route("+1713481*", TENANT, B)
-    assert found.covering("+17139999999") == Route("+1713*", TENANT, A)
+    assert found.listed("17134810111") == route("+17134810111", Rule(RejectWith(486)))
+    assert found.listed("101") == route("101", B)
+    assert found.covering("+17134819999") == route("+1713481*", B)
+    assert found.covering("+17139999999") == route("+1713*", A)
     assert found.covering("+442079460133") is None
-    assert found.default == Route("default", TENANT, RejectWith(404))
+    assert found.default == route("default", Rule(RejectWith(404)))
 
 
 def test_default_may_be_absent() -> None:
@@ -125,4 +130,4 @@ def test_norway_is_a_region() -> None:
     )
     table = parse(text, file="f", base=Path()).table
     assert table.region == "NO"
-    assert table.directory.listed("+4722123456") is not None
+    assert table.directory(ENVIRONMENT_ACCOUNT).listed("+4722123456") is not None

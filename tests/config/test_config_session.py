@@ -12,19 +12,30 @@ from pydantic import TypeAdapter
 from typing_extensions import is_typeddict
 
 from sipagent.config import parse
-from sipagent.config.outline import OUTLINE
-from sipagent.model import AgentProfile, Greeting
+from sipagent.config.schema import AgentEntry
+from sipagent.model import Edition
 
+NOT_OF_THE_SESSION = {
+    "disclosure",
+    "extends",
+    "extra",
+    "max_duration",
+    "on_failure",
+    "silence",
+    "tools",
+    "vars",
+}
 VAD = {"type": "server_vad", "create_response": True, "interrupt_response": True}
 
 
-def profiles(agents: str, defaults: str = "{model: m}") -> list[AgentProfile]:
+def editions(agents: str, defaults: str = "{model: m}") -> list[Edition]:
     text = f"version: 1\ndefaults: {defaults}\nagents:\n{agents}\nnumbers: {{default: a}}\n"
-    return list(parse(text, file="f", base=Path()).table.agents.values())
+    table = parse(text, file="f", base=Path()).table
+    return [profile.edition(None) for profile in table.agents.values()]
 
 
-def profile(leaves: str, defaults: str = "{model: m}") -> AgentProfile:
-    return profiles(f"  a: {{{leaves}}}", defaults)[0]
+def edition(leaves: str, defaults: str = "{model: m}") -> Edition:
+    return editions(f"  a: {{{leaves}}}", defaults)[0]
 
 
 def with_input(**values: Any) -> dict[str, Any]:
@@ -182,13 +193,13 @@ SESSIONS = [
 
 @pytest.mark.parametrize(("leaves", "session"), SESSIONS, ids=[leaves for leaves, _ in SESSIONS])
 def test_leaves_become_the_wire_session(leaves: str, session: dict[str, Any]) -> None:
-    assert profile(leaves).session == session
+    assert edition(leaves).session == session
     assert json.loads(json.dumps(session)) == session
 
 
 @pytest.mark.parametrize(("leaves", "session"), SESSIONS, ids=[leaves for leaves, _ in SESSIONS])
 def test_the_official_types_know_every_key(leaves: str, session: dict[str, Any]) -> None:
-    compiled = dict(profile(leaves).session)
+    compiled = dict(edition(leaves).session)
     assert list(unknown_keys(compiled, CallAcceptParams)) == []
     # The API takes null here and its types do not say so (openai 3.52).
     for leaf in ("noise_reduction", "transcription"):
@@ -199,7 +210,7 @@ def test_the_official_types_know_every_key(leaves: str, session: dict[str, Any])
 
 def test_every_leaf_of_the_schema_is_compiled_in_these_tests() -> None:
     used = {leaf.split(":")[0].strip() for leaves, _ in SESSIONS for leaf in leaves.split(", ")}
-    assert set(OUTLINE.keys["defaults"].keys) - used == {"region"}
+    assert set(AgentEntry.model_fields) - used == NOT_OF_THE_SESSION
 
 
 def test_the_key_check_finds_unknown_keys() -> None:
@@ -239,7 +250,7 @@ def test_a_leaf_of_an_agent_replaces_that_of_defaults_as_a_whole() -> None:
         "{model: m, voice: ash, speed: 1.1, "
         "turn_detection: {type: server_vad, threshold: 0.7, silence_duration_ms: 700}}"
     )
-    own = profile(
+    own = edition(
         "turn_detection: {type: server_vad, threshold: 0.5}, voice: {id: voice_1}", defaults
     )
     assert own.session == {
@@ -254,31 +265,31 @@ def test_a_leaf_of_an_agent_replaces_that_of_defaults_as_a_whole() -> None:
 
 def test_null_of_an_agent_turns_a_default_off() -> None:
     defaults = "{model: m, greeting: Hello, noise_reduction: near_field}"
-    off, on = profiles("  a: {greeting: null, noise_reduction: null}\n  b: {}", defaults)
+    off, on = editions("  a: {greeting: null, noise_reduction: null}\n  b: {}", defaults)
     assert off.greeting is None
     assert off.session["audio"]["input"]["noise_reduction"] is None
-    assert on.greeting == Greeting("Hello")
+    assert on.greeting == "Hello"
     assert on.session["audio"]["input"]["noise_reduction"] == {"type": "near_field"}
 
 
 @pytest.mark.parametrize(
-    ("leaf", "greeting"),
+    ("leaf", "greeting", "interruptible"),
     [
-        ("greeting: Hello", Greeting("Hello", interruptible=True)),
-        ("greeting: {say: Hello}", Greeting("Hello", interruptible=True)),
-        ("greeting: {say: Hello, interruptible: false}", Greeting("Hello", interruptible=False)),
-        ("greeting: null", None),
-        ("voice: ash", None),
+        ("greeting: Hello", "Hello", True),
+        ("greeting: {say: Hello}", "Hello", True),
+        ("greeting: {say: Hello, interruptible: false}", "Hello", False),
+        ("greeting: null", None, True),
+        ("voice: ash", None, True),
     ],
 )
-def test_greetings(leaf: str, greeting: Greeting | None) -> None:
-    assert profile(leaf).greeting == greeting
+def test_greetings(leaf: str, greeting: str | None, interruptible: bool) -> None:
+    assert (edition(leaf).greeting, edition(leaf).interruptible) == (greeting, interruptible)
 
 
 def test_a_greeting_has_at_most_2000_characters() -> None:
-    assert profile(f"greeting: {'x' * 2000}").greeting == Greeting("x" * 2000)
+    assert edition(f"greeting: {'x' * 2000}").greeting == "x" * 2000
 
 
 def test_a_text_agent_may_silence_the_default_greeting() -> None:
-    silent = profile("greeting: null, output_modalities: [text]", "{model: m, greeting: Hello}")
+    silent = edition("greeting: null, output_modalities: [text]", "{model: m, greeting: Hello}")
     assert silent.greeting is None

@@ -8,6 +8,7 @@ import pytest
 
 from sipagent.config import parse
 from sipagent.config.findings import Findings, Place
+from sipagent.config.outline import Outline
 from sipagent.config.reader import MAX_DEPTH, read
 from sipagent.config.scalars import NotANumberError, core_value
 from sipagent.config.values import to_data
@@ -16,8 +17,8 @@ from sipagent.errors import ConfigError
 
 def data_of(text: str) -> Any:
     findings = Findings("agents.yaml")
-    data = to_data(read(text, findings), findings)
-    findings.raise_if_any()
+    data = to_data(read(text, findings), findings, Outline(), {})
+    assert findings.ordered() == ()
     return data
 
 
@@ -217,7 +218,7 @@ agents:
 numbers: {default: a}
 """
     table = parse(text, file="f", base=Path()).table
-    a, b = (profile.session for profile in table.agents.values())
+    a, b = (profile.edition(None).session for profile in table.agents.values())
     assert a == b
 
 

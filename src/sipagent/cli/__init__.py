@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from sipagent import __version__
-from sipagent.cli import simulate
+from sipagent.cli import (
+    check,
+    orders,
+    plan,
+    print_config,
+    route,
+    schema,
+    simulate,
+    versions,
+)
 
 app = typer.Typer(
     name="sipagent",
@@ -20,6 +29,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # tracebacks with local variables would show secrets
     add_completion=True,
 )
+_CONFIGURATION = "Configuration"
+_ON_DUTY = "On duty"
+
+app.command(rich_help_panel=_CONFIGURATION)(check.check)
+app.command(rich_help_panel=_CONFIGURATION)(route.route)
+app.command(rich_help_panel=_CONFIGURATION)(plan.plan)
+app.command(rich_help_panel=_CONFIGURATION)(print_config.print_config)
+app.command(rich_help_panel=_CONFIGURATION)(schema.schema)
+app.command(rich_help_panel=_ON_DUTY)(versions.versions)
+app.command(rich_help_panel=_ON_DUTY)(versions.rollback)
+app.command(rich_help_panel=_ON_DUTY)(orders.divert)
+app.command(rich_help_panel=_ON_DUTY)(orders.reject)
+app.add_typer(orders.orders, name="orders", rich_help_panel=_ON_DUTY)
+app.add_typer(orders.numbers, name="numbers", rich_help_panel=_ON_DUTY)
 app.add_typer(simulate.app, name="simulate")
 
 

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -28,10 +29,11 @@ from sipagent.model import (
     Turn,
 )
 from sipagent.observability import configure_logging
-from sipagent.routing import AnswerWith
+from sipagent.routing import AnswerWith, Route
 from sipagent.sessions.ports import Words
 from sipagent.settings import Settings
 from sipagent.simulator import Simulator, running_simulator
+from sipagent.sip import is_e164
 
 _CALLS: Final = 3
 _LONGEST_CALL: Final = 300.0
@@ -146,16 +148,19 @@ async def _show(loaded: Loaded, terminal: Terminal, config: str, pace: float) ->
 
 
 def _numbers(loaded: Loaded) -> list[tuple[str, AgentName]]:
-    """The first numbers of the file that an agent answers."""
-    routes = dict.fromkeys(loaded.table.directory(ENVIRONMENT_ACCOUNT).exact.values())
-    answered = [
-        (route.key, rule.action.agent)
-        for route in routes
-        if route.key.startswith("+")
-        for rule in route.rules[:1]
-        if isinstance(rule.action, AnswerWith)
-    ]
-    return answered[:_CALLS]
+    """The first numbers of the file that one agent answers at all times, each another one."""
+    answered: dict[AgentName, str] = {}
+    for route in {id(each): each for each in _directory(loaded).values()}.values():
+        rule = route.rules[0] if route.rules else None
+        if rule is None or rule.conditions or not is_e164(route.key):
+            continue
+        if isinstance(rule.action, AnswerWith) and not rule.action.split:
+            answered.setdefault(rule.action.agent, route.key)
+    return [(number, agent) for agent, number in answered.items()][:_CALLS]
+
+
+def _directory(loaded: Loaded) -> Mapping[str, Route]:
+    return loaded.table.directory(ENVIRONMENT_ACCOUNT).exact
 
 
 async def _call(

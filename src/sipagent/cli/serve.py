@@ -1,6 +1,8 @@
 """`sipagent serve`: settings, configuration, server, and the drain at the end."""
 
 import gc
+import signal
+import sys
 
 import structlog
 import typer
@@ -20,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 def run() -> int:
     """Serve until a signal ends it. Returns the exit code."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # means a reload, and the files are read anyway
     try:
         chosen = settings.read()
         configure_logging(level=chosen.log_level, json=chosen.log_format == "json")
@@ -34,6 +37,7 @@ def run() -> int:
         return BAD_CONFIGURATION
     raise_file_limit()
     calm_collector()
+    favour_calls()
     announce(chosen, live, service)
     config = server_config(
         service.app, host=chosen.host, port=chosen.port, stats=service.connections
@@ -51,6 +55,11 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+
+
+def favour_calls() -> None:
+    """Have a thread that reads files give way to the calls after 1 ms instead of 5."""
+    sys.setswitchinterval(0.001)
 
 
 def announce(chosen: settings.Settings, live: LiveConfiguration, service: Service) -> None:

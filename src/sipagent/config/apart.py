@@ -2,17 +2,24 @@
 nobody else, and that tenant goes on with the last files that were good."""
 
 import gc
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sipagent.config.loader import Loaded, load
 from sipagent.config.sources import Bundle, BundleSource, DiskSource, Source
 from sipagent.config.textfile import Unreadable
 from sipagent.errors import ConfigError, Finding
 from sipagent.model import TenantName
+
+_YAML: Final = frozenset((".yaml", ".yml"))
+_OF_TENANT: Final = re.compile(r"""^[{\s]*["']?tenant["']?\s*:""", re.MULTILINE)
+
+AtFault = Mapping[TenantName, tuple[Finding, ...]]
+"""What is wrong with each tenant's own files."""
 
 
 class Version(NamedTuple):
@@ -24,34 +31,34 @@ class Version(NamedTuple):
 
 
 def read_version(
-    path: Path, last_good: Bundle | None, environment: Mapping[str, str] | None = None
+    path: Path,
+    last_good: Bundle | None,
+    environment: Mapping[str, str] | None = None,
+    *,
+    disk: DiskSource | None = None,
 ) -> Version:
     """The version that the files hold now. Raises ConfigError; blocks on the disk.
 
-    Where only tenants' own files are wrong, theirs are taken from the last good version.
+    Where only tenants' own files are wrong, theirs are taken from the last good version. `disk` is
+    a source that nobody has read from; it knows afterwards what to watch, also after an error.
     """
-    disk = DiskSource(path.parent)
+    disk = disk or DiskSource(path.parent)
     try:
-        with _undisturbed():
-            loaded = load(path, source=disk, environment=environment)
+        loaded = _load(path, disk, environment)
     except ConfigError as error:
-        broken = _tenants_at_fault(error.findings)
-        if broken is None or last_good is None:
+        if last_good is None:
             raise
-        return _with_last_good(path, disk, last_good, broken, error, environment)
+        stored = replace(last_good, root=str(path.parent))
+        at_fault = _at_fault(error.findings, disk.bundle(path), stored)
+        if not at_fault:
+            raise
+        return _with_last_good(path, disk, stored, at_fault, error, environment)
     return Version(loaded, disk.bundle(path), _watched(disk, loaded))
 
 
 def read_bundle(bundle: Bundle, environment: Mapping[str, str] | None = None) -> Loaded:
     """The version that was stored. Raises ConfigError, as a newer release may see it otherwise."""
-    with _undisturbed():
-        return load(bundle.main_path, source=BundleSource(bundle), environment=environment)
-
-
-def watched_after(error: ConfigError, path: Path) -> tuple[Path, ...]:
-    """What to watch where nothing could be loaded: the files that are wrong, and their folders."""
-    files = {Path(finding.file) for finding in error.findings} | {path}
-    return tuple(sorted(files | {file.parent for file in files}))
+    return _load(bundle.main_path, BundleSource(bundle), environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class Overlay:
 
     @property
     def escaped(self) -> tuple[Path, ...]:
-        return self.disk.escaped
+        return tuple(path for path in self.disk.escaped if not self._stored(path))
 
     def _of(self, path: Path) -> Source:
         return self.stored if self._stored(path) else self.disk
@@ -84,24 +91,27 @@ class Overlay:
         return any(path.is_relative_to(folder) for folder in self.folders)
 
 
+def _load(path: Path, source: Source, environment: Mapping[str, str] | None) -> Loaded:
+    with undisturbed():
+        return load(path, source=source, environment=environment)
+
+
 def _with_last_good(
     path: Path,
     disk: DiskSource,
-    last_good: Bundle,
-    broken: Mapping[TenantName, tuple[Finding, ...]],
+    stored: Bundle,
+    at_fault: AtFault,
     error: ConfigError,
     environment: Mapping[str, str] | None,
 ) -> Version:
-    folders = [folder for tenant in broken for folder in _folders(tenant, broken[tenant])]
-    stored = replace(last_good, root=str(path.parent))
+    found = _folders(disk.bundle(path), stored)
+    folders = [folder for tenant in at_fault for folder in found.get(tenant, ())]
     try:
-        with _undisturbed():
-            source = Overlay(disk, BundleSource(stored), folders)
-            loaded = load(path, source=source, environment=environment)
+        loaded = _load(path, Overlay(disk, BundleSource(stored), folders), environment)
     except ConfigError:
         raise error from None  # the files as they are now are what somebody can repair
     bundle = _merged(disk.bundle(path), stored, folders)
-    return Version(replace(loaded, stale=broken), bundle, _watched(disk, loaded))
+    return Version(replace(loaded, stale=at_fault), bundle, _watched(disk, loaded))
 
 
 def _merged(present: Bundle, stored: Bundle, folders: Sequence[Path]) -> Bundle:
@@ -122,27 +132,32 @@ def _merged(present: Bundle, stored: Bundle, folders: Sequence[Path]) -> Bundle:
     )
 
 
-def _tenants_at_fault(
-    findings: tuple[Finding, ...],
-) -> dict[TenantName, tuple[Finding, ...]] | None:
-    """The findings of each tenant; None if the operator's files are wrong as well."""
+def _at_fault(findings: tuple[Finding, ...], present: Bundle, stored: Bundle) -> AtFault:
+    """The tenants whose own files may be all that is wrong: those that findings name, and those
+    whose file has gone, as others' files may speak of what stood in it."""
     found: dict[TenantName, tuple[Finding, ...]] = {}
     for finding in findings:
-        if finding.tenant is None:
-            return None
-        tenant = TenantName(finding.tenant)
-        found[tenant] = (*found.get(tenant, ()), finding)
+        if finding.tenant is not None:
+            tenant = TenantName(finding.tenant)
+            found[tenant] = (*found.get(tenant, ()), finding)
+    for name in sorted(stored.files.keys() - present.files.keys()):
+        path = Path(stored.root) / name
+        tenant = TenantName(path.parent.name)
+        if path.suffix in _YAML and _OF_TENANT.search(stored.files[name]) and tenant not in found:
+            gone = "the tenant's file is gone or cannot be read"
+            found[tenant] = (Finding(str(path), 1, 1, "", gone, tenant=tenant),)
     return found
 
 
-def _folders(tenant: TenantName, findings: tuple[Finding, ...]) -> set[Path]:
-    """The tenant's folders: a tenant's file lies in a folder that has the tenant's name."""
-    return {
-        folder
-        for finding in findings
-        for folder in Path(finding.file).parents
-        if folder.name == tenant
-    }
+def _folders(*bundles: Bundle) -> dict[TenantName, set[Path]]:
+    """Where each tenant's files lie: a tenant's file lies in a folder that has its name."""
+    folders: dict[TenantName, set[Path]] = {}
+    for bundle in bundles:
+        for name in bundle.files:
+            path = Path(bundle.root) / name
+            if path.suffix in _YAML and name != bundle.main:
+                folders.setdefault(TenantName(path.parent.name), set()).add(path.parent)
+    return folders
 
 
 def _watched(disk: DiskSource, loaded: Loaded) -> tuple[Path, ...]:
@@ -150,8 +165,8 @@ def _watched(disk: DiskSource, loaded: Loaded) -> tuple[Path, ...]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No collection of garbage while a version is made, and none of the version afterwards.
+def undisturbed() -> Iterator[None]:
+    """No collection of garbage while a version is made or compared.
 
     A large version is some hundred thousand objects that all stay; to look at them would hold up
     every thread for tens of milliseconds, again and again.
@@ -162,5 +177,8 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            # Everything new counts as old now, without being looked at. Were it left frozen, what
+            # calls leave in cycles would never be freed.
             gc.freeze()
+            gc.unfreeze()
             gc.enable()

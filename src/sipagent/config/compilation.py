@@ -38,6 +38,7 @@ ENVIRONMENT_ACCOUNT: Final = AccountName("default")
 """The account that the environment describes, where the file has none."""
 
 _HASH_LENGTH: Final = 12
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def table_of(
@@ -84,7 +85,7 @@ def _hash(
     for name in sorted(agents):
         digest.update(_canonical(agent_facts(agents[name])))
     for route in sorted(routes, key=lambda route: route.key):
-        digest.update(_canonical(route_facts(route)))
+        digest.update(repr(route_facts(route)).encode())
     for tenant in sorted(tenants):
         digest.update(_canonical(_tenant_facts(tenants[tenant])))
     for trunk in sorted(trunks):
@@ -112,13 +113,13 @@ def agent_facts(profile: AgentProfile) -> list[Any]:
 
 
 def route_facts(route: Route) -> list[Any]:
-    """Everything about a number that a call could notice, as JSON."""
+    """Everything about a number that a call could notice, in lists of texts and numbers."""
     rules = [
         [[_condition(condition) for condition in rule.conditions], action_facts(rule.action)]
         for rule in route.rules
     ]
     settings = [route.trunk, route.timezone, route.hours, route.language]
-    return [route.key, route.tenant, rules, settings, dict(route.vars)]
+    return [route.key, route.tenant, rules, settings, sorted(route.vars.items())]
 
 
 def action_facts(action: Action) -> list[Any]:
@@ -192,4 +193,4 @@ def _text(text: Any) -> Any:
 
 
 def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    return _ENCODER.encode(value).encode() + b"\n"

@@ -6,7 +6,7 @@ compared are these.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from sipagent.config.words import quoted
 
 _MOST_NAMED: Final = 5
 _LONGEST_PLAIN: Final = 40
+_BETWEEN: Final = "; "
 _TEXTS: Final = ("instructions", "greeting", "disclosure")
 _TOLD_WHEN_NEW: Final = {"numbers": "calls", "destinations": "to", "agents": "model"}
 """The one setting that says most about a new or removed item."""
@@ -54,7 +55,8 @@ class Detail:
         """The setting with its values."""
         if self.what.startswith("instructions"):
             return f"{self.what} {self.lines_changed()}"
-        return f"{self.what} {_shown(self.before)} -> {_shown(self.after)}"
+        before, after = _differing(self.before, self.after)
+        return f"{self.what} {_shown(before)} -> {_shown(after)}"
 
     def named(self) -> str:
         """The setting without its values."""
@@ -134,8 +136,14 @@ class Difference:
 
 
 def difference(before: Loaded, after: Loaded) -> Difference:
-    """What changes for calls, tenants and accounts when one replaces the other."""
-    ours, theirs = facts_of(before), facts_of(after)
+    """What changes for calls, tenants and accounts when one replaces the other.
+
+    Where one of them is without `gathered`, limits that are only written are not compared.
+    """
+    both = (before, after)
+    if any(one.gathered is None for one in both):
+        both = (replace(before, gathered=None), replace(after, gathered=None))
+    ours, theirs = map(facts_of, both)
     changes = [
         change
         for section in dict.fromkeys((*ours, *theirs))
@@ -178,6 +186,18 @@ def _with_reach(change: Change) -> str:
     if change.section != "agents":
         return change.name
     return f"{change.name} ({count(change.reach, 'number')})"
+
+
+def _differing(before: str | None, after: str | None) -> tuple[str | None, str | None]:
+    """Of lists of rules or days only the items that differ."""
+    if before is None or after is None or _BETWEEN not in before + after:
+        return before, after
+    ours, theirs = before.split(_BETWEEN), after.split(_BETWEEN)
+    gone = [item for item in ours if item not in theirs]
+    come = [item for item in theirs if item not in ours]
+    if not gone and not come:
+        return before, after  # the same in another order
+    return _BETWEEN.join(gone) or None, _BETWEEN.join(come) or None
 
 
 def _shown(value: str | None, *, plain: bool = False) -> str:

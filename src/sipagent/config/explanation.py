@@ -6,11 +6,12 @@ The call is built and decided as the service does it; nothing is claimed, counte
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any, Final
 
-from sipagent.config.wording import routes_of, rule_text, rules_text
+from sipagent.config.wording import rule_text
 from sipagent.model import (
     Accept,
     AccountName,
@@ -22,6 +23,7 @@ from sipagent.model import (
     Schedule,
     TraceStep,
     TrunkName,
+    Verdict,
     WebhookId,
 )
 from sipagent.routing import (
@@ -38,9 +40,12 @@ from sipagent.routing.moment import Moment, from_iso
 from sipagent.sip import Headers, Invite, read_invite
 
 CALL_ID: Final = CallId("rtc_explained")
+LATEST: Final = 221_845_392_000.0
+"""The beginning of the year 9000. Hours look ahead of a call, and calendars end with 9999."""
+
 _HOST: Final = "sip.api.openai.com"
 _PUNCTUATION: Final = re.compile(r"(?<=[0-9+)])[ ().-]+|^\(")
-_RULE: Final = re.compile(r"rule ([0-9]+)")
+_RULES: Final = "numbers."
 _WEEK: Final = timedelta(days=7)
 _NOT_REACHED: Final = "not reached"
 
@@ -80,14 +85,15 @@ class Explanation:
 
 
 def headers_of(
-    number: str | None, caller: str | None, more: Sequence[tuple[str, str]] = ()
+    dialed: str | None, caller: str | None, more: Sequence[tuple[str, str]] = ()
 ) -> tuple[tuple[str, str], ...]:
-    """The headers of a call to a number; `more` are added, and replace those of their name."""
+    """The headers of a call to a number, or to a whole To value; `more` replace their names'."""
     headers = []
     named = {name.lower() for name, _ in more}
-    for name, value in (("To", number), ("From", caller)):
+    for name, value in (("To", dialed), ("From", caller)):
         if value is not None and name.lower() not in named:
-            headers.append((name, f"<sip:{_PUNCTUATION.sub('', value)}@{_HOST}>"))
+            number_only = f"<sip:{_PUNCTUATION.sub('', value)}@{_HOST}>"
+            headers.append((name, value if set(value) & set("<@:") else number_only))
     return (*headers, *more)
 
 
@@ -114,9 +120,9 @@ def explain(
     # Which number it is decides in which zone the time is meant.
     route = _route(decide(call, table, question.now, controls), call, table)
     timezone = _timezone(route, table)
-    at = question.now if question.at is None else from_iso(question.at, timezone)
+    at = question.now if question.at is None else _time(question.at, timezone)
     decision = decide(call, table, at, controls)
-    steps = tuple(_told(decision, call, table, Moment(at, timezone)))
+    steps = tuple(_told((decision, route), call, table, Moment(at, timezone)))
     return Explanation(decision, call.account, at, timezone, arrived, route, steps)
 
 
@@ -140,50 +146,43 @@ def verdict_text(decision: Decision) -> str:
         case Forward(plan, destination):
             return f"forward: to {plan.tenant}/{destination}, {plan.refer_to}"
         case Reject(code, reason, tenant):
-            return f"reject: {code}, {reason} (tenant {tenant})"
+            return f"reject: {code}, {reason.kind}.{reason} (tenant {tenant})"
 
 
 def as_json(told: Explanation, *, show: bool) -> dict[str, Any]:
     """The explanation as data; `show` adds what the agent is told and says."""
-    decision, verdict = told.decision, told.decision.verdict
-    data: dict[str, Any] = {
-        "verdict": type(verdict).__name__.lower(),
-        "tenant": verdict.tenant if isinstance(verdict, Reject) else verdict.plan.tenant,
-    }
-    match verdict:
-        case Accept(plan):
-            data |= {"agent": plan.agent, "language": plan.language}
-        case Forward(plan, destination):
-            data |= {"destination": destination, "refer_to": plan.refer_to}
-        case Reject(code, reason):
-            data |= {"code": code, "reason": reason.value}
-    data |= {
+    decision, verdict, trunk = told.decision, told.decision.verdict, told.arrival.trunk
+    data = {
+        **_verdict_json(verdict),
         "dialed": decision.dialed,
         "dialed_source": decision.dialed_source,
         "listed": decision.listed,
         "account": told.account,
         "at": told.local.isoformat(timespec="seconds"),
-        "trunk": None if told.arrival.trunk is None else told.arrival.trunk.name,
+        "trunk": None if trunk is None else trunk.name,
         "trunk_proven": told.arrival.verified,
-        "caps": [
-            {"which": cap.which, "rate": f"{cap.rate.count}/{cap.rate.seconds:g}s"}
-            for cap in decision.caps
-        ],
-        "trace": [
-            {
-                "source": step.source,
-                "considered": step.considered,
-                "held": step.held,
-                "because": step.because,
-            }
-            for step in told.steps
-        ],
+        "caps": [{"which": cap.which, **asdict(cap.rate)} for cap in decision.caps],
+        "trace": [asdict(step) for step in told.steps],
     }
     if show and isinstance(verdict, Accept):
         greeting = verdict.plan.greeting
         data["greeting"] = None if greeting is None else greeting.say
         data["session"] = json.loads(json.dumps(verdict.plan.session, default=dict))
     return data
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "verdict": type(verdict).__name__.lower(),
+        "tenant": verdict.tenant if isinstance(verdict, Reject) else verdict.plan.tenant,
+    }
+    match verdict:
+        case Accept(plan):
+            return data | {"agent": plan.agent, "language": plan.language}
+        case Forward(plan, destination):
+            return data | {"destination": destination, "refer_to": plan.refer_to}
+        case Reject(code, reason):
+            return data | {"code": code, "reason": reason.value}
 
 
 def _arrived(
@@ -221,8 +220,19 @@ def _route(decision: Decision, call: IncomingCall, table: RoutingTable) -> Route
     directory = table.directory(call.account)
     for step in decision.trace:
         if step.source == "numbers" and step.held:
-            return routes_of(table).get(step.considered, directory.default)
+            prefixes = (route for route in directory.prefixes if route.key == step.considered)
+            return directory.exact.get(step.considered) or next(prefixes, directory.default)
     return None
+
+
+def _time(text: str, timezone: str | None) -> float:
+    try:
+        at = from_iso(text, timezone)
+    except OverflowError:
+        at = LATEST
+    if not 0 <= at < LATEST:
+        raise ValueError("a call comes between the years 1970 and 9000")
+    return at
 
 
 def _timezone(route: Route | None, table: RoutingTable) -> str | None:
@@ -232,35 +242,45 @@ def _timezone(route: Route | None, table: RoutingTable) -> str | None:
 
 
 def _told(
-    decision: Decision, call: IncomingCall, table: RoutingTable, moment: Moment
+    explained: tuple[Decision, Route | None],
+    call: IncomingCall,
+    table: RoutingTable,
+    moment: Moment,
 ) -> Iterator[TraceStep]:
     """The trace with each rule in words, and those that were not reached."""
-    routes = routes_of(table)
-    for step in decision.trace:
-        number = _RULE.fullmatch(step.considered)
-        route = routes.get(step.source.removeprefix("numbers."))
-        if step.source == "numbers" and step.held:
-            yield step
-            listed = routes.get(step.considered)
-            if listed is not None and _is_plain(listed):
-                yield TraceStep(_place(listed), rules_text(listed.rules), True, "no condition")
-        elif number is None or route is None:
-            yield step
-        else:
-            at = int(number[1])
-            yield _rule_step(step, at, route, call, moment)
-            if step.held:
-                for later, rule in enumerate(route.rules[at:], at + 1):
-                    told = f"rule {later}: {rule_text(rule)}"
-                    yield TraceStep(step.source, told, False, _NOT_REACHED)
+    decision, route = explained
+    trace = decision.trace
+    begun = next((at for at, step in enumerate(trace, 1) if step.source == "numbers"), len(trace))
+    yield from trace[:begun]
+    later = [step for step in trace[begun:] if not step.source.startswith(_RULES)]
+    if route is not None and not any(step.source == "trunks" for step in later):
+        default = table.directory(call.account).default
+        routes = [route] if default in (None, route) else [route, default]
+        yield from _rules_told(routes, trace, call, moment)
+    yield from later
 
 
-def _rule_step(
-    step: TraceStep, at: int, route: Route, call: IncomingCall, moment: Moment
-) -> TraceStep:
-    rule = route.rules[at - 1]
-    because = _because(rule, call, moment) or step.because
-    return TraceStep(step.source, f"rule {at}: {rule_text(rule)}", step.held, because)
+def _rules_told(
+    routes: Sequence[Route], trace: Sequence[TraceStep], call: IncomingCall, moment: Moment
+) -> Iterator[TraceStep]:
+    """The rules of the number, and those of `default` where none of these holds."""
+    for route in routes:
+        source = f"{_RULES}{route.key}"
+        if not route.rules:
+            yield TraceStep(source, "no rule", False, "nobody answers this number")
+        if len(route.rules) == 1 and not route.rules[0].conditions:
+            yield TraceStep(source, rule_text(route.rules[0]), True, "no condition")
+            return
+        steps = [step for step in trace if step.source == source]
+        for at, (rule, step) in enumerate(zip_longest(route.rules, steps), 1):
+            told = f"rule {at}: {rule_text(rule)}"
+            if step is None:
+                yield TraceStep(source, told, False, _NOT_REACHED)
+            else:
+                because = _because(rule, call, moment) or step.because
+                yield TraceStep(source, told, step.held, because)
+        if any(step.held for step in steps):
+            return
 
 
 def _because(rule: Rule, call: IncomingCall, moment: Moment) -> str:
@@ -286,11 +306,3 @@ def hours_text(name: str, schedule: Schedule, at: datetime) -> str:
         return state
     form = "%a %H:%M" if until - at < _WEEK else "%Y-%m-%d %H:%M"
     return f"{state} until {until.strftime(form)}"
-
-
-def _is_plain(route: Route) -> bool:
-    return len(route.rules) == 1 and not route.rules[0].conditions
-
-
-def _place(route: Route) -> str:
-    return f"numbers.{route.key}"

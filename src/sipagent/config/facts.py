@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from sipagent.config.loader import Loaded
@@ -25,6 +26,7 @@ _ACCOUNT_SETTINGS: Final = ("provider", "base_url", "organization", "project")
 def facts_of(loaded: Loaded) -> dict[str, Facts]:
     """All sections that matter to calls, tenants and accounts."""
     table = loaded.table
+    base = None if loaded.gathered is None else loaded.gathered.main.path.parent
     reach = answering(table)
     agents = {
         f"{tenant}/{name}": {
@@ -44,11 +46,11 @@ def facts_of(loaded: Loaded) -> dict[str, Facts]:
             for name, tenant in table.tenants.items()
         },
         "trunks": {
-            name: {**_trunk(trunk), **_where("secret", loaded.trunk_secrets.get(name))}
+            name: {**_trunk(trunk), **_where("secret", loaded.trunk_secrets.get(name), base)}
             for name, trunk in table.trunks.items()
         },
         "accounts": {
-            spec.name: {**_account(spec), **_limits(loaded, "accounts", spec.name)}
+            spec.name: {**_account(spec, base), **_limits(loaded, "accounts", spec.name)}
             for spec in loaded.accounts
         },
     }
@@ -157,9 +159,10 @@ def _trunk(trunk: Trunk) -> dict[str, str]:
     )
 
 
-def _account(spec: AccountSpec) -> dict[str, str]:
+def _account(spec: AccountSpec, base: Path | None) -> dict[str, str]:
     found = _written({name: getattr(spec, name) for name in _ACCOUNT_SETTINGS})
-    found |= _where("api_keys", spec.api_keys) | _where("webhook_secrets", spec.webhook_secrets)
+    for name in ("api_keys", "webhook_secrets"):
+        found |= _where(name, getattr(spec, name), base)
     if spec.entra is None:
         return found
     identity = spec.entra.identity
@@ -172,12 +175,18 @@ def _account(spec: AccountSpec) -> dict[str, str]:
     }
     match identity:
         case ClientSecret(secret=source) | FederatedToken(token=source):
-            found |= _where("entra.secret", source)
+            found |= _where("entra.secret", source, base)
     return found | _written(settings)
 
 
-def _where(name: str, source: SecretSource | None) -> dict[str, str]:
-    return {} if source is None else {name: source.where}
+def _where(name: str, source: SecretSource | None, base: Path | None) -> dict[str, str]:
+    """Where a secret stands: a file as it is written, which is the same in two folders."""
+    if source is None:
+        return {}
+    file = source.file
+    if file is not None and base is not None and file.is_relative_to(base):
+        return {name: str(file.relative_to(base))}
+    return {name: source.where}
 
 
 def rate_text(rate: Rate) -> str:

@@ -70,7 +70,9 @@ class Context:
 
 @dataclass(slots=True)
 class Gathered:
-    """The files that could be read; what is wrong with the others is in the report."""
+    """The files that could be read; what is wrong with the others is in the report. `unusable` are
+    tenants whose files are there and not among these. `leaves` is
+    what agents have been found to have: `config.leaves` keeps it here."""
 
     main: SourceFile[AgentsFile]
     report: Report
@@ -78,6 +80,8 @@ class Gathered:
     shared: dict[str, SourceFile[NamespaceFile]] = field(default_factory=dict)
     tenants: dict[TenantName, SourceFile[TenantFile]] = field(default_factory=dict)
     files: dict[Path, None] = field(default_factory=dict)
+    unusable: set[TenantName] = field(default_factory=set)
+    leaves: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def sources(self) -> list[SourceFile[AnyFile]]:
@@ -113,6 +117,7 @@ def _include(gathered: Gathered, base: Path, pattern: str, steps: tuple[str | in
     for path in source.escaped:
         findings = gathered.report.of(str(path), path.parent.name)
         findings.add(START, (), "the file lies outside of the main file's folder")
+        gathered.unusable.add(TenantName(path.parent.name))
     for path in found:
         if path in gathered.files:
             continue
@@ -124,6 +129,7 @@ def _include(gathered: Gathered, base: Path, pattern: str, steps: tuple[str | in
             place = Place(text.line, text.column)
             findings = gathered.report.of(str(path), path.parent.name)
             findings.add(place, (), f"the file {text.reason}", text.hint)
+            gathered.unusable.add(TenantName(path.parent.name))
         else:
             message = f"the file {quoted(pattern)} {text.reason}"
             gathered.main.complain(Complaint(steps, message, text.hint))
@@ -145,6 +151,8 @@ def _take(gathered: Gathered, path: Path, text: str, *, may_share: bool) -> None
     folder = path.parent.name
     owned = not may_share or folder in gathered.main.draft.names("tenants")
     findings = gathered.report.of(str(path), folder if owned else None)
+    if owned:
+        gathered.unusable.add(TenantName(folder))
     try:
         document = read(text, findings)
     except ConfigError:
@@ -167,9 +175,13 @@ def _take(gathered: Gathered, path: Path, text: str, *, may_share: bool) -> None
         elif not shared.draft.lacks(("namespace",)):
             gathered.shared[name] = shared
     else:
-        hint = "`namespace: NAME` needs a path without *" if "namespace" in rows else None
-        what = "an included file has the key tenant" + (" or namespace" if may_share else "")
-        findings.add(document.root.place, (), what, hint or "begin with `tenant: NAME`")
+        what, hint = "an included file has the key tenant or namespace", "begin with `tenant: NAME`"
+        if "namespace" in rows:
+            what, hint = (
+                "a pattern finds tenants' files only",
+                "name a namespace's path itself",
+            )
+        findings.add(document.root.place, (), what, hint)
 
 
 def _take_tenant(gathered: Gathered, source: SourceFile[TenantFile], path: Path) -> None:
@@ -188,6 +200,7 @@ def _take_tenant(gathered: Gathered, source: SourceFile[TenantFile], path: Path)
         source.complain(Complaint(("tenant",), f"{other} is this tenant's file already"))
     else:
         gathered.tenants[TenantName(name)] = source
+        gathered.unusable.discard(TenantName(name))
 
 
 def _judged(

@@ -59,7 +59,7 @@ _NARROWER: Final[dict[str, dict[str, Any]]] = {
     "When": {"minProperties": 1},
     "WhenHeader": _one_of("equals", "prefix"),
     "TrunkSecret": _one_of("file", "value"),
-    "AzureAccount": {**_one_of("api_keys", "entra"), "required": ["provider", "endpoint"]},
+    "AzureAccount": _one_of("api_keys", "entra"),
 }
 """What the loader asks of these mappings beside their keys."""
 
@@ -78,6 +78,8 @@ def schema_of(kind: Kind) -> dict[str, Any]:
     for name, more in _NARROWER.items():
         if name in definitions:
             definitions[name] |= more
+    if "OpenAIAccount" in definitions:  # `provider` chooses, so that no account is of both kinds
+        definitions["OpenAIAccount"]["properties"]["provider"]["enum"] = ["openai"]
     return {"$schema": _DIALECT, "title": _TITLES[kind], **made}
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.gathering import Gathered, SourceFile
 from sipagent.config.rules import verify_leaf
-from sipagent.config.schema import Entry
+from sipagent.config.schema import AgentsFile, Entry
 from sipagent.config.schema.base import seconds
 from sipagent.config.session import verify_patch
 from sipagent.config.spaces import Named, Space
@@ -68,6 +68,16 @@ def ancestry(space: Space, reference: str) -> Ancestry:
 def leaves_of(space: Space, chain: Ancestry) -> dict[str, Leaf]:
     """The leaves that an agent has."""
     main = space.gathered.main
+    kept = space.gathered.leaves
+    last = chain.agents[-1]
+    key = (id(last.source), str(last.steps[-1]))
+    if key not in kept:
+        kept[key] = _leaves_of(chain, main)
+    found: dict[str, Leaf] = kept[key]
+    return found
+
+
+def _leaves_of(chain: Ancestry, main: SourceFile[AgentsFile]) -> dict[str, Leaf]:
     own = [_written(named.value, named.steps, named.source) for named in chain.agents]
     defaults = _written(main.draft.file.defaults, ("defaults",), main)
     model = next(

@@ -66,7 +66,7 @@ class InTable:
 
     findings: Findings
     line: int
-    columns: Mapping[str, int]
+    columns: list[str]
     tenant: str | None = None
 
     def complain(
@@ -82,7 +82,8 @@ class InTable:
     def _cell(self, steps: Steps) -> tuple[Place, str]:
         named = steps[1:] if steps[:1] == ("vars",) else steps
         name = str(named[0]) if named else "number"
-        return Place(self.line, self.columns.get(name, 1)), name
+        column = self.columns.index(name) + 1 if name in self.columns else 1
+        return Place(self.line, column), name
 
     @property
     def place(self) -> str:
@@ -98,12 +99,10 @@ class RuleLine:
 
 @dataclass(frozen=True, slots=True)
 class NumberLine:
-    """One line. `text` is the number as it was written, `key` as the directory names it, `written`
-    what YAML says of it."""
+    """One line. `text` is the number as it was written, `written` what YAML says of it."""
 
     text: str
     origin: Origin
-    key: str = ""
     tenant: TenantName = DEFAULT_TENANT
     trunk: str | None = None
     timezone: str | None = None

@@ -8,26 +8,28 @@ serves the last version that was good.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from sipagent.config.apart import Version, read_bundle, read_version, watched_after
+from sipagent.concurrency import finish
+from sipagent.config.apart import Version, read_bundle, read_version, undisturbed
 from sipagent.config.loader import Loaded
 from sipagent.config.orders import OrderFile
-from sipagent.config.versions import VersionStore
+from sipagent.config.sources import Bundle, DiskSource
+from sipagent.config.textfile import read_text_file
+from sipagent.config.versions import Pin, VersionStore
 from sipagent.errors import ConfigError, Finding, SecretError, StoreError
 from sipagent.model import TenantName, TrunkName
-from sipagent.providers.secrets import SecretSource
 from sipagent.routing import Controls, RoutingTable
 
 log = structlog.get_logger(__name__)
 
-MOST_TOLD = 5
-"""Findings that are logged one by one; the others are counted."""
+_MOST_READINGS: Final = 3
+"""How often files are read again that change while they are read."""
 
 
 class Origin(StrEnum):
@@ -36,6 +38,14 @@ class Origin(StrEnum):
     FILES = "files"
     STORED = "stored"
     ROLLBACK = "rollback"
+
+
+class Trouble(NamedTuple):
+    """What else is wrong while calls are taken; `part` and `code` are for machines."""
+
+    part: str
+    code: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ class Status:
     since: float
     findings: tuple[Finding, ...] = ()
     stale: Mapping[TenantName, tuple[Finding, ...]] = field(default_factory=dict)
-    trouble: str | None = None
+    troubles: tuple[Trouble, ...] = ()
 
     @property
     def is_current(self) -> bool:
@@ -60,20 +70,43 @@ class Status:
 
 
 class Observer(Protocol):
-    """Who wants to know of changes."""
+    """Who wants to know of changes. It is told in the event loop, and must be quick."""
 
-    def swapped(self, before: Loaded, after: Loaded) -> None:
-        """Another version is in force."""
+    def swapped(self, changes: Sequence[str]) -> None:
+        """Another version is in force; `changes` says for a log what is different."""
 
-    def tried(self, status: Status, *, usable: bool) -> None:
+    def tried(self, status: Status) -> None:
         """The files have been read again."""
+
+
+class _Beside(NamedTuple):
+    """What is read live beside the version."""
+
+    secrets: Mapping[TrunkName, tuple[bytes, ...]]
+    controls: Controls
+    troubles: tuple[Trouble, ...] = ()
+
+
+class _Held(NamedTuple):
+    """All that is in force, swapped as one."""
+
+    version: Version
+    status: Status
+    beside: _Beside
+
+
+class _Chosen(NamedTuple):
+    version: Version
+    origin: Origin
+    findings: tuple[Finding, ...] = ()
 
 
 class LiveConfiguration:
     """The `Configuration` port of calls, on files. `path` is the main file; without a `store`
     no version survives the process, without `orders` there is no red button.
 
-    Methods block on the disk; `update` does so in a thread.
+    The constructor blocks on the disk. Raises ConfigError where neither the files nor a stored
+    version can be used.
     """
 
     def __init__(
@@ -91,174 +124,271 @@ class LiveConfiguration:
         self._environment = environment
         self._wall = wall
         self._observers: list[Observer] = []
-        self._controls = Controls()
-        self._secrets: dict[TrunkName, tuple[bytes, ...]] = {}
         self._lock = asyncio.Lock()
         self._watched: tuple[Path, ...] = (path,)
-        self._known: tuple[str, float] | None = None
-        self._version, self._status = self._first()
-        self._refresh()
+        self._of_good: tuple[Path, ...] = ()
+        self._good: Bundle | None = None
+        self._kept: str | None = None
+        self._pin: Pin | None = None
+        self._stored: tuple[Trouble, ...] = ()
+        self.read_at = wall()
+        chosen = self._first()
+        beside = self._beside(chosen.version.loaded, _Beside({}, Controls()))
+        self._held = _Held(chosen.version, self._status_of(chosen, beside, None), beside)
 
     @property
     def table(self) -> RoutingTable:
-        return self._version.loaded.table
+        return self.loaded.table
 
     @property
     def controls(self) -> Controls:
-        return self._controls
+        return self._held.beside.controls
 
     @property
     def trunk_secrets(self) -> Mapping[TrunkName, Sequence[bytes]]:
-        return self._secrets
+        return self._held.beside.secrets
 
     @property
     def loaded(self) -> Loaded:
-        return self._version.loaded
+        return self._held.version.loaded
 
     @property
     def status(self) -> Status:
-        return self._status
+        return self._held.status
 
     def observe(self, observer: Observer) -> None:
         self._observers.append(observer)
 
     def watched(self) -> tuple[Path, ...]:
-        """All paths whose change may change anything here, secrets among them."""
-        loaded = self._version.loaded
-        sources = [source.file for source in loaded.trunk_secrets.values()]
-        for account in loaded.accounts:
-            sources += [
-                source.file for source in (account.api_keys, account.webhook_secrets) if source
-            ]
+        """The files and folders that the configuration is made of; a change asks for `update`."""
+        return self._watched
+
+    def watched_beside(self) -> tuple[Path, ...]:
+        """The trunks' secrets, the orders and the pin; a change asks for `refresh`."""
+        sources = self.loaded.trunk_secrets.values()
         own = [] if self._orders is None else [self._orders.path]
         pin = [] if self._store is None else [self._store.pin_path]
-        files = [file for file in sources if file is not None]
-        return tuple(dict.fromkeys((*self._watched, *files, *own, *pin)))
+        return (*(source.file for source in sources if source.file is not None), *own, *pin)
 
     async def update(self) -> Status:
-        """Read everything again, and swap if it is usable and another version.
+        """Read everything again, in a thread, and swap if it is usable and another version.
 
-        One update at a time. Cancelling it leaves what is in force as it is or swapped as a whole.
+        One at a time. Cancelling it lets it go on to its end.
         """
+        return await finish(self._swap(self._next), name="update configuration")
+
+    async def refresh(self) -> Status:
+        """Read only the trunks' secrets and the orders again, and the files if the pin is another.
+
+        As `update`.
+        """
+        return await finish(self._swap(self._refreshed), name="refresh configuration")
+
+    async def _swap(self, read: Callable[[_Held], tuple[_Held, bool]]) -> Status:
         async with self._lock:
-            before = self._version
-            version, status, usable = await asyncio.to_thread(self._next)
-            await asyncio.to_thread(self._refresh)
-            self._version, self._status = version, status
-            if version.loaded.table.config_hash != before.loaded.table.config_hash:
-                for observer in self._observers:
-                    observer.swapped(before.loaded, version.loaded)
+            before = self._held
+            held, tried, changes = await asyncio.to_thread(_compared, read, before)
+            self._held = held
             for observer in self._observers:
-                observer.tried(status, usable=usable)
-            return status
+                if changes is not None:
+                    observer.swapped(changes)
+                if tried:
+                    observer.tried(held.status)
+            return held.status
 
-    def _first(self) -> tuple[Version, Status]:
+    def _next(self, before: _Held) -> tuple[_Held, bool]:
+        version, findings = self._read()
+        if version is None:
+            chosen = _Chosen(before.version, before.status.origin, findings)
+        else:
+            chosen = self._chosen(version)
+        beside = self._beside(chosen.version.loaded, before.beside)
+        return _Held(chosen.version, self._status_of(chosen, beside, before.status), beside), True
+
+    def _refreshed(self, before: _Held) -> tuple[_Held, bool]:
+        if self._pin_now() != self._pin:
+            return self._next(before)
+        beside = self._beside(before.version.loaded, before.beside)
+        status = replace(before.status, troubles=(*self._stored, *beside.troubles))
+        return _Held(before.version, status, beside), False
+
+    def _first(self) -> _Chosen:
         """What a process begins with. Raises ConfigError where there is nothing at all."""
-        last = self._last_good()
-        try:
-            version = read_version(
-                self._path, None if last is None else last.bundle, self._environment
-            )
-        except ConfigError as error:
-            self._watched = watched_after(error, self._path)
-            if last is None:
-                raise
-            log.warning("configuration unusable, serving the stored version", findings=told(error))
-            return last, self._described(last, Origin.STORED, error.findings)
-        return self._chosen(version)
+        self._good = self._last_kept()
+        version, findings = self._read()
+        if version is not None:
+            return self._chosen(version)
+        stored = self._rolled_back() or self._last_good()
+        if stored is None:
+            raise ConfigError(findings)
+        return stored._replace(findings=findings)
 
-    def _next(self) -> tuple[Version, Status, bool]:
-        try:
-            version = read_version(self._path, self._version.bundle, self._environment)
-        except ConfigError as error:
-            self._watched = (*self._watched, *watched_after(error, self._path))
-            origin = self._status.origin
-            return self._version, self._described(self._version, origin, error.findings), False
-        chosen, status = self._chosen(version)
-        return chosen, status, True
+    def _read(self) -> tuple[Version | None, tuple[Finding, ...]]:
+        """What the files hold now, or what is wrong with them."""
+        disk = DiskSource(self._path.parent)
+        version, findings = self._read_once(disk)
+        for _ in range(_MOST_READINGS - 1):
+            if _is_settled(disk.bundle(self._path)):
+                break
+            disk = DiskSource(self._path.parent)
+            version, findings = self._read_once(disk)
+        if version is not None:
+            self._of_good = version.watched
+        self._watched = tuple(dict.fromkeys((*disk.watched, *self._of_good)))
+        return version, findings
 
-    def _chosen(self, version: Version) -> tuple[Version, Status]:
+    def _read_once(self, disk: DiskSource) -> tuple[Version | None, tuple[Finding, ...]]:
+        try:
+            return read_version(self._path, self._good, self._environment, disk=disk), ()
+        except ConfigError as error:
+            return None, error.findings
+        except Exception as error:  # the crash boundary of reading: calls go on as they are
+            log.exception("reading the configuration crashed", error=type(error).__name__)
+            reason = f"cannot be read: internal error ({type(error).__name__})"
+            return None, (Finding(str(self._path), 1, 1, "", reason),)
+
+    def _chosen(self, version: Version) -> _Chosen:
         """The files' version, unless another one is pinned over exactly these files."""
-        self._watched = version.watched
-        pinned = self._pinned(version)
+        self._good = version.bundle
+        self._stored = ()
+        pinned = self._pinned(version.bundle.fingerprint)
         if pinned is not None:
-            return pinned, self._described(pinned, Origin.ROLLBACK, ())
-        trouble = self._keep(version)
-        return version, self._described(version, Origin.FILES, (), trouble)
+            return _Chosen(pinned, Origin.ROLLBACK)
+        self._keep(version)
+        return _Chosen(version, Origin.FILES)
 
-    def _described(
-        self,
-        version: Version,
-        origin: Origin,
-        findings: tuple[Finding, ...],
-        trouble: str | None = None,
-    ) -> Status:
-        config_hash = version.loaded.table.config_hash
-        known = self._known
-        since = self._wall() if known is None or known[0] != config_hash else known[1]
-        self._known = (config_hash, since)
-        return Status(config_hash, origin, since, findings, version.loaded.stale, trouble)
+    def _status_of(self, chosen: _Chosen, beside: _Beside, before: Status | None) -> Status:
+        loaded = chosen.version.loaded
+        config_hash = loaded.table.config_hash
+        same = before is not None and before.config_hash == config_hash
+        since = before.since if before is not None and same else self._wall()
+        troubles = (*self._stored, *beside.troubles)
+        return Status(config_hash, chosen.origin, since, chosen.findings, loaded.stale, troubles)
 
-    def _keep(self, version: Version) -> str | None:
-        """Store the version for a start on broken files; says what prevented it."""
-        if self._store is None:
-            return None
+    def _keep(self, version: Version) -> None:
+        """Store the version for a start on broken files, or say what prevents it."""
+        fingerprint = version.bundle.fingerprint
+        if self._store is None or self._kept == fingerprint:
+            return
         try:
             self._store.keep(version.loaded.table.config_hash, version.bundle)
         except StoreError as error:
+            self._stored += (Trouble("data", "not-stored", str(error)),)
             log.warning("version not stored", error=str(error))
-            return str(error)
-        return None
+        else:
+            self._kept = fingerprint
 
-    def _last_good(self) -> Version | None:
-        if self._store is None:
+    def _pin_now(self) -> Pin | None:
+        """The pin, or the one that was there where it cannot be read. Never raises."""
+        try:
+            return None if self._store is None else self._store.pinned()
+        except StoreError as error:
+            log.warning("pin unreadable", error=str(error))
+            return self._pin
+
+    def _pinned(self, fingerprint: str) -> Version | None:
+        """The version that a rollback asks for, for as long as the files stay as they are."""
+        self._pin = self._pin_now()
+        if self._pin is None or self._pin.overrides != fingerprint:
+            return None
+        version, reason = self._stored_version(self._pin.hash)
+        if version is None:
+            detail = f"version {self._pin.hash} cannot be had back: {reason}"
+            self._stored += (Trouble("data", "rollback-impossible", detail),)
+            log.error("rollback impossible", version=self._pin.hash, reason=reason)
+        return version
+
+    def _rolled_back(self) -> _Chosen | None:
+        """The version of a rollback that is newer than every version that was kept."""
+        self._pin = pin = self._pin_now()
+        try:
+            kept = () if self._store is None else self._store.all()
+        except StoreError:
+            return None  # told where the last good version is looked for
+        if pin is None or any(version.at > pin.at for version in kept):
+            return None
+        version, _ = self._stored_version(pin.hash)
+        return None if version is None else _Chosen(version, Origin.ROLLBACK)
+
+    def _stored_version(self, hash_: str) -> tuple[Version | None, str]:
+        assert self._store is not None
+        try:
+            kept = self._store.get(hash_)
+            if kept is None:
+                return None, "there is none, or it is damaged"
+            return Version(read_bundle(kept[1], self._environment), kept[1], ()), ""
+        except (StoreError, ConfigError) as error:
+            return None, str(error)
+
+    def _last_kept(self) -> Bundle | None:
+        """The newest version that can be read, if it was made from this main file."""
+        try:
+            kept = None if self._store is None else self._store.last()
+        except StoreError as error:
+            log.warning("stored versions unreadable", error=str(error))
+            return None
+        if kept is None or kept[1].main_path.absolute() != self._path.absolute():
+            return None
+        return kept[1]
+
+    def _last_good(self) -> _Chosen | None:
+        if self._good is None:
             return None
         try:
-            kept = self._store.last()
-            if kept is None or kept[1].main_path.absolute() != self._path.absolute():
-                return None  # there is none, or it was made from another file
-            return Version(read_bundle(kept[1], self._environment), kept[1], ())
-        except (StoreError, ConfigError) as error:
+            loaded = read_bundle(self._good, self._environment)
+        except ConfigError as error:
             log.warning("stored version unusable", error=str(error))
             return None
+        return _Chosen(Version(loaded, self._good, ()), Origin.STORED)
 
-    def _pinned(self, version: Version) -> Version | None:
-        """The version that a rollback asks for, for as long as the files stay as they are."""
-        if self._store is None:
-            return None
-        try:
-            pin = self._store.pinned()
-            if pin is None or pin.overrides != version.bundle.fingerprint:
-                return None
-            kept = self._store.get(pin.hash)
-            if kept is None:
-                return None
-            loaded = read_bundle(kept[1], self._environment)
-        except (StoreError, ConfigError) as error:
-            log.warning("rollback impossible", error=str(error))
-            return None
-        return Version(loaded, kept[1], version.watched)
-
-    def _refresh(self) -> None:
-        """Read the trunks' secrets and the operator's orders again; what is unreadable stays."""
-        found: dict[TrunkName, tuple[bytes, ...]] = {}
-        for name, source in self._version.loaded.trunk_secrets.items():
-            found[name] = self._secret(name, source)
-        self._secrets = found
+    def _beside(self, loaded: Loaded, before: _Beside) -> _Beside:
+        """The trunks' secrets and the operator's orders; what is unreadable stays as it was."""
+        troubles: list[Trouble] = []
+        secrets: dict[TrunkName, tuple[bytes, ...]] = {}
+        for name, source in loaded.trunk_secrets.items():
+            try:
+                secrets[name] = tuple(secret.encode() for secret in source.read())
+            except SecretError as error:
+                secrets[name] = before.secrets.get(name, ())
+                troubles.append(Trouble(f"trunk:{name}", "stale-secrets", str(error)))
+        controls = before.controls
         if self._orders is not None:
             try:
-                self._controls = self._orders.read()
+                controls = self._orders.read()
             except StoreError as error:
-                log.warning("orders unreadable, keeping those in force", error=str(error))
-
-    def _secret(self, name: TrunkName, source: SecretSource) -> tuple[bytes, ...]:
-        try:
-            return tuple(secret.encode() for secret in source.read())
-        except SecretError as error:
-            log.warning("trunk secret unreadable", trunk=name, error=str(error))
-            return self._secrets.get(name, ())
+                troubles.append(Trouble("orders", "unreadable", str(error)))
+        for trouble in troubles:
+            if trouble not in before.troubles:
+                log.warning("old values stay", part=trouble.part, reason=trouble.detail)
+        return _Beside(secrets, controls, tuple(troubles))
 
 
-def told(error: ConfigError) -> list[str]:
-    """The first findings, for a log line."""
-    return [str(finding) for finding in error.findings[:MOST_TOLD]]
+def _is_settled(read: Bundle) -> bool:
+    """Whether the files still hold what was read: all of it is then of one moment."""
+    return all(
+        read_text_file(Path(read.root) / name, len(text.encode("utf-8", "surrogatepass")) + 3)
+        == text
+        for name, text in read.files.items()
+    )
+
+
+def _compared(
+    read: Callable[[_Held], tuple[_Held, bool]], before: _Held
+) -> tuple[_Held, bool, list[str] | None]:
+    """What was read, and what is different."""
+    with undisturbed():
+        held, tried = read(before)
+        return held, tried, _changes(before.version, held.version)
+
+
+def _changes(before: Version, after: Version) -> list[str] | None:
+    """What is different, None if nothing that a call could notice."""
+    if before.loaded.table.config_hash == after.loaded.table.config_hash:
+        return None
+    from sipagent.config.difference import difference  # only a reload needs it
+
+    try:
+        return difference(before.loaded, after.loaded).lines()
+    except Exception as error:  # words for the log must not keep a version back
+        log.exception("difference unknown", error=type(error).__name__)
+        return []

@@ -31,7 +31,7 @@ from sipagent.config.textfile import Unreadable
 from sipagent.config.texts import Texts
 from sipagent.config.validation import verify_sections
 from sipagent.errors import Finding
-from sipagent.model import Json, TenantName, TrunkName
+from sipagent.model import DEFAULT_TENANT, Json, TenantName, TrunkName
 from sipagent.providers.accounts import AccountSpec
 from sipagent.providers.secrets import SecretSource
 from sipagent.routing import RoutingTable
@@ -164,6 +164,10 @@ class _Parts:
             verify_tools(space)
             verify_fallback(space)
             squad.compile_own(space)
+        for source in self.gathered.shared.values():
+            shared = Space(DEFAULT_TENANT, source, self.gathered)
+            verify_extends(shared, self.gathered)
+            squad.verify_texts(source)
 
     def _silent(self) -> Json:
         """The session of calls that are sent on unanswered: that of the default model."""

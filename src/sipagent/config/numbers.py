@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final
 
 from sipagent.config.findings import Complaint
@@ -26,6 +25,8 @@ _WITH_PLUS: Final = 'write it with + and country code, as in "+1 713 481 0111"'
 def directory_key(text: str, region: str | None) -> str | Complaint:
     """How the directory names what a key of `numbers` writes; a complaint has no steps yet."""
     text = text.strip()
+    if not text:
+        return Complaint((), "there is no number", _WITH_PLUS)
     if text == DEFAULT or _SHORT.fullmatch(text):
         return text
     if text.endswith("*"):
@@ -83,8 +84,8 @@ def _prefix(text: str) -> str | Complaint:
 def keyed(
     lines: Iterable[NumberLine], region: str | None, *, region_unknown: bool
 ) -> tuple[dict[str, NumberLine], list[NumberLine]]:
-    """The lines whose number can be read, by their keys and each number once; and the others, of
-    which is told what is wrong. A number that needs the region is not judged where the region
+    """The lines whose number can be read, by the keys of the directory; and the others, of which
+    is told what is wrong. A number that needs the region is not judged where the region
     itself is wrong."""
     usable: dict[str, NumberLine] = {}
     others = []
@@ -100,7 +101,7 @@ def keyed(
             others.append(line)
             _tell_twice(line, usable[key])
         else:
-            usable[key] = replace(line, key=key)
+            usable[key] = line
     return usable, others
 
 

@@ -47,13 +47,13 @@ class Operations:
     def accounts(self) -> Iterator[AccountSpec]:
         """The accounts that can be used; what is wrong with the others is told."""
         for name, entry in self.gathered.main.draft.file.accounts.items():
-            match entry:
-                case OpenAIAccount():
-                    yield self._openai(AccountName(name), entry)
-                case AzureAccount():
-                    made = self._azure(AccountName(name), entry)
-                    if made is not None:
-                        yield made
+            account = AccountName(name)
+            if isinstance(entry, AzureAccount):
+                made = self._azure(account, entry)
+            else:
+                made = self._openai(account, entry)
+            if made is not None:
+                yield made
 
     def trunks(self) -> dict[TrunkName, Trunk]:
         """The trunks that can be used; what is wrong with the others is told."""
@@ -77,35 +77,41 @@ class Operations:
         name, _, default = written[2:-1].partition(":-")
         return SecretSource(variable=name, default=default or None)
 
-    def _openai(self, name: AccountName, entry: OpenAIAccount) -> AccountSpec:
-        self._verify_url(("accounts", name, "base_url"), entry.base_url)
-        self._verify_hooks(name, entry.webhook_secrets)
+    def _openai(self, name: AccountName, entry: OpenAIAccount) -> AccountSpec | None:
+        steps: Steps = ("accounts", name)
+        usable = self._usable_url((*steps, "base_url"), entry.base_url)
+        for key in ("organization", "project"):
+            value: str | None = getattr(entry, key)
+            if value is not None and not (value.isascii() and value.isprintable()):
+                self._complain((*steps, key), "this cannot stand in a header")
+                usable = False
+        if not usable:
+            return None
         return AccountSpec(
             name=name,
             provider="openai",
             base_url=openai_base_url(entry.region, entry.base_url),
             api_keys=self.secret(entry.api_keys),
-            webhook_secrets=self.secret(given(entry.webhook_secrets) or "${UNSET}"),
+            webhook_secrets=self.secret(entry.webhook_secrets),
             organization=entry.organization,
             project=entry.project,
         )
 
     def _azure(self, name: AccountName, entry: AzureAccount) -> AccountSpec | None:
         steps: Steps = ("accounts", name)
-        self._verify_url((*steps, "endpoint"), entry.endpoint)
-        self._verify_hooks(name, entry.webhook_secrets)
+        usable = self._usable_url((*steps, "endpoint"), entry.endpoint)
         if (given(entry.api_keys) is None) == (given(entry.entra) is None):
             self._complain(steps, "needs one of api_keys and entra", at_key=True)
             return None
         entra = None if given(entry.entra) is None else self._entra(steps, entry.entra)
-        if given(entry.entra) is not None and entra is None:
+        if not usable or (given(entry.entra) is not None and entra is None):
             return None
         return AccountSpec(
             name=name,
             provider="azure",
             base_url=azure_base_url(entry.endpoint),
             api_keys=None if given(entry.api_keys) is None else self.secret(entry.api_keys),
-            webhook_secrets=self.secret(given(entry.webhook_secrets) or "${UNSET}"),
+            webhook_secrets=self.secret(entry.webhook_secrets),
             entra=entra,
         )
 
@@ -136,26 +142,20 @@ class Operations:
         chosen = {"scope": entry.scope, "authority": entry.authority}
         return EntraSpec(identity, **{key: value for key, value in chosen.items() if value})
 
-    def _verify_hooks(self, name: str, secrets: object) -> None:
-        if secrets is None and not self.gathered.main.draft.lacks(
-            ("accounts", name, "webhook_secrets")
-        ):
-            steps = ("accounts", name, "webhook_secrets")
-            hint = "where the webhook's signing secrets are; all are valid"
-            self._complain(steps, "is missing", hint, at_key=True)
-
-    def _verify_url(self, steps: Steps, url: str | None) -> None:
+    def _usable_url(self, steps: Steps, url: str | None) -> bool:
         if url is None:
-            return
+            return True
         try:
             parts = urlsplit(url)
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-            more = parts.query or parts.fragment or parts.username
+            more = parts.query or parts.fragment or parts.username is not None
         except ValueError:
-            usable, more = False, ""
-        if not usable or not url.isascii() or more:
-            hint = "as in https://NAME.openai.azure.com or https://api.openai.com/v1"
-            self._complain(steps, "this is not the URL of an API", hint)
+            usable, more = False, True
+        if usable and not more and url.isascii() and url.isprintable() and " " not in url:
+            return True
+        hint = "as in https://NAME.openai.azure.com or https://api.openai.com/v1"
+        self._complain(steps, "this is not the URL of an API", hint)
+        return False
 
     def _trunk(self, name: str, entry: TrunkEntry) -> Trunk | None:
         steps: Steps = ("trunks", name)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sipagent.config.findings import Complaint, Steps
+from sipagent.config.findings import Complaint, Place, Steps
 from sipagent.config.leaves import Ancestry, Leaf, Leaves, ancestry, lacks, leaves_of
 from sipagent.config.schema import SpokenGreeting
 from sipagent.config.schema.base import given
@@ -12,11 +12,14 @@ from sipagent.config.schema.persona import DeclaredVariable
 from sipagent.config.schema.tools import ToolWith
 from sipagent.config.session import merge_patch, session_of
 from sipagent.config.spaces import Space
+from sipagent.config.templates import CompiledTemplate
 from sipagent.config.texts import Piece, Texts, by_language, piece_for, templates_in
 from sipagent.config.words import quoted
 from sipagent.model import AgentName, AgentProfile, Edition, Text
 
 _SPOKEN: Final = ("greeting", "disclosure")
+_TEXTS: Final = (*_SPOKEN, "silence")
+_NEEDED: Final = {"vars": "declare it under the agent's vars"}
 _REQUIRED: Final = DeclaredVariable()
 
 
@@ -29,15 +32,8 @@ class Persona:
     declared: Mapping[str, DeclaredVariable]
     used: frozenset[str]
     transfers: frozenset[str]
+    templated: bool
     steps: Steps = field(compare=False)
-
-    @property
-    def templated(self) -> bool:
-        return any(
-            not isinstance(text, str | None)
-            for edition in self.profile.editions
-            for text in (edition.instructions, edition.greeting, edition.disclosure)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +51,34 @@ class Personas:
         named = chain.agents[-1]
         usable = _verify(space, chain, leaves)
         languages = _languages(leaves)
+        if "languages" not in leaves and lacks(chain, space, "languages"):
+            return None
         editions = [self._edition(space, leaves, language) for language in languages]
-        if not usable or not _verify_languages(leaves, languages):
+        if not usable or not _verify_languages(space, leaves, languages):
             return None
         declared = _declared(chain)
         values = space.values() | _own_values(declared)
-        self._verify_variables(space, leaves, languages, declared.keys() | values.keys())
+        known = frozenset(declared.keys() | values.keys())
         whole = [edition for edition in editions if edition is not None]
+        spoken = [template for edition in whole for template in _templates(edition)]
+        silence = leaves.get("silence")
+        if (
+            len(whole) < len(editions)
+            or (silence is not None and silence.value is not None)
+            or any(template.vars - known or template.hours for template in spoken)
+        ) and not self._verify_variables(space, reference, leaves, languages, known):
+            return None
         if len(whole) < len(editions):
             return None
-        used = frozenset().union(
-            *(
-                template.vars
-                for edition in whole
-                for template in templates_in(
-                    edition.instructions, edition.greeting, edition.disclosure
-                )
-            )
-        )
-        known = {
+        used = frozenset().union(*(template.vars for template in spoken))
+        vars_ = {
             name: variable.default
             for name, variable in declared.items()
             if given(variable.default) is not None
         } | values
-        profile = AgentProfile(AgentName(reference), space.tenant, tuple(whole), known)
-        return Persona(profile, declared, used, _transfers(leaves), named.steps)
+        profile = AgentProfile(AgentName(reference), space.tenant, tuple(whole), vars_)
+        templated = bool(spoken)
+        return Persona(profile, declared, used, _transfers(leaves), templated, named.steps)
 
     def _edition(self, space: Space, leaves: Leaves, language: str | None) -> Edition | None:
         pieces = _instructions(space, leaves, language)
@@ -105,29 +104,44 @@ class Personas:
         )
 
     def _verify_variables(
-        self, space: Space, leaves: Leaves, languages: tuple[str | None, ...], known: Any
-    ) -> None:
+        self,
+        space: Space,
+        reference: str,
+        leaves: Leaves,
+        languages: tuple[str | None, ...],
+        known: frozenset[str],
+    ) -> bool:
         """Complain of templates that use a variable that nobody declares, or unknown hours."""
-        hours = space.names("hours")
+        hours, usable = space.names("hours"), True
+        # A text of the operator's that an agent of a tenant's has may be that agent's fault.
+        tenant = space.own.findings.tenant
         for piece in _pieces(space, leaves, languages):
             for template in templates_in(self.texts.compiled(piece)):
-                for name in sorted(template.vars - set(known)):
-                    hint = piece.source.findings.did_you_mean(name, frozenset(known))
-                    message = f"the agent declares no variable {quoted(name)}"
-                    self._tell(piece, message, hint or "declare it under the agent's vars")
-                for name in sorted(template.hours - hours):
-                    hint = piece.source.findings.did_you_mean(name, hours)
-                    self._tell(piece, f"there are no hours {quoted(name)}", hint)
-
-    def _tell(self, piece: Piece, message: str, hint: str | None) -> None:
-        steps = piece.steps if isinstance(piece.value, str) else (*piece.steps, "file")
-        piece.source.complain(Complaint(steps, message, hint))
+                wrong = [
+                    (
+                        f"vars.{name}",
+                        f"the agent {quoted(reference)} declares no variable {quoted(name)}",
+                    )
+                    for name in sorted(template.vars - known)
+                ]
+                wrong += [
+                    (f"hours.{name}", f"there are no hours {quoted(name)}")
+                    for name in sorted(template.hours - hours)
+                ]
+                for name, message in wrong:
+                    words = known if name.startswith("vars.") else hours
+                    hint = piece.source.findings.did_you_mean(name.partition(".")[2], words)
+                    hint = hint or _NEEDED.get(name.partition(".")[0])
+                    place = Place(*template.place_of(name))
+                    self.texts.complain(piece, place, message, hint, tenant=tenant)
+                    usable = False
+        return usable
 
 
 def _pieces(space: Space, leaves: Leaves, languages: tuple[str | None, ...]) -> Iterator[Piece]:
     for language in languages:
         yield from _instructions(space, leaves, language)
-        for name in _SPOKEN:
+        for name in _TEXTS:
             piece = _piece(leaves.get(name), language)
             if piece is not None:
                 yield piece
@@ -183,29 +197,30 @@ def _verify(space: Space, chain: Ancestry, leaves: Leaves) -> bool:
     return usable
 
 
-def _verify_languages(leaves: Leaves, languages: tuple[str | None, ...]) -> bool:
+def _verify_languages(space: Space, leaves: Leaves, languages: tuple[str | None, ...]) -> bool:
     """Complain of a language without its first words, and of words in no language of the agent."""
     usable = True
-    for name in ("instructions", *_SPOKEN):
-        leaf = leaves.get(name)
+    main = space.gathered.main
+    rules = Leaf(main.draft.file.defaults.rules, ("defaults", "rules"), main)
+    for name in ("instructions", *_TEXTS, "rules"):
+        leaf = rules if name == "rules" else leaves.get(name)
         texts = None if leaf is None else by_language(leaf.value)
         if leaf is not None and texts is not None and languages == (None,):
             written = ", ".join(texts)
-            leaf.complain("the agent has no languages", f"write languages: [{written}] beside it")
+            whose = "there is an agent without" if name == "rules" else "the agent has no"
+            leaf.complain(f"{whose} languages", f"write languages: [{written}] beside it")
             usable = False
         elif texts is not None and leaf is not None:
-            usable &= _complete(leaf, texts, languages, name)
+            usable &= _complete(leaf, texts, languages)
         elif len(languages) > 1 and name in _SPOKEN:
             usable &= _spoken_in_all(leaves, languages, name)
     return usable
 
 
-def _complete(
-    leaf: Leaf, texts: Mapping[str, Any], languages: tuple[str | None, ...], name: str
-) -> bool:
+def _complete(leaf: Leaf, texts: Mapping[str, Any], languages: tuple[str | None, ...]) -> bool:
     missing = [language for language in languages if language not in texts]
     if missing:
-        leaf.complain(f"there is no {name} in {quoted(str(missing[0]))}", "each language needs one")
+        leaf.complain(f"there is no text in {quoted(str(missing[0]))}", "each language needs one")
     return not missing
 
 
@@ -220,6 +235,10 @@ def _spoken_in_all(leaves: Leaves, languages: tuple[str | None, ...], name: str)
     else:
         leaf.complain(f"must be {text}", "one text is in one language")
     return False
+
+
+def _templates(edition: Edition) -> Iterator[CompiledTemplate]:
+    return templates_in(edition.instructions, edition.greeting, edition.disclosure)
 
 
 def _transfers(leaves: Leaves) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """Opening hours and destinations of all spaces, each compiled once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -178,13 +178,13 @@ def target_problem(text: str) -> str | None:
     return None
 
 
-def targets(destinations: Mapping[DestinationName, Destination]) -> dict[str, DestinationName]:
-    """The numbers that are written out, each with the destination that has it."""
-    found = {}
+def targets(
+    destinations: Mapping[DestinationName, Destination],
+) -> Iterator[tuple[DestinationName, str]]:
+    """The destinations whose numbers are written out, each with its number."""
     for name, destination in destinations.items():
         if isinstance(destination.to, str) and (number := number_of(destination.to)):
-            found[number] = name
-    return found
+            yield name, number
 
 
 def number_of(target: str) -> str | None:

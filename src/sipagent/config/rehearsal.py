@@ -55,7 +55,8 @@ class Rehearsal:
                     for name, _ in sorted(answering - seen):
                         needed |= self._agent(line, route, space, name, dict(own))
                     seen |= answering
-        self._verify_declared(line, space)
+        if line.written is not None:
+            self._verify_declared(line, space)
         self._verify_destinations(line, route, space, needed)
 
     def _agent(
@@ -70,6 +71,8 @@ class Rehearsal:
         persona = self.squad.persona(space, agent)
         if persona is None:
             return frozenset()
+        if not persona.declared and not persona.templated:
+            return persona.transfers
         values = {**persona.profile.vars, **route.vars, **rule_vars}
         usable = True
         for name, variable in persona.declared.items():

@@ -1,7 +1,7 @@
 """From the lines of all files to the routes of the number directory."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfoNotFoundError
@@ -34,6 +34,7 @@ class Routes:
     rehearsal: Rehearsal
     base: Path
     own: set[str]
+    _compilers: dict[TenantName, Rulings] = field(default_factory=dict)
 
     @property
     def region(self) -> str | None:
@@ -48,7 +49,7 @@ class Routes:
         self._refine(lines, region_unknown=region_unknown)
         for line in others:
             self._ruled(line)
-        routes = (self._route(line) for line in lines.values())
+        routes = (self._route(key, line) for key, line in lines.items())
         return [route for route in routes if route is not None]
 
     def _written(self) -> Iterator[NumberLine]:
@@ -99,13 +100,13 @@ class Routes:
                 message = f"there is no tenant {quoted(line.tenant)}"
                 line.origin.complain(("tenant",), message, hint)
             return None
-        rules = Rulings(space, self.places, self.region).rules(line)
+        rules = self._rulings(space).rules(line)
         hours = line.hours
         if hours and self.places.hours(space, hours, line.origin, ("hours",)) is None:
             return None
         return space, rules
 
-    def _route(self, line: NumberLine) -> Route | None:
+    def _route(self, key: str, line: NumberLine) -> Route | None:
         ruled = self._ruled(line)
         if ruled is None:
             return None
@@ -113,7 +114,7 @@ class Routes:
         if not line.rules:
             line.origin.warn(("agent",), "no agent answers this number", "its calls go to default")
         route = Route(
-            key=line.key,
+            key=key,
             tenant=line.tenant,
             rules=rules,
             trunk=None if line.trunk is None else TrunkName(line.trunk),
@@ -124,6 +125,11 @@ class Routes:
         )
         self.rehearsal.play(line, route, space, rules)
         return route
+
+    def _rulings(self, space: Space) -> Rulings:
+        if space.tenant not in self._compilers:
+            self._compilers[space.tenant] = Rulings(space, self.places, self.region)
+        return self._compilers[space.tenant]
 
     def _verify_operators(self, line: NumberLine) -> None:
         """Complain of what no tenant's file has to do with."""

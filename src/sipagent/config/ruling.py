@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
@@ -40,6 +40,7 @@ class Rulings:
     space: Space
     places: Places
     region: str | None
+    known: set[str] = field(default_factory=set)
 
     def rules(self, line: NumberLine) -> tuple[Rule, ...]:
         """The line's rules, without those that are wrong."""
@@ -93,7 +94,8 @@ class Rulings:
         return AnswerWith(AgentName(value.agent), tuple(split), tuple(sorted(own.items())))
 
     def _agent(self, rule: RuleLine, name: str, *steps: str) -> bool:
-        if self.space.find("agents", name) is not None:
+        if name in self.known or self.space.find("agents", name) is not None:
+            self.known.add(name)
             return True
         if not self.space.broken("agents", name):
             names = self.space.names("agents")

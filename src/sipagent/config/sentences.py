@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from sipagent.config.findings import Complaint, Findings, Steps
 from sipagent.config.outline import OUTLINES, Outline
-from sipagent.config.schema import AgentsFile, AnyFile
+from sipagent.config.schema import AgentsFile, AnyFile, TenantFile
 from sipagent.config.schema.base import (
     DAYS_PATTERN,
     DURATION_PATTERN,
@@ -98,7 +98,8 @@ def complaint_of(
         case "extra_forbidden":
             return _unknown_key(steps, model, findings, _branch_of(error))
         case "literal_error":
-            return _unknown_word(steps, error["input"], context["expected"], findings)
+            meaning = _meaning(outline)
+            return _unknown_word(steps, error["input"], context["expected"], findings, meaning)
         case "string_pattern_mismatch":
             message, hint = PATTERNS[context["pattern"]]
             return Complaint(steps, message, hint, at_key)
@@ -149,10 +150,12 @@ def _unknown_key(
     known = frozenset(outline.keys)
     if key in known and branch is not None:
         return Complaint(steps, f"does not go with {branch}", at_key=True)
-    hint = _ELSEWHERE.get(str(key)) or findings.did_you_mean(str(key), known)
     main = OUTLINES[AgentsFile]
+    hint = _ELSEWHERE.get(str(key))
     if hint is None and model is not AgentsFile and main.at(steps) is not None:
-        hint = "only the operator's main file may have it"
+        whose = "the operator's files" if model is TenantFile else "the main file"
+        hint = f"only {whose} may have it"
+    hint = hint or findings.did_you_mean(str(key), known)
     if hint is None and not above and str(key) in main.keys["defaults"].keys:
         hint = "it stands under an agent, or under `defaults`"
     if hint is None and len(known) <= _MANY:
@@ -160,11 +163,13 @@ def _unknown_key(
     return Complaint(steps, "unknown key", hint, at_key=True)
 
 
-def _unknown_word(steps: Steps, value: Any, expected: str, findings: Findings) -> Complaint:
+def _unknown_word(
+    steps: Steps, value: Any, expected: str, findings: Findings, meaning: str | None
+) -> Complaint:
     words = re.findall(r"'([^']*)'", expected)
     if not isinstance(value, str):
         return Complaint(steps, f"must be {_choice(words)}, not {kind_of(value)}")
-    hint = findings.did_you_mean(value, frozenset(words))
+    hint = findings.did_you_mean(value, frozenset(words)) or (meaning if len(words) == 1 else None)
     return Complaint(steps, f"must be {_choice(words)}, not {quoted(value)}", hint)
 
 
@@ -210,7 +215,11 @@ def _shape_hint(error: ErrorDetails, outline: Outline | None, findings: Findings
     kinds = [key for key in value if key in (*ACTIONS, *KINDS)]
     if len(kinds) > 1:
         return f"write only one of {' and '.join(kinds)}"
-    hints = (findings.did_you_mean(key, frozenset(outline.keys)) for key in value)
+    unknown = [key for key in value if key not in outline.keys]
+    hints = (findings.did_you_mean(key, frozenset(outline.keys)) for key in unknown)
+    needed = [key for key in ACTIONS if key in outline.keys]
+    if value and not unknown and needed:
+        return f"add {_choice(needed)}"
     return next((hint for hint in hints if hint), None)
 
 

@@ -50,7 +50,7 @@ class Space:
     def find(self, section: str, reference: str) -> Named | None:
         """What the name means in this space: the tenant's own, or the namespace's."""
         source, name = self._placed(reference)
-        if source is None:
+        if source is None or (self._is_unread and source is self.own):
             return None
         items: Mapping[str, Any] = getattr(source.draft.file, section)
         if name not in items:
@@ -69,6 +69,8 @@ class Space:
     def broken(self, section: str, reference: str) -> bool:
         """Whether the name stands somewhere and what it names is wrong: told there, not here."""
         sources = [self._placed(reference)[0]]
+        if self._is_unread and sources[0] is self.own:
+            return True
         if section == "hours":
             sources.append(self.gathered.main)
         name = reference.rpartition("/")[2]
@@ -103,6 +105,11 @@ class Space:
         if own is not main:
             given |= own.vars or {}
         return given
+
+    @property
+    def _is_unread(self) -> bool:
+        """Whether the tenant has a file that cannot be read, so that its names are not known."""
+        return self.tenant in self.gathered.unusable and self.tenant not in self.gathered.tenants
 
     def _placed(self, reference: str) -> tuple[SourceFile[Any] | None, str]:
         namespace, slash, name = reference.rpartition("/")

@@ -1,10 +1,15 @@
 """All personas of all spaces, each compiled once."""
 
 from dataclasses import dataclass, field
+from typing import Any, Final
 
+from sipagent.config.gathering import SourceFile
 from sipagent.config.personas import Persona, Personas
 from sipagent.config.spaces import Space
+from sipagent.config.texts import by_language, piece_for
 from sipagent.model import TenantName
+
+TEXTS: Final = frozenset({"instructions", "greeting", "disclosure", "silence"})
 
 
 @dataclass(slots=True)
@@ -23,6 +28,14 @@ class Squad:
         """Compile every agent of the space's own file, whether a number names it or not."""
         for name in space.own.draft.file.agents:
             self.persona(space, name)
+
+    def verify_texts(self, source: SourceFile[Any]) -> None:
+        """Complain of texts of a file that are no templates, whether an agent uses them or not."""
+        for name, agent in source.draft.file.agents.items():
+            for leaf in TEXTS & agent.model_fields_set:
+                value, steps = getattr(agent, leaf), ("agents", name, leaf)
+                for language in by_language(value) or (None,):
+                    self.personas.texts.compiled(piece_for(value, steps, source, language))
 
     @property
     def usable(self) -> list[Persona]:

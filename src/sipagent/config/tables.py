@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from sipagent.config.schema.persona import MAX_VALUE
 from sipagent.config.sentences import PATTERNS
 from sipagent.config.sources import pattern_problem
 from sipagent.config.textfile import Unreadable
-from sipagent.config.words import is_secret, quoted
+from sipagent.config.words import SECRET_MARKS, is_secret, quoted
 from sipagent.model import DEFAULT_TENANT, TenantName
 
 MAX_TABLE_BYTES: Final = 16 * 1024 * 1024
@@ -73,25 +74,27 @@ def read_table(
     first, _, _ = text.partition("\n")
     delimiter = ";" if ";" in first and "," not in first else ","
     rows = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    names: list[str] | None = None
+    table: _Table | None = None
     line = 1
     try:
         for row in rows:
             begins, line = line, rows.line_num + 1
             if not any(cell.strip() for cell in row):
                 continue
-            if names is None:
+            if table is None:
                 names = [cell.strip() for cell in row]
                 if not _usable_header(names, begins, findings):
                     return
+                suspicious = any(mark in text for mark in SECRET_MARKS)
+                table = _Table(names, findings, owners, suspicious)
                 continue
-            found = _row(names, row, begins, findings, owners)
+            found = table.line(row, begins)
             if found is not None:
                 yield found
     except csv.Error as error:
         hint = "a cell with a quote needs quotes around it, and the quote twice"
         findings.add(Place(line, 1), (), f"this is no CSV: {error}", hint)
-    if names is None:
+    if table is None:
         findings.add(START, (), "the table is empty", "the first row names the columns")
 
 
@@ -103,7 +106,8 @@ def _usable_header(names: list[str], line: int, findings: Findings) -> bool:
             usable = False
         elif name not in _KNOWN and not _is_variable(name):
             message, hint = PATTERNS[VARIABLE_PATTERN]
-            findings.add(Place(line, at), (), f"{quoted(name)}: {message}", hint)
+            message = f"{quoted(name)}: {message}" if name else "the column has no name"
+            findings.add(Place(line, at), (), message, hint)
             usable = False
         elif name not in _KNOWN and (meant := findings.did_you_mean(name, frozenset(_KNOWN))):
             findings.warn(Place(line, at), (name,), "this column becomes a variable", meant)
@@ -113,53 +117,57 @@ def _usable_header(names: list[str], line: int, findings: Findings) -> bool:
     return usable
 
 
-def _row(
-    names: list[str],
-    row: list[str],
-    line: int,
-    findings: Findings,
-    owners: Collection[TenantName],
-) -> NumberLine | None:
-    if len(row) != len(names):
-        message = f"the row has {len(row)} cells and the first row {len(names)}"
-        hint = "a cell with a comma needs quotes around it"
-        findings.add(Place(line, min(len(row), len(names)) + 1), (), message, hint)
-        return None
-    columns = {name: at for at, name in enumerate(names, 1)}
-    cells = {name: cell.strip() for name, cell in zip(names, row, strict=True)}
-    tenant = TenantName(cells.get("tenant") or DEFAULT_TENANT)
-    origin = InTable(findings, line, columns, tenant if tenant in owners else None)
-    if not _usable_cells(cells, origin):
-        return None
-    agent = cells.get(_AGENT)
-    return NumberLine(
-        cells[_NUMBER],
-        origin,
-        tenant=tenant,
-        trunk=cells.get("trunk") or None,
-        timezone=cells.get("timezone") or None,
-        hours=cells.get("hours") or None,
-        language=cells.get("language") or None,
-        vars={name: cell for name, cell in cells.items() if name not in _KNOWN and cell},
-        rules=(RuleLine(agent, origin, (_AGENT,)),) if agent else (),
-    )
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table behind its first row. `suspicious` says that there may be secrets in it."""
 
+    names: list[str]
+    findings: Findings
+    owners: Collection[TenantName]
+    suspicious: bool
 
-def _usable_cells(cells: Mapping[str, str], origin: InTable) -> bool:
-    usable = True
-    for name, cell in cells.items():
-        if is_secret(cell):
-            message = "this looks like a secret, which must not stand in the file"
-            origin.complain((name,), message)
+    def line(self, row: list[str], number: int) -> NumberLine | None:
+        """The line that a row writes; None where it cannot be used, which is told."""
+        names = self.names
+        if len(row) != len(names):
+            message = f"the row has {len(row)} cells and the first row {len(names)}"
+            hint = "a cell with a comma needs quotes around it"
+            place = Place(number, min(len(row), len(names)) + 1)
+            self.findings.add(place, (), message, hint)
+            return None
+        cells = {name: cell.strip() for name, cell in zip(names, row, strict=True)}
+        tenant = TenantName(cells.get("tenant") or DEFAULT_TENANT)
+        origin = InTable(self.findings, number, names, tenant if tenant in self.owners else None)
+        if not self._usable(cells, origin):
+            return None
+        agent = cells.get(_AGENT)
+        return NumberLine(
+            cells[_NUMBER],
+            origin,
+            tenant=tenant,
+            trunk=cells.get("trunk") or None,
+            timezone=cells.get("timezone") or None,
+            hours=cells.get("hours") or None,
+            language=cells.get("language") or None,
+            vars={name: cell for name, cell in cells.items() if name not in _KNOWN and cell},
+            rules=(RuleLine(agent, origin, (_AGENT,)),) if agent else (),
+        )
+
+    def _usable(self, cells: Mapping[str, str], origin: InTable) -> bool:
+        usable = True
+        for name, cell in cells.items():
+            if self.suspicious and is_secret(cell):
+                message = "this looks like a secret, which must not stand in the file"
+                origin.complain((name,), message)
+                usable = False
+            elif len(cell) > MAX_VALUE:
+                origin.complain((name,), f"must have at most {MAX_VALUE:,} characters")
+                usable = False
+        language = cells.get("language")
+        if language and re.match(LANGUAGE_PATTERN, language) is None:
+            origin.complain(("language",), *PATTERNS[LANGUAGE_PATTERN])
             usable = False
-        elif len(cell) > MAX_VALUE:
-            origin.complain((name,), f"must have at most {MAX_VALUE:,} characters")
-            usable = False
-    language = cells.get("language")
-    if language and re.match(LANGUAGE_PATTERN, language) is None:
-        origin.complain(("language",), *PATTERNS[LANGUAGE_PATTERN])
-        usable = False
-    return usable
+        return usable
 
 
 def _is_variable(name: str) -> bool:

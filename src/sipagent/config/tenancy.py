@@ -126,7 +126,7 @@ def verify_loops(
     space: Space, destinations: Mapping[DestinationName, Destination], own: Collection[str]
 ) -> None:
     """Complain of destinations that are numbers of the directory: a call would come back."""
-    for number, name in targets(destinations).items():
+    for name, number in targets(destinations):
         named = space.find("destinations", name)
         if number not in own or named is None:
             continue
@@ -146,7 +146,7 @@ def verify_countries(space: Space, destinations: Mapping[DestinationName, Destin
     # Its tables take a while to read; a file without such grants never needs them.
     from phonenumbers import parse, region_code_for_number
 
-    for number, name in targets(destinations).items():
+    for name, number in targets(destinations):
         region = region_code_for_number(parse(number))
         named = space.find("destinations", name)
         if region not in grants.transfer_countries and named is not None:
@@ -156,16 +156,6 @@ def verify_countries(space: Space, destinations: Mapping[DestinationName, Destin
             allowed = ", ".join(grants.transfer_countries)
             message = f"calls of this tenant may only be sent to {allowed}"
             named.source.complain(Complaint(steps, message))
-
-
-def verify_fallback(space: Space) -> None:
-    """Complain of a file's `fallback` that is no destination."""
-    file = space.own.draft.file
-    name: str | None = file.fallback
-    if name is None or space.find("destinations", name) or space.broken("destinations", name):
-        return
-    hint = space.own.findings.did_you_mean(name, space.names("destinations"))
-    space.own.complain(Complaint(("fallback",), f"there is no destination {quoted(name)}", hint))
 
 
 def _grants(space: Space) -> Grants:

@@ -18,7 +18,7 @@ from sipagent.config.sentences import complaint_of
 _DEEPEST: Final = {"agents": 3}
 """How much of a section is left out for one mistake: a leaf of an agent, else a whole item."""
 
-_ALWAYS: Final[dict[str, Any]] = {"version": 1, "numbers": {}, "tenant": "-", "namespace": "-"}
+_ALWAYS: Final[dict[str, Any]] = {"version": 1, "numbers": {}, "tenant": "x", "namespace": "x"}
 """What stands in for keys that a file must have and that were wrong."""
 
 F = TypeVar("F", bound=AnyFile, covariant=True)

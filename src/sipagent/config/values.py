@@ -9,6 +9,7 @@ from sipagent.config.document import Document, Listing, Node, Scalar, Table
 from sipagent.config.findings import Findings, Place, Steps
 from sipagent.config.outline import Outline
 from sipagent.config.scalars import NotANumberError, Value, core_value
+from sipagent.config.schema import Expandable
 from sipagent.config.words import is_secret, quoted
 
 _VARIABLE: Final = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -16,6 +17,10 @@ _TENANT_HINT: Final = "a tenant's file does not see the environment; the operato
 _WHERE_HINT: Final = (
     "it is read in secret, URL, header-value and path fields only; $${...} are the characters"
 )
+
+
+_UNKNOWN: Final = Outline(expandable=Expandable(secret=True))
+"""What stands below a key that does not exist, which is told, is not judged any further."""
 
 
 def to_data(
@@ -51,7 +56,7 @@ class _Reading:
             below = (*steps, key)
             if is_secret(key):
                 self.refuse_secret(place, below)
-            data[key] = self.value(node, below, outline and outline.below(key))
+            data[key] = self.value(node, below, _below(outline, key))
         return data
 
     def scalar(self, node: Scalar, steps: Steps, outline: Outline | None) -> Value:
@@ -96,3 +101,11 @@ class _Reading:
         hint = "write ${NAME} or {file: path} where a secret belongs"
         what = "this looks like a secret, which must not stand in the file"
         self.findings.add(place, steps, what, hint)
+
+
+def _below(outline: Outline | None, key: str) -> Outline | None:
+    if outline is None:
+        return None
+    if outline.keys and outline.each is None and key not in outline.keys:
+        return _UNKNOWN
+    return outline.below(key)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
-from sipagent.model import TenantName
 from sipagent.routing import (
     Action,
     AgentKey,
@@ -94,12 +93,6 @@ def answering(table: RoutingTable) -> dict[AgentKey, list[str]]:
         for agent in agents_of(route):
             found.setdefault(agent, []).append(route.key)
     return found
-
-
-def tenants_in_use(table: RoutingTable) -> frozenset[TenantName]:
-    """Whoever has a number or an agent."""
-    routes = routes_of(table).values()
-    return frozenset({route.tenant for route in routes} | {tenant for tenant, _ in table.agents})
 
 
 def some(names: Iterable[str], most: int = 3) -> str:

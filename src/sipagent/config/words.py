@@ -9,7 +9,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _LONGEST_SHOWN: Final = 60
 _LONGEST_WORD: Final = 64
 
-_SECRET_STARTS: Final = ("sk-", "whsec_", "Bearer ")
+SECRET_MARKS: Final = ("sk-", "whsec_", "Bearer ")
 _SECRET_WITHIN: Final = re.compile(
     r"(?<![A-Za-z0-9_-])(?:sk-[A-Za-z0-9_-]{16,}|whsec_[A-Za-z0-9+/=]{16,})", re.ASCII
 )
@@ -17,7 +17,7 @@ _SECRET_WITHIN: Final = re.compile(
 
 def is_secret(text: str) -> bool:
     """Whether the text begins like a provider's key, webhook secret or token, or holds one."""
-    return text.lstrip().startswith(_SECRET_STARTS) or _SECRET_WITHIN.search(text) is not None
+    return text.lstrip().startswith(SECRET_MARKS) or _SECRET_WITHIN.search(text) is not None
 
 
 def quoted(text: str) -> str:

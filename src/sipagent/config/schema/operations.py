@@ -10,6 +10,7 @@ from sipagent.config.schema.base import (
     TEXT,
     Days,
     Entry,
+    Expandable,
     ExpandableWord,
     Host,
     LanguageTag,
@@ -40,7 +41,7 @@ Secret = Annotated[
 
 class _Account(Entry):
     webhook_secrets: Secret = Field(
-        default=ABSENT, description="Where the webhook's signing secrets are; all are valid."
+        description="Where the webhook's signing secrets are; all are valid."
     )
     max_concurrent_calls: int = Field(
         default=ABSENT, ge=1, description="The most calls that the account holds at once."
@@ -48,10 +49,10 @@ class _Account(Entry):
 
 
 class OpenAIAccount(_Account):
-    provider: Literal["openai"] = Field(default="openai", description="openai or azure.")
+    provider: Literal["openai", "azure"] = Field(default="openai", description="openai or azure.")
     region: Literal["eu"] = Field(default=ABSENT, description="eu for a project that stays there.")
     base_url: ExpandableWord = Field(default=ABSENT, description="The API's root, if not OpenAI's.")
-    api_keys: Secret = Field(description="Where the project's keys are; the next is tried on 401.")
+    api_keys: Secret = Field(description="Where the API keys are; the next is tried on 401.")
     organization: ExpandableWord = Field(default=ABSENT, description="Sent as OpenAI-Organization.")
     project: ExpandableWord = Field(default=ABSENT, description="Sent as OpenAI-Project.")
 
@@ -75,7 +76,9 @@ class AzureAccount(_Account):
     endpoint: ExpandableWord = Field(
         description="The resource's endpoint, https://NAME.openai.azure.com."
     )
-    api_keys: Secret = Field(default=ABSENT, description="Where the resource's keys are.")
+    api_keys: Secret = Field(
+        default=ABSENT, description="Where the API keys are; the next is tried on 401."
+    )
     entra: Entra = Field(default=ABSENT, description="How tokens of Microsoft Entra are had.")
 
 
@@ -100,9 +103,12 @@ class TrunkSecret(Entry):
 class TrunkEntry(Entry):
     carrier: Word = Field(default=ABSENT, description="A preset: twilio, telnyx, wavix, ...")
     secret: Annotated[
-        Annotated[Literal["none"], Tag(TEXT)] | Annotated[TrunkSecret, Tag(MAPPING)],
+        Annotated[Literal["none"], Expandable(secret=True), Tag(TEXT)]
+        | Annotated[TrunkSecret, Tag(MAPPING)],
         shaped("none or {header: name, file: path}"),
-    ] = Field(description="What proves that a call came by this trunk, or none.")
+    ] = Field(
+        description="What proves that a call came by it: {header: X-Key, file: path}, or none."
+    )
     dialed_header: Word = Field(
         default=ABSENT, description="The header that holds the dialed number."
     )

@@ -1,0 +1,140 @@
+"""`python -m benchmarks.config`: how long a large configuration takes to load.
+
+Exit codes: 0 both bounds hold, 1 one is missed. A configuration of 10,000 numbers, 150 tenants and
+1,000 agents is written into a temporary folder and read in a thread, as a reload does, while an
+event loop ticks every millisecond.
+"""
+
+import asyncio
+import gc
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.report import machine
+from sipagent.config.apart import read_version
+
+NUMBERS, TENANTS, AGENTS, TEMPLATED, TABLES = 10_000, 150, 1_000, 100, 4
+ROUNDS = 5
+TICK = 0.001
+MOST_SECONDS, MOST_STALL = 1.0, 0.020
+
+MAIN = """\
+version: 1
+include: [common/agents.yaml, tenants/*/tenant.yaml]
+accounts:
+  us-1: {api_keys: {file: us-1.keys}, webhook_secrets: {file: us-1.hooks}}
+  eu-1: {region: eu, api_keys: {file: eu-1.keys}, webhook_secrets: {file: eu-1.hooks}}
+trunks:
+  twilio: {carrier: twilio, secret: {header: X-Trunk-Key, file: twilio.key}, expose: [x-store-id]}
+models:
+  standard: {model: gpt-realtime-2.1, voice: marin}
+defaults:
+  model: standard
+  rules: "If you are asked whether you are human, say that you are a virtual assistant."
+numbers: {table: numbers/*.csv, default: {reject: 404}}
+"""
+
+COMMON = """\
+namespace: common
+agents:
+  shop:
+    vars: {store: required, address: required, store_phone: {type: phone}, offer: {default: all}}
+    languages: [en, es]
+    disclosure: {en: You speak with an assistant of {{ vars.store }}., es: Un asistente.}
+    greeting: {en: "This is {{ vars.store }}. How can I help?", es: "{{ vars.store }}. ¿Dígame?"}
+""".replace("{en: You speak with an assistant of {{ vars.store }}.", '{en: "Of {{ vars.store }}."')
+
+PROMPT = """\
+You answer for {{ vars.store }}, {{ vars.address }}. It is {{ now|when }}.
+{% if hours[number.hours].open %}The shop is open until {{ hours[number.hours].closes|time }}.
+{% else %}The shop is closed.{% endif %}
+The number of the shop is {{ vars.store_phone|phone }}. We offer {{ vars.offer }}.
+The caller's number is {{ caller.e164|phone|default('not known') }}.
+"""
+
+
+def write(folder: Path) -> Path:
+    """The configuration in this folder; returns its main file."""
+    tenants = [f"tenant{at}" for at in range(TENANTS)]
+    own = {name: _agents(at) for at, name in enumerate(tenants)}
+    entries = "".join(
+        f"  {name}: {{account: {('us-1', 'eu-1')[at % 2]}, timezone: America/Chicago}}\n"
+        for at, name in enumerate(tenants)
+    )
+    (folder / "common").mkdir()
+    (folder / "numbers").mkdir()
+    (folder / "common" / "agents.yaml").write_text(COMMON)
+    (folder / "agents.yaml").write_text(MAIN + "tenants:\n" + entries)
+    for at, name in enumerate(tenants):
+        home = folder / "tenants" / name
+        (home / "prompts").mkdir(parents=True)
+        (home / "prompts" / "store.md").write_text(PROMPT + f"You are agent {at}.\n" * 20)
+        (home / "tenant.yaml").write_text(_tenant(name, own[name]))
+    for at in range(TABLES):
+        rows = [_row(number, tenants, own) for number in range(at, NUMBERS, TABLES)]
+        header = "number,tenant,trunk,agent,hours,language,store,address,store_phone\n"
+        (folder / "numbers" / f"{at}.csv").write_text(header + "".join(rows))
+    return folder / "agents.yaml"
+
+
+def _agents(at: int) -> list[tuple[str, bool]]:
+    """The agents of one tenant, each with whether it has variables."""
+    numbers = range(at, AGENTS, TENANTS)
+    return [(f"agent{number}", number < TEMPLATED) for number in numbers]
+
+
+def _tenant(name: str, agents: list[tuple[str, bool]]) -> str:
+    lines = [
+        f"  {agent}: {{extends: common/shop, instructions: {{file: prompts/store.md}}}}\n"
+        if templated
+        else f"  {agent}: {{instructions: You are {agent}., greeting: Hello, speed: 1.1}}\n"
+        for agent, templated in agents
+    ]
+    hours = '{mon-fri: "09:00-18:00", sat: "10:00-14:00", holidays: US}'
+    return f"tenant: {name}\nhours: {{office: {hours}}}\nagents:\n{''.join(lines)}"
+
+
+def _row(number: int, tenants: list[str], own: dict[str, list[tuple[str, bool]]]) -> str:
+    tenant = tenants[number % TENANTS]
+    agent = own[tenant][number // TENANTS % len(own[tenant])][0]
+    place = f'Store {number},"{number} Main Street, Houston",+1713555{number:04d}'
+    return f"+1 713 4{number:06d},{tenant},twilio,{agent},office,en,{place}\n"
+
+
+async def measured(load: Callable[[], object]) -> tuple[float, float]:
+    """How long loading takes in a thread, and the loop's longest delay meanwhile, in seconds."""
+    longest, loading = 0.0, asyncio.create_task(asyncio.to_thread(load))
+    began = last = time.perf_counter()
+    while not loading.done():
+        await asyncio.sleep(TICK)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last - TICK), now
+    await loading
+    return time.perf_counter() - began, longest
+
+
+def main() -> int:
+    """Measure, and say whether the bounds hold."""
+    with tempfile.TemporaryDirectory() as name:
+        path = write(Path(name))
+        figures = []
+        for at in range(ROUNDS + 1):
+            gc.collect()
+            seconds, stall = asyncio.run(measured(lambda: read_version(path, None, {})))
+            print(f"{'first' if at == 0 else at}: {seconds:.3f} s, stall {stall * 1000:.1f} ms")
+            figures.append((seconds, stall))
+    slowest = max(seconds for seconds, _ in figures[1:])
+    longest = max(stall for _, stall in figures)
+    about = machine()
+    print(f"{NUMBERS:,} numbers, {TENANTS} tenants, {AGENTS:,} agents")
+    print(f"{about['cpu']}, {about['cores']} cores, {about['python']}")
+    print(f"first load of a process: {figures[0][0]:.3f} s")
+    print(f"slowest reload: {slowest:.3f} s (bound {MOST_SECONDS:g} s)")
+    print(f"longest stall: {longest * 1000:.1f} ms (bound {MOST_STALL * 1000:g} ms)")
+    return 0 if slowest < MOST_SECONDS and longest < MOST_STALL else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

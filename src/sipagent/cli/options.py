@@ -1,0 +1,147 @@
+"""Options that several commands share, and how they read the configuration or end."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+from sipagent.cli.process import BAD_CONFIGURATION
+
+if TYPE_CHECKING:
+    from sipagent.config import Loaded
+    from sipagent.errors import SipagentError
+
+DEFAULT_CONFIG: Final = Path("config/agents.yaml")
+DEFAULT_DATA: Final = Path("data")
+
+ConfigFile = Annotated[
+    Path, typer.Option("--config", envvar="SIPAGENT_CONFIG", help="The agents file.")
+]
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir",
+        envvar="SIPAGENT_DATA_DIR",
+        help="Folder of what the service keeps for itself.",
+    ),
+]
+For = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="DURATION",
+        help="How long it holds, as in 30m, 2h or 3d; else until cancelled.",
+    ),
+]
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class ReviewFormat(StrEnum):
+    """How a result is printed; github is what its Actions understand."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds_of(duration: str | None) -> float | None:
+    """Seconds of `30m`; anything else ends the command."""
+    if duration is None:
+        return None
+    match = _DURATION.fullmatch(duration.strip())
+    if match is None:
+        raise typer.BadParameter("write a duration such as 30m, 2h or 3d", param_hint="--for")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def fail(code: int, message: str) -> NoReturn:
+    """End with this exit code, and say why on standard error."""
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def unusable(error: "SipagentError") -> NoReturn:
+    """End as a file cannot be used."""
+    fail(BAD_CONFIGURATION, str(error))
+
+
+def files_or_exit(path: Path) -> "Loaded":
+    """The configuration that exactly these files hold, or the end with 78."""
+    from sipagent.config.in_force import read_files
+    from sipagent.errors import ConfigError
+
+    try:
+        return read_files(path)
+    except ConfigError as error:
+        unusable(error)
+
+
+def in_force_or_exit(path: Path, data_dir: Path) -> "Loaded":
+    """The configuration that a service would serve, or the end with 78. What differs from the files
+    is told on standard error."""
+    from sipagent.config.in_force import in_force
+    from sipagent.config.live import Origin
+    from sipagent.errors import ConfigError
+
+    try:
+        found = in_force(path, version_store(data_dir))
+    except ConfigError as error:
+        unusable(error)
+    if found.origin is not Origin.FILES:
+        hash_ = found.loaded.table.config_hash
+        typer.echo(f"{path} is not what is in force: version {hash_} ({found.origin})", err=True)
+    for finding in found.findings:
+        typer.echo(str(finding), err=True)
+    return found.loaded
+
+
+def version_store(data_dir: Path) -> Any:
+    """The versions of a data directory; damaged ones are told on standard error."""
+    from sipagent.config.versions import VersionStore
+
+    def damaged(file: str, reason: str) -> None:
+        typer.echo(f"{file}: {reason}; skipped", err=True)
+
+    return VersionStore(data_dir, on_damage=damaged)
+
+
+def print_json(value: Any) -> None:
+    """The value as JSON for people and programs."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def who() -> str:
+    """Who runs this command, for the audit."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def table(rows: Sequence[tuple[str, ...]], *, heads: tuple[str, ...]) -> list[str]:
+    """Rows in columns."""
+    every = [heads, *rows]
+    widths = [max(len(row[at]) for row in every) for at in range(len(heads))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in every
+    ]
