@@ -142,6 +142,18 @@ def test_a_file_that_is_too_large(folder: Path) -> None:
     assert refused(folder / "agents.yaml") == "agents.yaml:1:1: the file is larger than 1,024 KiB"
 
 
+def test_other_files_that_are_too_large(folder: Path) -> None:
+    include = TEXT.replace("version: 1\n", "version: 1\ninclude: common.yaml\n")
+    (folder / "agents.yaml").write_text(include)
+    (folder / "common.yaml").write_text("namespace: common\n" + "#" * 1024 * 1024)
+    assert refused(folder / "agents.yaml") == (
+        'agents.yaml:2:10: include: the file "common.yaml" is larger than 1,024 KiB'
+    )
+    (folder / "agents.yaml").write_text(TEXT + "  table: t.csv\n")
+    (folder / "t.csv").write_bytes(b"number,agent\n" + b" " * 16 * 1024 * 1024)
+    assert refused(folder / "agents.yaml").endswith("t.csv:1:1: the file is larger than 16,384 KiB")
+
+
 def test_the_hash_names_what_a_call_could_notice(folder: Path) -> None:
     first = load(folder / "agents.yaml").table.config_hash
     assert len(first) == 12

@@ -188,7 +188,8 @@ async def test_a_call_keeps_its_persona_over_a_reload(tmp_path: Path, agents: Pa
     """A greeting that nobody may interrupt is followed by the persona's own turn detection."""
     async with serving(tmp_path) as (process, simulator):
         before = await told(process)
-        call_id = await held(simulator, POLITE, pace=0.3)
+        script = [{"agent": POLITE_GREETING}]
+        call_id = await simulator.place_call(POLITE, stay=True, script=script, pace=4)
         replace(agents, AGENTS.replace("old", "new").replace("low", "high"))
         await until(process, lambda told: told.hash != before.hash)
         call = simulator.call(call_id)

@@ -81,11 +81,14 @@ class Rehearsal:
                 line.origin.complain(("vars", name), f"{problem} (for the agent {quoted(agent)})")
                 usable = False
         if usable and persona.templated:
+            said: set[CompiledTemplate] = set()
             for edition in persona.profile.editions:
                 facts = self._sample(route, space, agent, edition.language, values)
                 for text in (edition.instructions, edition.greeting, edition.disclosure):
-                    if isinstance(text, CompiledTemplate):
+                    if isinstance(text, CompiledTemplate) and text not in said:
                         self._render(line, text, facts, f"the agent {quoted(agent)}")
+                        if "language" not in text.reads:  # it is the same in the next one
+                            said.add(text)
         return persona.transfers
 
     def _verify_declared(self, line: NumberLine, space: Space) -> None:

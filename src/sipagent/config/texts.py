@@ -46,12 +46,12 @@ class Texts:
 
     def joined(self, pieces: tuple[Piece, ...]) -> Text | None:
         """All of the texts after one another; None if one of them cannot be used."""
-        if len(pieces) == 1:
-            return self.compiled(pieces[0])
+        if len(pieces) < 2:
+            return self.compiled(pieces[0]) if pieces else None
         if (whole := self._at_once(pieces)) is not None:
             return whole
         texts = [self._closed(piece) for piece in pieces]
-        if None in texts or not texts:
+        if None in texts:
             return None
         sources = [_source(text) for text in texts if text is not None]
         together = compile_text(_between(sources))
