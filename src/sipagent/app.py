@@ -5,25 +5,20 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
 
 import httpx
-import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from sipagent import __version__
 from sipagent.api import problems
-from sipagent.api.health import UnreadyReason, health_router
+from sipagent.api.health import health_router
 from sipagent.api.server import ConnectionStats, GracefulServer, server_config
 from sipagent.api.webhooks import WebhookFront, WebhookReceiver
 from sipagent.concurrency import SystemClock
-from sipagent.config.live import LiveConfiguration, Origin, Status
+from sipagent.config.live import LiveConfiguration
 from sipagent.config.reloading import Reloader
 from sipagent.engine.embedded import EmbeddedEngine
-from sipagent.environment import environment_account
-from sipagent.errors import SettingsError
 from sipagent.metrics import Metrics
 from sipagent.model import CallId, TrunkName
 from sipagent.providers.accounts import AccountSpec
@@ -35,11 +30,7 @@ from sipagent.sessions.ports import Records, Tap, Words
 from sipagent.sessions.supervisor import Supervisor, Surroundings
 from sipagent.settings import Settings
 from sipagent.store.log import LogRecords
-
-log = structlog.get_logger(__name__)
-
-MOST_CHANGES: Final = 50
-"""Changes of a reload that are logged one by one."""
+from sipagent.upkeep import Readiness, Upkeep, accounts_of, described_account
 
 
 class Unwatched:
@@ -82,101 +73,6 @@ class Service:
         await self.supervisor.drain(self.drain_timeout)
 
 
-@dataclass(slots=True)
-class Upkeep:
-    """Carries a reload on to what is not asked for at each call: accounts, metrics, credentials.
-
-    `environment` is the account that the environment described when the process began, or why it
-    described none. `problems` are why the configuration's accounts are not the ones in use.
-    """
-
-    live: LiveConfiguration
-    environment: AccountSpec | SettingsError
-    accounts: Accounts
-    metrics: Metrics
-    problems: tuple[str, ...] = ()
-
-    def swapped(self, changes: Sequence[str]) -> None:
-        for line in changes[:MOST_CHANGES]:
-            log.info("configuration changed", change=line)
-        if len(changes) > MOST_CHANGES:
-            log.info("configuration changed", more=len(changes) - MOST_CHANGES)
-
-    def tried(self, status: Status) -> None:
-        self.metrics.config.read(usable=not status.findings)
-        self.show(status)
-
-    def show(self, status: Status) -> None:
-        """Have the metrics say what is in force."""
-        self.metrics.config.in_force(
-            status.config_hash,
-            status.origin,
-            usable=not status.findings,
-            stale=len(status.stale),
-        )
-
-    async def after_reading(self) -> None:
-        """Take new accounts, and read all credentials again, also where the files are unusable."""
-        before, self.problems = self.problems, ()
-        try:
-            wanted = accounts_of(self.live.loaded.accounts, self.environment)
-            if set(wanted) != set(self.accounts.specs):
-                await self.accounts.replace(wanted)
-        except SettingsError as error:
-            self.problems = error.problems
-        except Exception as error:  # the crash boundary of a reload: calls go on as they are
-            log.exception("accounts not updated", error=type(error).__name__)
-            self.problems = (f"internal error ({type(error).__name__})",)
-        if self.problems and self.problems != before:
-            log.error("accounts refused, the old ones stay", problems=self.problems)
-        try:
-            await self.accounts.refresh()
-        except Exception as error:  # as above
-            log.exception("credentials not read again", error=type(error).__name__)
-
-    def secret_files(self) -> set[Path]:
-        """The files of the accounts' secrets, of those in use and of those that should be."""
-        specs = {*self.accounts.specs, *self.live.loaded.accounts}
-        sources = {source for spec in specs for source in (spec.api_keys, spec.webhook_secrets)}
-        return {source.file for source in sources if source is not None and source.file is not None}
-
-    def defects(self) -> Sequence[UnreadyReason]:
-        """What is wrong with the files while calls are taken."""
-        status = self.live.status
-        reasons: list[UnreadyReason] = []
-        if status.origin is not Origin.FILES:
-            detail = f"Version {status.config_hash} is in force, not the files."
-            reasons.append(UnreadyReason("config", f"serving-{status.origin}", detail))
-        if status.findings:
-            first, more = status.findings[0], len(status.findings) - 1
-            detail = f"{first}" + (f" (and {more} more)" if more else "")
-            reasons.append(UnreadyReason("config", "refused", detail))
-        for tenant, found in status.stale.items():
-            reasons.append(UnreadyReason(f"config:{tenant}", "stale", str(found[0])))
-        reasons += (UnreadyReason(*trouble) for trouble in status.troubles)
-        reasons += (UnreadyReason("accounts", "refused", problem) for problem in self.problems)
-        return tuple(reasons)
-
-
-def accounts_of(
-    configured: Sequence[AccountSpec], environment: AccountSpec | SettingsError
-) -> Sequence[AccountSpec]:
-    """The configuration's accounts, or the environment's. Raises SettingsError."""
-    if configured:
-        return configured
-    if isinstance(environment, SettingsError):
-        raise environment
-    return (environment,)
-
-
-def described_account(settings: Settings) -> AccountSpec | SettingsError:
-    """The environment's account, or why there is none."""
-    try:
-        return environment_account(settings)
-    except SettingsError as error:
-        return error
-
-
 def build(
     settings: Settings,
     configuration: RoutingTable | LiveConfiguration,
@@ -200,6 +96,7 @@ def build(
     def note(oddity: Oddity) -> None:
         metrics.odd_frames.labels(oddity).inc()
 
+    table = configuration if isinstance(configuration, RoutingTable) else configuration.table
     live = configuration if isinstance(configuration, LiveConfiguration) else None
     environment = described_account(settings)
     if accounts is None:
@@ -207,9 +104,7 @@ def build(
     providers = Accounts(accounts, context, note)
     supervisor = Supervisor(Surroundings(providers, records, tap or Unwatched(), clock))
     intake = Intake(
-        configuration=Fixed(configuration)
-        if isinstance(configuration, RoutingTable)
-        else configuration,
+        configuration=live or Fixed(table),
         engine=EmbeddedEngine(clock),
         supervisor=supervisor,
         records=records,
@@ -217,18 +112,26 @@ def build(
         clock=clock,
     )
     connections = ConnectionStats()
-    metrics.observe_active(lambda: supervisor.live)
-    metrics.observe_closings(lambda: connections.closings)
-    metrics.observe_accounts(
-        lambda: {name: health.healthy for name, health in providers.health().items()}
-    )
+    _observe(metrics, supervisor, connections, providers)
     receiver = WebhookReceiver(providers.webhook_secrets, intake, metrics)
     upkeep = None if live is None else Upkeep(live, environment, providers, metrics)
     if live is not None and upkeep is not None:
         live.observe(upkeep)
         upkeep.show(live.status)
-    app = _application(receiver, supervisor, providers, intake, upkeep)
+    readiness = Readiness(intake, providers, upkeep)
+    app = _application(receiver, supervisor, readiness)
     return Service(app, providers, supervisor, intake, connections, settings.drain_timeout)
+
+
+def _observe(
+    metrics: Metrics, supervisor: Supervisor, connections: ConnectionStats, accounts: Accounts
+) -> None:
+    """Have what is true at the moment read whenever metrics are asked for."""
+    metrics.observe_active(lambda: supervisor.live)
+    metrics.observe_closings(lambda: connections.closings)
+    metrics.observe_accounts(
+        lambda: {name: health.healthy for name, health in accounts.health().items()}
+    )
 
 
 @asynccontextmanager
@@ -256,12 +159,10 @@ async def serving(service: Service, host: str = "127.0.0.1") -> AsyncIterator[st
 
 
 def _application(
-    receiver: WebhookReceiver,
-    supervisor: Supervisor,
-    accounts: Accounts,
-    intake: Intake,
-    upkeep: Upkeep | None,
+    receiver: WebhookReceiver, supervisor: Supervisor, readiness: Readiness
 ) -> ASGIApp:
+    accounts, upkeep = readiness.accounts, readiness.upkeep
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with accounts, AsyncExitStack() as stack:
@@ -270,22 +171,6 @@ def _application(
                 await stack.enter_async_context(reloader)
             yield
             await supervisor.abort()
-
-    def troubles() -> Sequence[UnreadyReason]:
-        return tuple(
-            UnreadyReason(f"account:{name}", trouble.code, trouble.detail)
-            for name, trouble in accounts.troubles()
-        )
-
-    def unready() -> Sequence[UnreadyReason]:
-        if intake.draining:
-            detail = "The process is stopping; calls that are held go on to their end."
-            return (UnreadyReason("process", "draining", detail),)
-        return troubles() if accounts.useless else ()
-
-    def degraded() -> Sequence[UnreadyReason]:
-        wrong = () if upkeep is None else upkeep.defects()
-        return wrong if accounts.useless else (*troubles(), *wrong)
 
     # Until there is an operator's token nobody gets to see the API's description.
     app = FastAPI(
@@ -298,5 +183,5 @@ def _application(
         redirect_slashes=False,  # the provider counts a redirect as a failure
     )
     problems.install(app)
-    app.include_router(health_router(unready, receiver.metrics, degraded))
+    app.include_router(health_router(readiness.unready, receiver.metrics, readiness.degraded))
     return WebhookFront(receiver, app)

@@ -258,6 +258,15 @@ def test_a_row_of_the_operator_whose_agent_is_gone_is_the_tenants_fault(tmp_path
     assert [finding.tenant for finding in findings(path, **ENVIRONMENT)] == ["acme"]
 
 
+def test_an_agent_that_is_gone_is_served_from_the_last_good_file(tmp_path: Path) -> None:
+    path = write(tmp_path, FILES)
+    good = read_version(path, None, ENVIRONMENT)
+    write(tmp_path, with_acme("agents: {shop: {}}"))
+    version = read_version(path, good.bundle, ENVIRONMENT)
+    assert set(version.loaded.stale) == {"acme"}
+    assert plan(version.loaded, "+17134810101", account="us-1").agent == "store"
+
+
 @pytest.mark.parametrize("rules", ["Never lie.", "{# a #}Never lie.{# b #}", "{{ agent }}: no."])
 @pytest.mark.parametrize(
     "trick", ["{#", "{% raw %}", "{% if false %}", "{{ '", "{% set x %}", "{%"], ids=repr

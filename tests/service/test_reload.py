@@ -22,6 +22,7 @@ from sipagent.settings import Settings
 from sipagent.simulator import Simulator, running_simulator
 from sipagent.testing import MemoryRecords
 
+FIRST_WORDS = "Begin the call now."
 SECRETS = ["whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2)]
 DESK, ACME, BRAVO = (f"+171348101{end}" for end in ("11", "22", "33"))
 
@@ -162,8 +163,9 @@ class House:
         call_id = await self.simulator.place_call(number, pace=0, patience=0, **options)
         call = await self.simulator.wait_ended(call_id, timeout=30)
         assert call.answers["accept"] == [200]
-        greetings = [one for one in call.client_events if one["type"] == "response.create"]
-        assert len(greetings) == 1
+        asked = [one for one in call.client_events if one["type"] == "response.create"]
+        greetings = [one for one in asked if FIRST_WORDS in one["response"].get("instructions", "")]
+        assert len(greetings) == 1, asked
         return call_id
 
 

@@ -2,11 +2,16 @@
 
 A *leaf* is one key of an agent: the name that the Realtime API gives it, written flat. *Steps* are
 the way to a value (`agents`, `reception`, `speed`), a *place* is its line and column. A *complaint*
-says what is wrong at some steps; with file and place it becomes a `Finding`. A file passes through
-separate rooms: `reader` (text to nodes with places), `values` (nodes to plain data), `schema` and
-`validation` (what may be written), `rules` (what fits together), `compilation` (into model types).
+says what is wrong at some steps; with file and place it becomes a `Finding`.
 
-A file is either usable as a whole or refused with all of its findings at once.
+Each file passes through separate rooms: `reader` (text to nodes with places), `values` (nodes to
+plain data), `schema` and `validation` (what may be written). `gathering` has all files, `spaces`
+what a name means for which tenant. `leaves` and `personas` make agents of them, `operations`,
+`tenancy` and `places` what belongs to the operator, to tenants and to neither. `lines` and `tables`
+read numbers, `ruling` and `routes` compile them, `rehearsal` has each say its texts once, and
+`compilation` names the whole by a hash.
+
+The files are either usable as a whole or refused with all of their findings at once.
 """
 
 from sipagent.config.loader import Loaded, load, parse

@@ -66,7 +66,10 @@ class Personas:
             len(whole) < len(editions)
             or (silence is not None and silence.value is not None)
             or any(template.vars - known or template.hours for template in spoken)
-        ) and not self._verify_variables(space, reference, leaves, languages, known):
+        ) and (
+            _lacks_values(space)
+            or not self._verify_variables(space, reference, leaves, languages, known)
+        ):
             return None
         if len(whole) < len(editions):
             return None
@@ -235,6 +238,13 @@ def _spoken_in_all(leaves: Leaves, languages: tuple[str | None, ...], name: str)
     else:
         leaf.complain(f"must be {text}", "one text is in one language")
     return False
+
+
+def _lacks_values(space: Space) -> bool:
+    """Whether values of variables were written and left out as wrong."""
+    entry = ("tenants", space.tenant)
+    main = space.gathered.main.draft
+    return space.own.draft.lacks(("vars",)) or main.lacks(("defaults", "vars"), entry)
 
 
 def _templates(edition: Edition) -> Iterator[CompiledTemplate]:

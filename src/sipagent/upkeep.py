@@ -1,0 +1,144 @@
+"""What a reload means beside the calls that are decided next: accounts, credentials, metrics,
+readiness."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from sipagent.api.health import UnreadyReason
+from sipagent.config.live import LiveConfiguration, Origin, Status
+from sipagent.environment import environment_account
+from sipagent.errors import SettingsError
+from sipagent.metrics import Metrics
+from sipagent.providers.accounts import AccountSpec
+from sipagent.providers.registry import Accounts
+from sipagent.sessions.intake import Intake
+from sipagent.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+MOST_CHANGES: Final = 50
+"""Changes of a reload that are logged one by one."""
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """Carries a reload on to what is not asked for at each call: accounts, metrics, credentials.
+
+    `environment` is the account that the environment described when the process began, or why it
+    described none. `problems` are why the configuration's accounts are not the ones in use.
+    """
+
+    live: LiveConfiguration
+    environment: AccountSpec | SettingsError
+    accounts: Accounts
+    metrics: Metrics
+    problems: tuple[str, ...] = ()
+
+    def swapped(self, changes: Sequence[str]) -> None:
+        for line in changes[:MOST_CHANGES]:
+            log.info("configuration changed", change=line)
+        if len(changes) > MOST_CHANGES:
+            log.info("configuration changed", more=len(changes) - MOST_CHANGES)
+
+    def tried(self, status: Status) -> None:
+        self.metrics.config.read(usable=not status.findings)
+        self.show(status)
+
+    def show(self, status: Status) -> None:
+        """Have the metrics say what is in force."""
+        self.metrics.config.in_force(
+            status.config_hash,
+            status.origin,
+            usable=not status.findings,
+            stale=len(status.stale),
+        )
+
+    async def after_reading(self) -> None:
+        """Take new accounts, and read all credentials again, also where the files are unusable."""
+        before, self.problems = self.problems, ()
+        try:
+            wanted = accounts_of(self.live.loaded.accounts, self.environment)
+            if set(wanted) != set(self.accounts.specs):
+                await self.accounts.replace(wanted)
+        except SettingsError as error:
+            self.problems = error.problems
+        except Exception as error:  # the crash boundary of a reload: calls go on as they are
+            log.exception("accounts not updated", error=type(error).__name__)
+            self.problems = (f"internal error ({type(error).__name__})",)
+        if self.problems and self.problems != before:
+            log.error("accounts refused, the old ones stay", problems=self.problems)
+        try:
+            await self.accounts.refresh()
+        except Exception as error:  # as above
+            log.exception("credentials not read again", error=type(error).__name__)
+
+    def secret_files(self) -> set[Path]:
+        """The files of the accounts' secrets, of those in use and of those that should be."""
+        specs = {*self.accounts.specs, *self.live.loaded.accounts}
+        sources = {source for spec in specs for source in (spec.api_keys, spec.webhook_secrets)}
+        return {source.file for source in sources if source is not None and source.file is not None}
+
+    def defects(self) -> Sequence[UnreadyReason]:
+        """What is wrong with the files while calls are taken."""
+        status = self.live.status
+        reasons: list[UnreadyReason] = []
+        if status.origin is not Origin.FILES:
+            detail = f"Version {status.config_hash} is in force, not the files."
+            reasons.append(UnreadyReason("config", f"serving-{status.origin}", detail))
+        if status.findings:
+            first, more = status.findings[0], len(status.findings) - 1
+            detail = f"{first}" + (f" (and {more} more)" if more else "")
+            reasons.append(UnreadyReason("config", "refused", detail))
+        for tenant, found in status.stale.items():
+            reasons.append(UnreadyReason(f"config:{tenant}", "stale", str(found[0])))
+        reasons += (UnreadyReason(*trouble) for trouble in status.troubles)
+        reasons += (UnreadyReason("accounts", "refused", problem) for problem in self.problems)
+        return tuple(reasons)
+
+
+def accounts_of(
+    configured: Sequence[AccountSpec], environment: AccountSpec | SettingsError
+) -> Sequence[AccountSpec]:
+    """The configuration's accounts, or the environment's. Raises SettingsError."""
+    if configured:
+        return configured
+    if isinstance(environment, SettingsError):
+        raise environment
+    return (environment,)
+
+
+def described_account(settings: Settings) -> AccountSpec | SettingsError:
+    """The environment's account, or why there is none."""
+    try:
+        return environment_account(settings)
+    except SettingsError as error:
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Why no new call should come here, and what is wrong while calls are taken."""
+
+    intake: Intake
+    accounts: Accounts
+    upkeep: Upkeep | None
+
+    def unready(self) -> Sequence[UnreadyReason]:
+        if self.intake.draining:
+            detail = "The process is stopping; calls that are held go on to their end."
+            return (UnreadyReason("process", "draining", detail),)
+        return self._troubles() if self.accounts.useless else ()
+
+    def degraded(self) -> Sequence[UnreadyReason]:
+        wrong = () if self.upkeep is None else self.upkeep.defects()
+        return wrong if self.accounts.useless else (*self._troubles(), *wrong)
+
+    def _troubles(self) -> Sequence[UnreadyReason]:
+        return tuple(
+            UnreadyReason(f"account:{name}", trouble.code, trouble.detail)
+            for name, trouble in self.accounts.troubles()
+        )
