@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import machine
-from sipagent.config.apart import read_version
+from sipagent.config.reload.apart import read_version
 
 NUMBERS, TENANTS, AGENTS, TEMPLATED, TABLES = 10_000, 150, 1_000, 100, 4
 ROUNDS = 5

@@ -16,8 +16,8 @@ from sipagent.api.health import health_router
 from sipagent.api.server import ConnectionStats, GracefulServer, server_config
 from sipagent.api.webhooks import WebhookFront, WebhookReceiver
 from sipagent.concurrency import SystemClock
-from sipagent.config.live import LiveConfiguration
-from sipagent.config.reloading import Reloader
+from sipagent.config.reload.live import LiveConfiguration
+from sipagent.config.reload.reloader import Reloader
 from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.metrics import Metrics
 from sipagent.model import CallId, TrunkName

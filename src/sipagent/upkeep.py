@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from sipagent.api.health import UnreadyReason
-from sipagent.config.live import LiveConfiguration, Origin, Status
+from sipagent.config.reload.live import LiveConfiguration, Origin, Status
 from sipagent.environment import environment_account
 from sipagent.errors import SettingsError
 from sipagent.metrics import Metrics

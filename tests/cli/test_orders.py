@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from sipagent.config.loader import load
-from sipagent.config.orders import OrderFile
+from sipagent.config.reload.orders import OrderFile
+from sipagent.config.reload.versions import VersionStore
 from sipagent.config.sources import DiskSource
-from sipagent.config.versions import VersionStore
 from sipagent.routing import Order, Scope
 from tests.cli.support import Place
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sipagent.config import load
-from sipagent.config.difference import difference
+from sipagent.config.report.difference import difference
 from tests.cli.support import Place
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sipagent.config import load
-from sipagent.config.explanation import headers_of, hours_text, invite_of
+from sipagent.config.report.explanation import headers_of, hours_text, invite_of
 from sipagent.routing import arrival
 from sipagent.sessions import intake
 from sipagent.sip import Headers

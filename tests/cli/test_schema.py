@@ -10,12 +10,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from sipagent.config.findings import Findings
-from sipagent.config.jsonschema import Kind, schema_of, schema_text
 from sipagent.config.outline import OUTLINES
-from sipagent.config.reader import read
+from sipagent.config.report.jsonschema import Kind, schema_of, schema_text
 from sipagent.config.schema import AgentsFile, NamespaceFile, TenantFile
 from sipagent.config.validation import validate
-from sipagent.config.values import to_data
+from sipagent.config.yamlfile.reader import read
+from sipagent.config.yamlfile.values import to_data
 from sipagent.errors import ConfigError
 from tests.cli.support import ACME, COMMON, MAIN, Place
 

@@ -6,11 +6,11 @@ import re
 import pytest
 
 from sipagent.config import load
-from sipagent.config.in_force import in_force
-from sipagent.config.live import LiveConfiguration, Origin
-from sipagent.config.orders import OrderFile
+from sipagent.config.reload.in_force import in_force
+from sipagent.config.reload.live import LiveConfiguration, Origin
+from sipagent.config.reload.orders import OrderFile
+from sipagent.config.reload.versions import VersionStore
 from sipagent.config.sources import DiskSource
-from sipagent.config.versions import VersionStore
 from tests.cli.support import Place
 
 

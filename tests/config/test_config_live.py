@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sipagent.config.live import LiveConfiguration, Origin, Status, Trouble
-from sipagent.config.orders import OrderFile
+from sipagent.config.reload.live import LiveConfiguration, Origin, Status, Trouble
+from sipagent.config.reload.orders import OrderFile
+from sipagent.config.reload.versions import VersionStore
 from sipagent.config.sources import Bundle
-from sipagent.config.versions import VersionStore
 from sipagent.errors import ConfigError, StoreError
 from sipagent.model import AgentName, DestinationName, TenantName, TrunkName
 from sipagent.routing import Controls

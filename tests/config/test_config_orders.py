@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sipagent.config import disk
-from sipagent.config.orders import OrderFile
+from sipagent.config.reload import disk
+from sipagent.config.reload.orders import OrderFile
 from sipagent.errors import StoreError
 from sipagent.model import DestinationName
 from sipagent.routing.controls import Controls, Order, Scope, ordered
@@ -200,7 +200,7 @@ def test_a_lock_that_is_never_released_is_an_error(
 ADDING = """
 import sys
 from pathlib import Path
-from sipagent.config.orders import OrderFile
+from sipagent.config.reload.orders import OrderFile
 from sipagent.routing.controls import Order, Scope
 
 file = OrderFile(Path(sys.argv[1]))

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sipagent.config import templates
-from sipagent.config.templates import (
+from sipagent.config.templates import compiled as templates
+from sipagent.config.templates.compiled import (
     CompiledTemplate,
     TemplateProblem,
     compile_text,
@@ -294,7 +294,7 @@ def test_a_source_is_compiled_once_by_whichever_thread_comes_first(
 
 def test_jinja_is_imported_with_the_first_template() -> None:
     program = (
-        "import sys; from sipagent.config.templates import compile_text as c; c('plain');"
+        "import sys; from sipagent.config.templates.compiled import compile_text as c; c('plain');"
         "before = 'jinja2' in sys.modules; c('{{ now }}'); print(before, 'jinja2' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -314,15 +314,13 @@ def test_a_lookup_that_fails_within_is_an_error_of_the_template() -> None:
 
 
 def test_what_is_checked_is_what_there_is() -> None:
-    from sipagent.config import template_filters, template_kinds, template_values
+    from sipagent.config.templates import filters, kinds, values
 
-    made = template_filters.environment()
-    own = {template_filters.CONCAT, template_filters.PAIRS, template_filters.NAMES}
-    assert set(made.filters) == set(template_kinds.FILTERS) | own
-    assert set(made.tests) == template_kinds.TESTS
+    made = filters.environment()
+    own = {filters.CONCAT, filters.PAIRS, filters.NAMES}
+    assert set(made.filters) == set(kinds.FILTERS) | own
+    assert set(made.tests) == kinds.TESTS
     assert not made.globals
     assert not made.extensions
-    assert set(template_values.values_of(facts(), template_kinds.ROOTS)) >= set(
-        template_kinds.ROOTS
-    )
+    assert set(values.values_of(facts(), kinds.ROOTS)) >= set(kinds.ROOTS)
     assert not any(name.isidentifier() for name in own)

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sipagent.config import template_checks, templates
-from sipagent.config.template_expressions import Reads
-from sipagent.config.template_kinds import ROOTS
-from sipagent.config.template_values import Outside, printed
-from sipagent.config.templates import CompiledTemplate, TemplateProblem, compile_text
+from sipagent.config.templates import checks
+from sipagent.config.templates import compiled as templates
+from sipagent.config.templates.compiled import CompiledTemplate, TemplateProblem, compile_text
+from sipagent.config.templates.expressions import Reads
+from sipagent.config.templates.kinds import ROOTS
+from sipagent.config.templates.values import Outside, printed
 from sipagent.errors import TemplateError
 from sipagent.model import AgentName, TenantName
 from sipagent.model.facts import CallerFacts, CallFacts, NumberFacts
@@ -162,7 +163,7 @@ def test_the_values_defend_themselves_where_nothing_is_checked(
 ) -> None:
     everything = Reads()
     everything.roots.update(ROOTS)
-    monkeypatch.setattr(template_checks, "check", lambda _: everything)
+    monkeypatch.setattr(checks, "check", lambda _: everything)
     made = templates._compiled.__wrapped__(source.replace("X", "caller.name"))
     if isinstance(made, TemplateProblem):
         return

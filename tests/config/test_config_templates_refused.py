@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sipagent.config.template_values import MAX_WORK
-from sipagent.config.templates import (
+from sipagent.config.templates.compiled import (
     MAX_OUTPUT_BYTES,
     MAX_SOURCE_BYTES,
     CompiledTemplate,
@@ -15,6 +14,7 @@ from sipagent.config.templates import (
     compile_text,
     sample_facts,
 )
+from sipagent.config.templates.values import MAX_WORK
 from sipagent.errors import TemplateError
 
 VARS = {"brand": "Acme", "empty": ""}

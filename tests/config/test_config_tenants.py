@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sipagent.config import load
-from sipagent.config.apart import read_version
+from sipagent.config.reload.apart import read_version
 from tests.config.support import findings, loaded, plan, told, write
 
 SECRET = "hunter2-of-the-operator"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sipagent.config import disk
+from sipagent.config.reload import disk
+from sipagent.config.reload.versions import KEPT, Kept, Pin, VersionStore
 from sipagent.config.sources import Bundle
-from sipagent.config.versions import KEPT, Kept, Pin, VersionStore
 from sipagent.errors import StoreError
 
 
@@ -175,7 +175,7 @@ CRASH = """
 import os, sys
 from pathlib import Path
 from sipagent.config.sources import Bundle
-from sipagent.config.versions import VersionStore
+from sipagent.config.reload.versions import VersionStore
 
 def die(*_):
     os._exit(9)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from sipagent.config import watch as module
-from sipagent.config.watch import watch
+from sipagent.config.reload import watch as module
+from sipagent.config.reload.watch import watch
 
 DEADLINE = 8  # less than the time after which files are looked at without a hint
 

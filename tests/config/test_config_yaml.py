@@ -9,9 +9,9 @@ import pytest
 from sipagent.config import parse
 from sipagent.config.findings import Findings, Place
 from sipagent.config.outline import Outline
-from sipagent.config.reader import MAX_DEPTH, read
-from sipagent.config.scalars import NotANumberError, core_value
-from sipagent.config.values import to_data
+from sipagent.config.yamlfile.reader import MAX_DEPTH, read
+from sipagent.config.yamlfile.scalars import NotANumberError, core_value
+from sipagent.config.yamlfile.values import to_data
 from sipagent.errors import ConfigError
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sipagent.config.template_kinds import ATTRIBUTES, FILTERS, METHODS, ROOTS, Kind
-from sipagent.config.templates import CompiledTemplate, compile_text, missing, sample_facts
+from sipagent.config.templates.compiled import CompiledTemplate, compile_text, missing, sample_facts
+from sipagent.config.templates.kinds import ATTRIBUTES, FILTERS, METHODS, ROOTS, Kind
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "templates.md").read_text("utf-8")
 VARS = {

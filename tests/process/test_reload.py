@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from sipagent.config.in_force import fingerprint_of
-from sipagent.config.orders import OrderFile
-from sipagent.config.versions import VersionStore
+from sipagent.config.reload.in_force import fingerprint_of
+from sipagent.config.reload.orders import OrderFile
+from sipagent.config.reload.versions import VersionStore
 from sipagent.routing.controls import Order, Scope
 from sipagent.simulator import Simulator
 from tests.process.test_serve import Process, environment, held, serving, start
@@ -242,7 +242,7 @@ async def test_a_rollback_of_another_process_is_taken_and_ends(
 ORDER = """
 import sys, time
 from pathlib import Path
-from sipagent.config.orders import OrderFile
+from sipagent.config.reload.orders import OrderFile
 from sipagent.routing.controls import Order, Scope
 order = Order(Scope.ALL, code=603, until=time.time() + float(sys.argv[2]))
 OrderFile(Path(sys.argv[1])).add(order, by="test", at=time.time())

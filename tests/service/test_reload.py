@@ -14,8 +14,8 @@ import httpx
 
 from sipagent.app import Service, build, serving
 from sipagent.config import load
-from sipagent.config.live import LiveConfiguration, Status
-from sipagent.config.versions import VersionStore
+from sipagent.config.reload.live import LiveConfiguration, Status
+from sipagent.config.reload.versions import VersionStore
 from sipagent.model import Accept, CallPlan
 from sipagent.routing import RoutingTable
 from sipagent.settings import Settings

@@ -40,7 +40,7 @@ def check(
 
     Exit codes: 0 the file can be used, 1 it cannot (or with --strict there are warnings), 2 usage.
     """
-    from sipagent.config.advice import advice_on
+    from sipagent.config.report.advice import advice_on
 
     loaded = _usable_or_exit(file, output)
     advice = advice_on(loaded, (today or datetime.now().astimezone()).date())
@@ -54,7 +54,7 @@ def check(
 
 def _usable_or_exit(file: Path, output: ReviewFormat) -> "Loaded":
     """The configuration, or its findings and the end."""
-    from sipagent.config.in_force import read_files
+    from sipagent.config.reload.in_force import read_files
     from sipagent.errors import ConfigError
 
     try:
@@ -68,7 +68,7 @@ def _usable_or_exit(file: Path, output: ReviewFormat) -> "Loaded":
 
 
 def _summary(file: Path, loaded: "Loaded", warnings: int) -> str:
-    from sipagent.config.wording import count, routes_of
+    from sipagent.config.report.wording import count, routes_of
     from sipagent.model import DEFAULT_TENANT
 
     table = loaded.table

@@ -82,7 +82,7 @@ def unusable(error: "SipagentError") -> NoReturn:
 
 def files_or_exit(path: Path) -> "Loaded":
     """The configuration that exactly these files hold, or the end with 78."""
-    from sipagent.config.in_force import read_files
+    from sipagent.config.reload.in_force import read_files
     from sipagent.errors import ConfigError
 
     try:
@@ -94,8 +94,8 @@ def files_or_exit(path: Path) -> "Loaded":
 def in_force_or_exit(path: Path, data_dir: Path) -> "Loaded":
     """The configuration that a service would serve, or the end with 78. What differs from the files
     is told on standard error."""
-    from sipagent.config.in_force import in_force
-    from sipagent.config.live import Origin
+    from sipagent.config.reload.in_force import in_force
+    from sipagent.config.reload.live import Origin
     from sipagent.errors import ConfigError
 
     try:
@@ -112,7 +112,7 @@ def in_force_or_exit(path: Path, data_dir: Path) -> "Loaded":
 
 def version_store(data_dir: Path) -> Any:
     """The versions of a data directory; damaged ones are told on standard error."""
-    from sipagent.config.versions import VersionStore
+    from sipagent.config.reload.versions import VersionStore
 
     def damaged(file: str, reason: str) -> None:
         typer.echo(f"{file}: {reason}; skipped", err=True)

@@ -79,7 +79,7 @@ def divert(
     Exit codes: 0 the order is written, 1 the data directory cannot be written, 2 usage, or nothing
     of this name, 78 the agents file or the orders cannot be used.
     """
-    from sipagent.config.ordering import destination_in, name_in, tenants_of
+    from sipagent.config.report.ordering import destination_in, name_in, tenants_of
     from sipagent.routing import Order, Scope
 
     loaded = in_force_or_exit(config, data_dir)
@@ -108,7 +108,7 @@ def reject(
     Exit codes: 0 the order is written, 1 the data directory cannot be written, 2 usage, or nothing
     of this name, 78 the agents file or the orders cannot be used.
     """
-    from sipagent.config.ordering import name_in
+    from sipagent.config.report.ordering import name_in
     from sipagent.routing import Order, Scope
 
     loaded = in_force_or_exit(config, data_dir)
@@ -128,7 +128,7 @@ def list_orders(
 
     Exit codes: 0 listed, 78 the orders cannot be read.
     """
-    from sipagent.config.ordering import in_force_at, order_text, until_text
+    from sipagent.config.report.ordering import in_force_at, order_text, until_text
 
     found = list(in_force_at(_read(data_dir), time.time()))
     if output is Format.JSON:
@@ -154,7 +154,7 @@ def cancel(
     Exit codes: 0 taken back, 1 there was none, or the data directory cannot be written, 2 usage,
     78 the orders cannot be read.
     """
-    from sipagent.config.ordering import spelled
+    from sipagent.config.report.ordering import spelled
     from sipagent.routing import Scope
 
     if (name is None) != (scope is Whom.ALL):
@@ -179,8 +179,8 @@ def list_numbers(
     Exit codes: 0 listed, 2 there is no such tenant, 78 the agents file or the orders cannot be
     used.
     """
-    from sipagent.config.ordering import name_in, state_of
-    from sipagent.config.wording import routes_of, rules_text
+    from sipagent.config.report.ordering import name_in, state_of
+    from sipagent.config.report.wording import routes_of, rules_text
     from sipagent.routing import Scope
 
     loaded = in_force_or_exit(config, data_dir)
@@ -215,7 +215,7 @@ def pause(
     Exit codes: 0 paused, 1 the data directory cannot be written, 2 there is no such number,
     78 the agents file or the orders cannot be used.
     """
-    from sipagent.config.ordering import number_in
+    from sipagent.config.report.ordering import number_in
     from sipagent.routing import Order, Scope
 
     loaded = in_force_or_exit(config, data_dir)
@@ -237,7 +237,7 @@ def resume(
     Exit codes: 0 resumed, 1 it was not paused, or the data directory cannot be written, 78 the
     orders cannot be read.
     """
-    from sipagent.config.ordering import spelled
+    from sipagent.config.report.ordering import spelled
     from sipagent.routing import Scope
 
     key = spelled(number, _region(config, data_dir))
@@ -245,8 +245,8 @@ def resume(
 
 
 def _give(order: "Order", data_dir: "Path") -> None:
-    from sipagent.config.ordering import order_text, until_text
-    from sipagent.config.orders import OrderFile
+    from sipagent.config.reload.orders import OrderFile
+    from sipagent.config.report.ordering import order_text, until_text
     from sipagent.errors import StoreError
 
     _read(data_dir)  # what cannot be read is told as such, before anything is written
@@ -258,8 +258,8 @@ def _give(order: "Order", data_dir: "Path") -> None:
 
 
 def _take_back(scope: object, name: str, data_dir: "Path", *, paused: bool | None) -> None:
-    from sipagent.config.ordering import order_text
-    from sipagent.config.orders import OrderFile
+    from sipagent.config.reload.orders import OrderFile
+    from sipagent.config.report.ordering import order_text
     from sipagent.errors import StoreError
     from sipagent.routing import Scope
 
@@ -291,7 +291,7 @@ def _until(duration: str | None) -> float | None:
 
 
 def _read(data_dir: "Path") -> "Controls":
-    from sipagent.config.orders import OrderFile
+    from sipagent.config.reload.orders import OrderFile
     from sipagent.errors import StoreError
 
     try:
@@ -302,7 +302,7 @@ def _read(data_dir: "Path") -> "Controls":
 
 def _region(config: "Path", data_dir: "Path") -> str | None:
     """Whose national spellings are read, as far as the configuration tells."""
-    from sipagent.config.in_force import in_force
+    from sipagent.config.reload.in_force import in_force
     from sipagent.errors import ConfigError
 
     try:

@@ -19,8 +19,8 @@ from sipagent.cli.process import FINDINGS, USAGE
 
 if TYPE_CHECKING:
     from sipagent.config import Loaded
-    from sipagent.config.difference import Difference
-    from sipagent.config.replay import Redecided
+    from sipagent.config.report.difference import Difference
+    from sipagent.config.report.replay import Redecided
 
 
 def plan(
@@ -48,7 +48,7 @@ def plan(
     Exit codes: 0 compared, 1 something changes (with --exit-code only), 2 usage, 78 one of the
     files cannot be used.
     """
-    from sipagent.config.difference import difference
+    from sipagent.config.report.difference import difference
 
     before, after = files_or_exit(config), files_or_exit(candidate)
     found = difference(before, after)
@@ -60,7 +60,7 @@ def plan(
 
 def _replayed(path: Path, before: "Loaded", after: "Loaded") -> tuple[int, "list[Redecided]"]:
     from sipagent.cli.route import secrets_of
-    from sipagent.config.replay import redecided, stored_calls
+    from sipagent.config.report.replay import redecided, stored_calls
 
     try:
         calls = stored_calls(path)

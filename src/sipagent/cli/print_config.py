@@ -28,7 +28,7 @@ def print_config(
 
     Exit codes: 0 printed, 2 usage, or no such number or agent, 78 the file cannot be used.
     """
-    from sipagent.config.printing import to_yaml
+    from sipagent.config.report.printing import to_yaml
 
     if number is not None and agent is not None:
         raise typer.BadParameter("give --number or --agent, not both")
@@ -41,8 +41,8 @@ def print_config(
 
 
 def _chosen(loaded: "Loaded", number: str | None, agent: str | None) -> dict[str, Any]:
-    from sipagent.config.ordering import name_in, number_in
-    from sipagent.config.printing import printed, printed_agent, printed_number
+    from sipagent.config.report.ordering import name_in, number_in
+    from sipagent.config.report.printing import printed, printed_agent, printed_number
     from sipagent.model import AgentName, TenantName
     from sipagent.routing import Scope
 

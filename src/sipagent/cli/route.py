@@ -22,7 +22,7 @@ from sipagent.cli.process import FINDINGS, USAGE
 
 if TYPE_CHECKING:
     from sipagent.config import Loaded
-    from sipagent.config.explanation import Explanation, Question
+    from sipagent.config.report.explanation import Explanation, Question
     from sipagent.model import TraceStep, TrunkName
     from sipagent.routing import Controls
 
@@ -81,7 +81,7 @@ def route(
 
     Exit codes: 0 answered or forwarded, 1 rejected, 2 usage, 78 a file cannot be used.
     """
-    from sipagent.config.explanation import as_json, explain
+    from sipagent.config.report.explanation import as_json, explain
     from sipagent.model import Reason, Reject
 
     question = _question(number, from_, header or [], payload, at, account, trunk)
@@ -111,7 +111,7 @@ def _question(
     account: str | None,
     trunk: str | None,
 ) -> "Question":
-    from sipagent.config.explanation import Question, headers_of
+    from sipagent.config.report.explanation import Question, headers_of
     from sipagent.model import AccountName, TrunkName
 
     if (number is None) == (payload is None):
@@ -136,7 +136,7 @@ def _header(text: str) -> tuple[str, str]:
 
 def _stored(question: "Question", path: Path) -> "Question":
     """The question about a stored webhook's call; headers of the command line are added."""
-    from sipagent.config.replay import events_of, question_of
+    from sipagent.config.report.replay import events_of, question_of
 
     try:
         events = events_of(path)
@@ -148,7 +148,7 @@ def _stored(question: "Question", path: Path) -> "Question":
 
 
 def _controls(data_dir: Path, *, ignored: bool) -> "Controls":
-    from sipagent.config.orders import OrderFile
+    from sipagent.config.reload.orders import OrderFile
     from sipagent.errors import StoreError
     from sipagent.routing import Controls
 
@@ -174,7 +174,7 @@ def secrets_of(loaded: "Loaded") -> "Mapping[TrunkName, Sequence[bytes]]":
 
 
 def _print(told: "Explanation", loaded: "Loaded", *, show: bool) -> None:
-    from sipagent.config.explanation import verdict_text
+    from sipagent.config.report.explanation import verdict_text
 
     decision = told.decision
     dialed = decision.dialed or "unknown"

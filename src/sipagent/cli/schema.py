@@ -34,7 +34,7 @@ def schema(
 
     Exit codes: 0 done, 2 usage, or the place cannot be written.
     """
-    from sipagent.config.jsonschema import Kind, schema_text
+    from sipagent.config.report.jsonschema import Kind, schema_text
 
     if out is None:
         typer.echo(schema_text(Kind(kind.value)), nl=False)

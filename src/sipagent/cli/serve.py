@@ -11,9 +11,9 @@ from sipagent import __version__, settings
 from sipagent.api.server import GracefulServer, server_config
 from sipagent.app import Service, build
 from sipagent.cli.process import BAD_CONFIGURATION, raise_file_limit
-from sipagent.config.live import LiveConfiguration
-from sipagent.config.orders import OrderFile
-from sipagent.config.versions import VersionStore
+from sipagent.config.reload.live import LiveConfiguration
+from sipagent.config.reload.orders import OrderFile
+from sipagent.config.reload.versions import VersionStore
 from sipagent.errors import ConfigError, SecretError, SettingsError
 from sipagent.observability import configure_logging
 

@@ -102,8 +102,8 @@ def _cancel(data_dir: Path) -> None:
 
 def _roll_back(prefix: str, config: Path, data_dir: Path) -> None:
     from sipagent.cli.plan import print_difference
-    from sipagent.config.difference import difference
-    from sipagent.config.in_force import fingerprint_of
+    from sipagent.config.reload.in_force import fingerprint_of
+    from sipagent.config.report.difference import difference
     from sipagent.errors import ConfigError, StoreError
 
     store = version_store(data_dir)
@@ -121,7 +121,7 @@ def _roll_back(prefix: str, config: Path, data_dir: Path) -> None:
 
 def _stored(store: Any, prefix: str) -> "tuple[str, Loaded]":
     """A stored version that can still be loaded, or the end."""
-    from sipagent.config.apart import read_bundle
+    from sipagent.config.reload.apart import read_bundle
     from sipagent.errors import ConfigError, StoreError
 
     if not prefix.strip() or set(prefix) - set("0123456789abcdef"):
@@ -140,7 +140,7 @@ def _stored(store: Any, prefix: str) -> "tuple[str, Loaded]":
 
 def _hash_of(path: Path) -> str | None:
     """The version of the files; None where they cannot be used."""
-    from sipagent.config.in_force import read_files
+    from sipagent.config.reload.in_force import read_files
     from sipagent.errors import ConfigError
 
     try:

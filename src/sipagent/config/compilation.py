@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from sipagent.config.places import Filled
-from sipagent.config.templates import CompiledTemplate
+from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.model import (
     AccountName,
     AgentProfile,

@@ -6,17 +6,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from sipagent.config.document import Document
 from sipagent.config.findings import START, Complaint, Findings, Place, Report
 from sipagent.config.outline import OUTLINES
 from sipagent.config.prompts import Prompts
-from sipagent.config.reader import read
 from sipagent.config.schema import AgentsFile, AnyFile, NamespaceFile, TenantFile
 from sipagent.config.sources import Source, pattern_problem
 from sipagent.config.textfile import Unreadable
 from sipagent.config.validation import Draft, validate
-from sipagent.config.values import to_data
 from sipagent.config.words import quoted
+from sipagent.config.yamlfile.document import Document
+from sipagent.config.yamlfile.reader import read
+from sipagent.config.yamlfile.values import to_data
 from sipagent.errors import ConfigError
 from sipagent.model import TenantName
 

@@ -12,7 +12,7 @@ from sipagent.config.schema.persona import DeclaredVariable
 from sipagent.config.schema.tools import ToolWith
 from sipagent.config.session import merge_patch, session_of
 from sipagent.config.spaces import Space
-from sipagent.config.templates import CompiledTemplate
+from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.config.texts import Piece, Texts, by_language, piece_for, templates_in
 from sipagent.config.words import quoted
 from sipagent.model import AgentName, AgentProfile, Edition, Text

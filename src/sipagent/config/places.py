@@ -10,7 +10,7 @@ from sipagent.config.lines import InYaml, Origin
 from sipagent.config.schema.base import given
 from sipagent.config.schema.numbers import DestinationEntry
 from sipagent.config.spaces import Named, Space
-from sipagent.config.templates import FROM_OUTSIDE, CompiledTemplate
+from sipagent.config.templates.compiled import FROM_OUTSIDE, CompiledTemplate
 from sipagent.config.texts import Piece, Texts
 from sipagent.config.words import quoted
 from sipagent.errors import SipSyntaxError

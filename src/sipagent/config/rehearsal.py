@@ -12,7 +12,7 @@ from sipagent.config.schema.numbers import NumberRules, RuleAnswer
 from sipagent.config.schema.persona import DeclaredVariable
 from sipagent.config.spaces import Space
 from sipagent.config.squad import Squad
-from sipagent.config.templates import CompiledTemplate, sample_facts
+from sipagent.config.templates.compiled import CompiledTemplate, sample_facts
 from sipagent.config.words import quoted
 from sipagent.errors import TemplateError
 from sipagent.model import (

@@ -8,7 +8,7 @@ from sipagent.config.findings import Complaint, Place, Report, Steps
 from sipagent.config.gathering import SourceFile
 from sipagent.config.schema import SpokenGreeting, TextFile
 from sipagent.config.schema.persona import Silence
-from sipagent.config.templates import CompiledTemplate, TemplateProblem, compile_text
+from sipagent.config.templates.compiled import CompiledTemplate, TemplateProblem, compile_text
 from sipagent.config.textfile import Unreadable
 from sipagent.config.words import quoted
 from sipagent.model import Text

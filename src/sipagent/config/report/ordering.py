@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from sipagent.config.findings import Complaint
 from sipagent.config.loader import Loaded
 from sipagent.config.numbers import directory_key
+from sipagent.config.report.wording import agents_of, answering, routes_of, some
 from sipagent.config.spaces import spaces_of
-from sipagent.config.wording import agents_of, answering, routes_of, some
 from sipagent.config.words import closest, quoted
 from sipagent.model import AgentName, DestinationName, TenantName
 from sipagent.routing import Controls, Order, Route, RoutingTable, Scope

@@ -16,12 +16,12 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from sipagent.concurrency import finish
-from sipagent.config.apart import Version, read_bundle, read_version, undisturbed
 from sipagent.config.loader import Loaded
-from sipagent.config.orders import OrderFile
+from sipagent.config.reload.apart import Version, read_bundle, read_version, undisturbed
+from sipagent.config.reload.orders import OrderFile
+from sipagent.config.reload.versions import Pin, VersionStore
 from sipagent.config.sources import Bundle, DiskSource
 from sipagent.config.textfile import read_text_file
-from sipagent.config.versions import Pin, VersionStore
 from sipagent.errors import ConfigError, Finding, SecretError, StoreError
 from sipagent.model import TenantName, TrunkName
 from sipagent.routing import Controls, RoutingTable
@@ -385,7 +385,7 @@ def _changes(before: Version, after: Version) -> list[str] | None:
     """What is different, None if nothing that a call could notice."""
     if before.loaded.table.config_hash == after.loaded.table.config_hash:
         return None
-    from sipagent.config.difference import difference  # only a reload needs it
+    from sipagent.config.report.difference import difference  # only a reload needs it
 
     try:
         return difference(before.loaded, after.loaded).lines()

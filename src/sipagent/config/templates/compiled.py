@@ -90,7 +90,7 @@ class CompiledTemplate:
             raise TemplateError(f"cannot be rendered: {type(error).__name__}") from None
 
     def _rendered(self, facts: CallFacts) -> str:
-        from sipagent.config.template_values import values_of
+        from sipagent.config.templates.values import values_of
 
         template = self._parts.template
         context = template.new_context(values_of(facts, self._parts.roots), shared=True)
@@ -173,7 +173,7 @@ _lock: Final = Lock()
 def _compiled(source: str) -> CompiledTemplate | TemplateProblem:
     from jinja2 import TemplateSyntaxError
 
-    from sipagent.config.template_expressions import Refused
+    from sipagent.config.templates.expressions import Refused
 
     try:
         if len(source.encode()) > MAX_SOURCE_BYTES:
@@ -195,14 +195,14 @@ def _compiled(source: str) -> CompiledTemplate | TemplateProblem:
 
 @lru_cache(maxsize=1)
 def _environment() -> "ImmutableSandboxedEnvironment":
-    from sipagent.config.template_filters import environment
+    from sipagent.config.templates.filters import environment
 
     return environment()
 
 
 def _parts(source: str) -> _Parts:
-    from sipagent.config.template_checks import check, rewrite, with_line_ends
-    from sipagent.config.template_kinds import Kind
+    from sipagent.config.templates.checks import check, rewrite, with_line_ends
+    from sipagent.config.templates.kinds import Kind
 
     environment = _environment()
     reads = check(environment.parse(source))

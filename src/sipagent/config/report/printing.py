@@ -9,15 +9,15 @@ from typing import Any
 
 import yaml
 
-from sipagent.config.document import Listing, Node, Scalar, Table
 from sipagent.config.findings import Steps
 from sipagent.config.gathering import Gathered, SourceFile
 from sipagent.config.leaves import ancestry, leaves_of
 from sipagent.config.loader import Loaded
-from sipagent.config.scalars import core_value
+from sipagent.config.report.wording import agents_of, condition_text, masked, routes_of
 from sipagent.config.spaces import Space, spaces_of
-from sipagent.config.templates import CompiledTemplate
-from sipagent.config.wording import agents_of, condition_text, masked, routes_of
+from sipagent.config.templates.compiled import CompiledTemplate
+from sipagent.config.yamlfile.document import Listing, Node, Scalar, Table
+from sipagent.config.yamlfile.scalars import core_value
 from sipagent.model import AgentProfile
 from sipagent.routing import (
     Action,

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 
 from jinja2 import nodes
 
-from sipagent.config.template_kinds import (
+from sipagent.config.templates.kinds import (
     ALWAYS_TRUE,
     ATTRIBUTES,
     FILTERS,

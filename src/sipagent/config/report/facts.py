@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from sipagent.config.loader import Loaded
+from sipagent.config.report.wording import answering, masked, routes_of, rules_text
 from sipagent.config.schema import Entry
-from sipagent.config.templates import CompiledTemplate
-from sipagent.config.wording import answering, masked, routes_of, rules_text
+from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.model import DEFAULT_TENANT, AgentProfile, Destination, Rate
 from sipagent.providers.accounts import AccountSpec, ClientSecret, FederatedToken
 from sipagent.providers.secrets import SecretSource

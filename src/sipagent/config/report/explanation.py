@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any, Final
 
-from sipagent.config.wording import rule_text
+from sipagent.config.report.wording import rule_text
 from sipagent.model import (
     Accept,
     AccountName,

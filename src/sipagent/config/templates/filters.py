@@ -15,7 +15,7 @@ from jinja2.filters import do_title
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from sipagent.config.template_values import DAYS, NOW, Named, Outside, clock, date, printed, spend
+from sipagent.config.templates.values import DAYS, NOW, Named, Outside, clock, date, printed, spend
 from sipagent.errors import TemplateError
 
 CONCAT: Final = "~"

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from sipagent.config import disk
+from sipagent.config.reload import disk
 from sipagent.config.sources import Bundle
 from sipagent.errors import StoreError
 

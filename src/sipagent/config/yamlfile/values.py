@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sipagent.config.document import Document, Listing, Node, Scalar, Table
 from sipagent.config.findings import Findings, Place, Steps
 from sipagent.config.outline import Outline
-from sipagent.config.scalars import NotANumberError, Value, core_value
 from sipagent.config.schema import Expandable
 from sipagent.config.words import is_secret, quoted
+from sipagent.config.yamlfile.document import Document, Listing, Node, Scalar, Table
+from sipagent.config.yamlfile.scalars import NotANumberError, Value, core_value
 
 _VARIABLE: Final = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _TENANT_HINT: Final = "a tenant's file does not see the environment; the operator grants secrets"

@@ -10,8 +10,8 @@ from typing import Final
 import structlog
 
 from sipagent.concurrency import TaskOwner
-from sipagent.config.live import LiveConfiguration, Status
-from sipagent.config.watch import watch
+from sipagent.config.reload.live import LiveConfiguration, Status
+from sipagent.config.reload.watch import watch
 from sipagent.errors import Finding
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment, nodes
 from jinja2.visitor import NodeTransformer
 
-from sipagent.config.template_expressions import (
+from sipagent.config.templates.expressions import (
     Expressions,
     Reads,
     Refused,
@@ -18,8 +18,8 @@ from sipagent.config.template_expressions import (
     shown,
     word_of,
 )
-from sipagent.config.template_filters import CONCAT, NAMES, PAIRS
-from sipagent.config.template_kinds import (
+from sipagent.config.templates.filters import CONCAT, NAMES, PAIRS
+from sipagent.config.templates.kinds import (
     LISTS,
     MAPPING_NAMES,
     MEMBER_NAMES,

@@ -12,13 +12,13 @@ from sipagent.config.leaves import Leaf, ancestry, leaves_of
 from sipagent.config.loader import Loaded
 from sipagent.config.models import RETIRED_ON, SUCCESSORS
 from sipagent.config.operations import Operations
+from sipagent.config.report.wording import answering, count, some
 from sipagent.config.schema import Transcription
 from sipagent.config.schema.base import given
 from sipagent.config.schema.operations import AzureAccount, OpenAIAccount, SecretFile, TrunkSecret
 from sipagent.config.schema.tools import ToolWith
 from sipagent.config.spaces import Named, Space, spaces_of
-from sipagent.config.templates import CompiledTemplate
-from sipagent.config.wording import answering, count, some
+from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.config.words import dotted, quoted
 from sipagent.errors import Finding, SecretError
 from sipagent.model import AgentProfile, TenantName, Text

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from sipagent.config.facts import Facts, facts_of
 from sipagent.config.loader import Loaded
-from sipagent.config.wording import count, some
+from sipagent.config.report.facts import Facts, facts_of
+from sipagent.config.report.wording import count, some
 from sipagent.config.words import quoted
 
 _MOST_NAMED: Final = 5

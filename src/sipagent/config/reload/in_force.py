@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sipagent.config.apart import read_bundle, read_version
-from sipagent.config.live import Origin
 from sipagent.config.loader import Loaded
+from sipagent.config.reload.apart import read_bundle, read_version
+from sipagent.config.reload.live import Origin
+from sipagent.config.reload.versions import VersionStore
 from sipagent.config.sources import Bundle
-from sipagent.config.versions import VersionStore
 from sipagent.errors import ConfigError, Finding, StoreError
 
 

@@ -10,10 +10,10 @@ from typing import Final, cast
 
 import yaml
 
-from sipagent.config.document import Document, Listing, Node, Row, Scalar, Table
 from sipagent.config.findings import START, Findings, Place, Steps
-from sipagent.config.syntax import explain_syntax, place_at
 from sipagent.config.words import quoted
+from sipagent.config.yamlfile.document import Document, Listing, Node, Row, Scalar, Table
+from sipagent.config.yamlfile.syntax import explain_syntax, place_at
 
 MAX_DEPTH: Final = 32
 MAX_ALIASES: Final = 50

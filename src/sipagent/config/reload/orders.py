@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from sipagent.config import disk
+from sipagent.config.reload import disk
 from sipagent.config.words import dotted
 from sipagent.errors import StoreError
 from sipagent.model import DestinationName

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sipagent.config.explanation import LATEST, Question, explain
+from sipagent.config.report.explanation import LATEST, Question, explain
 from sipagent.errors import PayloadError
 from sipagent.model import Accept, Decision, Forward, Reject, TrunkName
 from sipagent.providers.openai.webhooks import IncomingCallEvent, parse_event
