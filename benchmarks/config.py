@@ -1,24 +1,34 @@
 """`python -m benchmarks.config`: how long a large configuration takes to load.
 
-Exit codes: 0 both bounds hold, 1 one is missed. A configuration of 10,000 numbers, 150 tenants and
+Exit codes: 0 all bounds hold, 1 one is missed. A configuration of 10,000 numbers, 150 tenants and
 1,000 agents is written into a temporary folder and read in a thread, as a reload does, while an
-event loop ticks every millisecond.
+event loop ticks every millisecond: first once in each of several fresh processes, which have yet
+to compile every template, then again and again in one. What a process imports before it loads is
+told apart.
 """
 
 import asyncio
 import gc
+import importlib
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.report import machine
-from sipagent.config.reload.apart import read_version
-
 NUMBERS, TENANTS, AGENTS, TEMPLATED, TABLES = 10_000, 150, 1_000, 100, 4
-ROUNDS = 5
+FRESH, ROUNDS = 3, 5
 TICK = 0.001
 MOST_SECONDS, MOST_STALL = 1.0, 0.020
+LATE = (
+    "sipagent.config.templates.checks",
+    "sipagent.config.templates.filters",
+    "opening_hours",
+    "phonenumbers",
+)
+"""What is imported by the first text, opening hours or number that needs it."""
 
 MAIN = """\
 version: 1
@@ -115,26 +125,61 @@ async def measured(load: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - began, longest
 
 
+def load(path: Path) -> tuple[float, float]:
+    """One reading of the files: its time and the loop's longest delay."""
+    from sipagent.config.reload.apart import read_version
+
+    gc.collect()
+    return asyncio.run(measured(lambda: read_version(path, None, {})))
+
+
+def load_first(path: Path) -> None:
+    """Print what the first load of this process takes, and before it the imports, also those that
+    only templates, hours and regions ask for."""
+    began = time.perf_counter()
+    for name in ("sipagent.config.reload.apart", *LATE):
+        importlib.import_module(name)
+    print(json.dumps([time.perf_counter() - began, *load(path)]))
+
+
+def in_a_fresh_process(path: Path) -> list[float]:
+    """Seconds of imports, seconds of the first load, the longest stall."""
+    command = [sys.executable, "-m", "benchmarks.config", str(path)]
+    done = subprocess.run(command, check=True, capture_output=True)
+    seconds: list[float] = json.loads(done.stdout)
+    return seconds
+
+
 def main() -> int:
     """Measure, and say whether the bounds hold."""
+    from benchmarks.report import machine
+
     with tempfile.TemporaryDirectory() as name:
         path = write(Path(name))
-        figures = []
-        for at in range(ROUNDS + 1):
-            gc.collect()
-            seconds, stall = asyncio.run(measured(lambda: read_version(path, None, {})))
-            print(f"{'first' if at == 0 else at}: {seconds:.3f} s, stall {stall * 1000:.1f} ms")
-            figures.append((seconds, stall))
-    slowest = max(seconds for seconds, _ in figures[1:])
-    longest = max(stall for _, stall in figures)
+        fresh = [in_a_fresh_process(path) for _ in range(FRESH)]
+        again = [load(path) for _ in range(ROUNDS + 1)][1:]
+    for imports, seconds, stall in fresh:
+        print(f"fresh process: {seconds:.3f} s, stall {_ms(stall)} (imports {imports:.3f} s)")
+    for seconds, stall in again:
+        print(f"reload: {seconds:.3f} s, stall {_ms(stall)}")
+    first = max(seconds for _, seconds, _ in fresh)
+    slowest = max(seconds for seconds, _ in again)
+    longest = max(each[-1] for each in (*fresh, *again))
     about = machine()
     print(f"{NUMBERS:,} numbers, {TENANTS} tenants, {AGENTS:,} agents")
     print(f"{about['cpu']}, {about['cores']} cores, {about['python']}")
-    print(f"first load of a process: {figures[0][0]:.3f} s")
+    print(f"slowest load of a fresh process: {first:.3f} s (bound {MOST_SECONDS:g} s)")
     print(f"slowest reload: {slowest:.3f} s (bound {MOST_SECONDS:g} s)")
-    print(f"longest stall: {longest * 1000:.1f} ms (bound {MOST_STALL * 1000:g} ms)")
-    return 0 if slowest < MOST_SECONDS and longest < MOST_STALL else 1
+    print(f"longest stall: {_ms(longest)} (bound {_ms(MOST_STALL)})")
+    return 0 if max(first, slowest) < MOST_SECONDS and longest < MOST_STALL else 1
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    if len(sys.argv) > 1:
+        load_first(Path(sys.argv[1]))
+    else:
+        raise SystemExit(main())

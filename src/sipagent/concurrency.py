@@ -5,6 +5,7 @@ Everywhere else `asyncio.create_task` is banned by the linter; inside one functi
 """
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -29,20 +30,27 @@ class TaskOwner:
 
     `on_crash` is told the name and the exception of a task that ends by one. It is called once
     for each such task, whoever else awaits it.
+
+    Tasks of an owner that is `apart` begin with an empty context, and `on_crash` is called in it:
+    they belong to no call, whichever call was the first to need them, and log nothing of it.
     """
 
-    def __init__(self, on_crash: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self, on_crash: Callable[[str, BaseException], None], *, apart: bool = False
+    ) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._on_crash = on_crash
+        self._apart = apart
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Run `work` as a task of this owner."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        context = contextvars.Context() if self._apart else None
+        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._ended, context=context)
         return task
 
     async def join(self, within: float) -> bool:

@@ -11,6 +11,7 @@
     │   └── PayloadError     signed, and still not an event that can be acted on
     ├── TemplateError        a text of agents.yaml cannot be rendered for a call
     ├── AttachError          a call's socket could not be opened
+    ├── QuestionError        a call that is asked about cannot be one
     ├── StoreError           a file of the data directory cannot be read or written
     └── SimulatorError       the simulator was asked for something that it cannot do
 
@@ -27,7 +28,8 @@ class SipagentError(Exception):
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong with a file, and where. Lines and columns count from 1; in a table
-    the column is the number of the cell. `tenant` is whose file it is, None for the operator's."""
+    the column is the number of the cell. `tenant` is whose file it is, or whose number it is about;
+    None for the operator's."""
 
     file: str
     line: int
@@ -166,3 +168,7 @@ class StoreError(SipagentError):
 
 class SimulatorError(SipagentError):
     """The simulator was asked for something that it cannot do."""
+
+
+class QuestionError(SipagentError):
+    """A question about a call names something that is not there, or a time that is none."""

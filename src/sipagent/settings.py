@@ -110,11 +110,7 @@ class VariableOrFile(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         name = str(field.validation_alias)
-        value = os.environ.get(name) or None
-        path = os.environ.get(f"{name}_FILE")
-        if value is None and path:
-            value = _contents(f"{name}_FILE", Path(path))
-        return value, name, False
+        return value_of(name), name, False
 
     def __call__(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -123,6 +119,14 @@ class VariableOrFile(PydanticBaseSettingsSource):
             if value is not None:
                 found[name] = value
         return found
+
+
+def value_of(name: str) -> str | None:
+    """What a variable says, itself or by its file; None where it is unset. Raises SettingsError."""
+    path = file_of(name)
+    if path is None:
+        return os.environ.get(name) or None
+    return _contents(f"{name}_FILE", path)
 
 
 def file_of(name: str) -> Path | None:

@@ -9,7 +9,9 @@ from typing import Final
 import structlog
 
 from sipagent.api.health import UnreadyReason
-from sipagent.config.reload.live import LiveConfiguration, Origin, Status
+from sipagent.config.findings import masked, without_numbers
+from sipagent.config.reload.live import LiveConfiguration, Status
+from sipagent.config.reload.stored import Origin
 from sipagent.environment import environment_account
 from sipagent.errors import SettingsError
 from sipagent.metrics import Metrics
@@ -83,7 +85,7 @@ class Upkeep:
         return {source.file for source in sources if source is not None and source.file is not None}
 
     def defects(self) -> Sequence[UnreadyReason]:
-        """What is wrong with the files while calls are taken."""
+        """What is wrong with the files while calls are taken, without whole numbers."""
         status = self.live.status
         reasons: list[UnreadyReason] = []
         if status.origin is not Origin.FILES:
@@ -91,11 +93,14 @@ class Upkeep:
             reasons.append(UnreadyReason("config", f"serving-{status.origin}", detail))
         if status.findings:
             first, more = status.findings[0], len(status.findings) - 1
-            detail = f"{first}" + (f" (and {more} more)" if more else "")
+            detail = masked(first) + (f" (and {more} more)" if more else "")
             reasons.append(UnreadyReason("config", "refused", detail))
         for tenant, found in status.stale.items():
-            reasons.append(UnreadyReason(f"config:{tenant}", "stale", str(found[0])))
-        reasons += (UnreadyReason(*trouble) for trouble in status.troubles)
+            reasons.append(UnreadyReason(f"config:{tenant}", "stale", masked(found[0])))
+        reasons += (
+            UnreadyReason(part, code, without_numbers(detail))
+            for part, code, detail in status.troubles
+        )
         reasons += (UnreadyReason("accounts", "refused", problem) for problem in self.problems)
         return tuple(reasons)
 

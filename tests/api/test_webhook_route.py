@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 import time_machine
+from fastapi import Request
+from structlog.testing import capture_logs
 
+from sipagent.api.sampling import Sampler
+from sipagent.api.webhooks import WebhookReceiver
 from sipagent.app import build
 from sipagent.config import parse
+from sipagent.metrics import Metrics
+from sipagent.model import AccountName
+from sipagent.providers.openai.webhooks import WebhookSecrets
 from sipagent.settings import Settings
 from sipagent.testing import MemoryRecords
 from tests.providers.deliveries import GOOD, NOW, OTHER_SECRET, SECRET, VECTORS, Vector, headers, v1
@@ -179,3 +186,30 @@ async def test_a_delivery_that_was_signed_for_another_body_is_refused(post: Post
     with at(NOW):
         status, _, answer = await post(b'{"type": "x"}', headers(signature=GOOD))
     assert (status, answer["code"]) == (400, "no-matching-signature")
+
+
+async def test_a_flood_of_forged_deliveries_is_counted_and_sampled_in_the_log() -> None:
+    now = 0.0
+    metrics = Metrics()
+    nobody: Any = None  # no forged delivery gets as far
+    secrets = {AccountName("a"): WebhookSecrets.parse(SECRET)}
+    receiver = WebhookReceiver(secrets, nobody, metrics, Sampler(lambda: now))
+
+    async def nothing() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def forge() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/webhooks/a", "headers": []}
+        assert (await receiver.receive("a", Request(scope, nothing))).status_code == 400
+
+    with capture_logs() as lines:
+        for _ in range(1000):
+            await forge()
+        now = 0.99
+        await forge()
+        assert [line["left_out"] for line in lines] == [None] * 10
+        now = 1.0
+        await forge()
+    assert (len(lines), lines[-1]["left_out"]) == (11, 991)
+    counted = 'sipagent_webhook_requests_total{result="missing-header"} 1002.0'
+    assert counted in metrics.exposition().decode()

@@ -31,11 +31,12 @@ hours:
 agents:
   night: {instructions: Say good night., greeting: The virtual night desk.}
 numbers:
-  "+1 713 481 0111": {tenant: acme, agent: store}
+  "+1 713 481 0111": {tenant: acme, agent: store, trunk: any}
   "+1 713 481 0122": {tenant: acme, trunk: twilio-us, agent: store}
-  "+1 713 482*": {tenant: acme, agent: store}
+  "+1 713 482*": {tenant: acme, agent: store, trunk: any}
   "+1 713 481 0199":
     tenant: beta
+    trunk: any
     rules:
       - {when: {hours: office}, agent: night}
       - {when: {caller: "+1406*"}, reject: 603}

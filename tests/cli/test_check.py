@@ -106,7 +106,7 @@ def test_the_names_of_deployments_are_not_judged(place: Place) -> None:
 
 
 def test_an_agent_whose_callers_reach_nobody_is_told_once(place: Place) -> None:
-    another = '  "+17134810198": {tenant: beta, agent: night}\n'
+    another = '  "+17134810198": {tenant: beta, agent: night, trunk: any}\n'
     place.change("  default: {reject", f"{another}  default: {{reject")
     (found,) = warnings(place)
     assert found == (
@@ -168,7 +168,7 @@ def test_keys_that_are_not_in_force_are_notes_and_never_count(place: Place) -> N
     notes = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
     assert notes == [
         (
-            f"note: {place.main}:16:10: max_concurrent_calls: is checked, and not in force in this"
+            f"note: {place.main}:7:5: max_concurrent_calls: is checked, and not in force in this"
             " release (2 places)"
         ),
         f"note: {place.acme}:2:1: fallback: is checked, and not in force in this release (1 place)",
@@ -184,3 +184,37 @@ def test_a_file_that_is_not_there(place: Place) -> None:
         "nowhere.yaml:1:1: the file does not exist",
     )
     assert place.run("check", "--format", "xml").exit_code == 2
+
+
+def test_a_model_that_is_almost_a_known_one(place: Place) -> None:
+    place.change("model: standard", "model: standrd")
+    place.change("model: gpt-realtime-2.1", "model: gpt-realtme-2.1")
+    told = [line for line in warnings(place) if "is known" in line]
+    assert told == [
+        'agents.yaml:12:21: models.standard.model: no model "gpt-realtme-2.1" is known (did you mean "gpt-realtime-2.1"?)',
+        'agents.yaml:14:10: defaults.model: no model "standrd" is known (did you mean "standard"?)',
+    ]
+
+
+def test_a_deployment_may_be_called_anything(place: Place) -> None:
+    place.change(
+        "  us-1:\n", "  us-1:\n    provider: azure\n    endpoint: https://x.openai.azure.com\n"
+    )
+    place.change(
+        "greeting: {en:",
+        "instructions: Be kind.\n    greeting: {en:",
+        place.main.parent / "common" / "agents.yaml",
+    )
+    place.change("model: gpt-realtime-2.1", "model: gpt-realtme-2.1")
+    assert not [line for line in warnings(place) if "is known" in line]
+
+
+def test_a_header_that_no_trunk_exposes(place: Place) -> None:
+    place.change("Say good night.", '\'{{ headers["x-store-id"] }} {{ headers["x-stor"] }}\'')
+    told = [line for line in warnings(place) if "exposes" in line]
+    assert told == [
+        (
+            'agents.yaml:21:25: agents.night.instructions: no trunk exposes the header "x-stor"'
+            " (list it under a trunk's `expose`)"
+        )
+    ]

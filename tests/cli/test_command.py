@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from sipagent.cli import app
 
 SIPAGENT = Path(sys.executable).with_name("sipagent")
 HEAVY = (
@@ -48,3 +51,21 @@ def test_shells_complete_commands(shell: str) -> None:
         text=True,
     )
     assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("divert", "nmber", "1"), ("SCOPE", '"nmber" is none of all', "did you mean number?")),
+        (("schema", "foo"), ("KIND", '"foo" is none of agents, tenant, namespace')),
+        (("route", "1", "--at", "garbage"), ("--at", '"garbage" is no time', "ISO 8601")),
+    ],
+)
+def test_a_word_that_is_not_understood_is_told_plainly(
+    words: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    text = " ".join(result.stderr.replace("│", " ").split())
+    assert [part for part in told if part not in text] == []
+    assert "Value error" not in text

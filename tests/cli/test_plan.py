@@ -200,3 +200,18 @@ def test_a_file_that_cannot_be_used(place: Place, candidate: Path) -> None:
     result = place.run("plan", str(candidate))
     assert result.exit_code == 78
     assert result.stderr.startswith(f"{candidate}:1:10: version: ")
+
+
+def test_what_differs_is_within_what_is_shown(place: Place, candidate: Path) -> None:
+    rule = (
+        "{when: {caller: ['+1406*', '+1407*', '+1408*', '+1409*', '+1410*', '+1411*', '+1412*']},"
+    )
+    for file, word in ((place.main, "a; b"), (candidate, "a; c")):
+        place.change(
+            '{when: {caller: "+1406*"}, reject: 603}',
+            f"{rule} agent: night, vars: {{x: '{word}'}}}}",
+            file,
+        )
+        place.change("agents:\n  night: {", "agents:\n  night: {vars: {x: {default: z}}, ", file)
+    lines = place.run("plan", str(candidate)).stdout.splitlines()
+    assert lines[-1] == '  ~ +17134810199: calls "...night, x=a; b" -> "...night, x=a; c"'

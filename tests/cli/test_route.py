@@ -7,10 +7,7 @@ from typing import Any
 import pytest
 
 from sipagent.config import load
-from sipagent.config.report.explanation import headers_of, hours_text, invite_of
-from sipagent.routing import arrival
-from sipagent.sessions import intake
-from sipagent.sip import Headers
+from sipagent.config.report.explanation import headers_of, hours_text
 from tests.cli.support import Place
 
 OPEN = ("--at", "2026-11-23T10:00")
@@ -171,11 +168,18 @@ def test_what_cannot_be_asked(place: Place) -> None:
     assert place.run("route", "+17134810111").exit_code == 78
 
 
-def test_headers_are_read_as_the_service_reads_them(place: Place) -> None:
-    table = load(place.main).table
-    raw = [{"name": n, "value": v} for n, v in headers_of("+17134810111", "+14067704205")]
-    arrived = arrival(Headers.from_json(raw), table.trunks, {})
-    assert invite_of(arrived, table) == intake._invite(arrived, table)
+def test_a_mistake_of_the_decision_is_no_mistake_of_the_question(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("sipagent.config.report.explanation.decide", crash)
+    result = place.run("route", "+17134810111", *OPEN)
+    assert isinstance(result.exception, KeyError)
+
+
+def test_a_number_becomes_a_header_and_a_header_stays() -> None:
     assert headers_of("tel:+17134810111", None) == (("To", "tel:+17134810111"),)
     assert headers_of("(713) 481-0111", None) == (("To", "<sip:7134810111@sip.api.openai.com>"),)
 

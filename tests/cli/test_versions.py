@@ -7,8 +7,9 @@ import pytest
 
 from sipagent.config import load
 from sipagent.config.reload.in_force import in_force
-from sipagent.config.reload.live import LiveConfiguration, Origin
+from sipagent.config.reload.live import LiveConfiguration
 from sipagent.config.reload.orders import OrderFile
+from sipagent.config.reload.stored import Origin
 from sipagent.config.reload.versions import VersionStore
 from sipagent.config.sources import DiskSource
 from tests.cli.support import Place

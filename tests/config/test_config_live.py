@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from sipagent.config.reload.live import LiveConfiguration, Origin, Status, Trouble
+from sipagent.config.reload.in_force import in_force
+from sipagent.config.reload.live import LiveConfiguration, Status
 from sipagent.config.reload.orders import OrderFile
+from sipagent.config.reload.stored import Origin, Trouble
 from sipagent.config.reload.versions import VersionStore
 from sipagent.config.sources import Bundle
 from sipagent.errors import ConfigError, StoreError
@@ -191,6 +193,25 @@ async def test_a_change_is_swapped_whole_and_told_once(site: Site) -> None:
     assert not any("You are new" in line for line in seen.swaps[0])
 
 
+async def test_written_limits_are_told_though_the_files_are_not_kept(site: Site) -> None:
+    live = site.live()
+    seen = Watcher(live)
+    limit = "tenants: {acme: {max_concurrent_calls: %d}, bravo: {}}"
+    text = site.main.read_text()
+    for most in (4, 5):
+        line = limit % most + "\n"
+        site.main.write_text(text.replace("tenants: {acme: {}, bravo: {}}\n", line))
+        site.write("tenants/bravo/desk.md", f"Version {most}.")
+        await live.update()
+        kept = live.loaded.gathered
+        assert kept is not None
+        assert not kept.tenants
+        assert not kept.main.document.root.rows
+    assert [[line for line in swap if "max_concurrent" in line] for swap in seen.swaps] == [
+        ["tenants acme changed: max_concurrent_calls"]
+    ] * 2
+
+
 async def test_what_a_broken_file_names_is_watched_and_nothing_is_forgotten(site: Site) -> None:
     live = site.live()
     before = set(live.watched())
@@ -362,6 +383,74 @@ async def test_a_rollback_holds_while_a_tenant_is_stale(site: Site) -> None:
     for _ in range(3):
         status = await live.update()
         assert (status.origin, words(live, BRAVO)) == (Origin.ROLLBACK, "You speak for bravo.")
+
+
+def says(site: Site) -> tuple[Origin, str, list[str], list[Trouble]] | None:
+    """What commands say that a service would serve; None where there is nothing."""
+    try:
+        found = in_force(site.main, site.store)
+    except ConfigError:
+        return None
+    findings = [str(finding) for finding in found.findings]
+    return found.origin, found.loaded.table.config_hash, findings, list(found.troubles)
+
+
+def serves(site: Site) -> tuple[Origin, str, list[str], list[Trouble]] | None:
+    """What a service that starts now serves."""
+    try:
+        status = site.live().status
+    except ConfigError:
+        return None
+    stale = [finding for found in status.stale.values() for finding in found]
+    findings = [str(finding) for finding in (*status.findings, *stale)]
+    return status.origin, status.config_hash, findings, list(status.troubles)
+
+
+def broken(site: Site) -> None:
+    site.main.write_text("")
+
+
+def pinned_and_damaged(site: Site) -> None:
+    first, _ = rolled_back(site)
+    for path in (site.data / "versions").glob(f"*-{first}.json"):
+        path.write_text("torn")
+
+
+def of_another_file(site: Site) -> None:
+    site.live()
+    site.main = site.write("other.yaml", "version: 1\nagents: [")
+
+
+def with_a_stale_tenant(site: Site) -> None:
+    site.live()
+    site.write("tenants/bravo/tenant.yaml", "tenant: [")
+
+
+@pytest.mark.parametrize(
+    ("steps", "origin"),
+    [
+        ([], Origin.FILES),
+        ([broken], None),
+        ([Site.live, broken], Origin.STORED),
+        ([of_another_file], None),
+        ([with_a_stale_tenant], Origin.FILES),
+        ([rolled_back], Origin.ROLLBACK),
+        ([rolled_back, broken], Origin.ROLLBACK),
+        ([rolled_back, lambda site: site.write("tenants/acme/desk.md", "3.")], Origin.FILES),
+        ([pinned_and_damaged], Origin.FILES),
+        ([pinned_and_damaged, broken], Origin.STORED),
+    ],
+)
+def test_commands_say_what_the_service_serves_and_store_nothing(
+    site: Site, steps: list[Callable[[Site], object]], origin: Origin | None
+) -> None:
+    for step in steps:
+        step(site)
+    before = site.store.all()
+    said = says(site)
+    assert site.store.all() == before
+    assert said == serves(site)
+    assert (None if said is None else said[0]) is origin
 
 
 class Sick(VersionStore):

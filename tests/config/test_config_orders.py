@@ -216,3 +216,12 @@ def test_of_two_processes_that_add_at_once_no_order_is_lost(file: OrderFile) -> 
     names = {order.name for order in file.read().orders}
     assert names == {f"{who}-{number}" for who in ("anna", "bert") for number in range(25)}
     assert len(audit(file)) == 50
+
+
+def test_what_changes_nothing_is_not_in_the_audit(file: OrderFile) -> None:
+    assert file.remove(Scope.TENANT, "nobody", by="me", at=1.0) == ()
+    assert not file.audit.exists()
+    file.add(CLOSED, by="me", at=1.0)
+    file.add(CLOSED, by="me", at=2.0)
+    file.remove(Scope.TENANT, "nobody", by="me", at=3.0)
+    assert [line["did"] for line in audit(file)] == ["add"]

@@ -76,7 +76,7 @@ REACHES = {
             "agents: {store: {tools: [{http: {name: x, url: 'https://api.acme.example/', "
             "auth: {bearer: {secret: us-1}}}}]}}"
         ),
-        '2:101: agents.store.tools[0].http.auth.bearer.secret: the tenant has no secret "us-1"',
+        "2:101: agents.store.tools[0].http.auth.bearer.secret: the tenant has no secret",
     ),
     "another host": (
         "agents: {store: {tools: [{http: {name: x, url: 'http://169.254.169.254/'}}]}}",
@@ -92,7 +92,7 @@ REACHES = {
     ),
     "another's agent": (
         "agents: {store: {extends: bravo/store}}",
-        '2:27: agents.store.extends: there is no agent "bravo/store"',
+        '2:27: agents.store.extends: there is no namespace "bravo"',
     ),
     "the operator's agent": (
         "agents: {store: {extends: operators}}",
@@ -100,7 +100,7 @@ REACHES = {
     ),
     "another's agent for its number": (
         'agents: {store: {}}\nnumbers: {"+1 713 481 0101": bravo/store}',
-        '3:30: numbers."+1 713 481 0101": there is no agent "bravo/store"',
+        '3:30: numbers."+1 713 481 0101": there is no namespace "bravo"',
     ),
     "the operator's destination": (
         'agents: {store: {}}\nnumbers: {"+1 713 481 0101": {forward: boss}}',

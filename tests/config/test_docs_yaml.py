@@ -82,6 +82,41 @@ def test_a_section_that_is_shown_can_be_used(where: str, text: str, tmp_path: Pa
     usable(tmp_path, head + text)
 
 
+def test_every_block_is_tried() -> None:
+    """A block is a whole file, one that a whole file includes, or sections of one."""
+    tried = {where for where, _ in (*COMPLETE, *FRAGMENTS)}
+    rest = [(where, text) for where, text in BLOCKS if where not in tried]
+    assert [where for where, text in rest if not (is_included(text) or is_of_others(text))] == []
+
+
+def is_included(text: str) -> bool:
+    return re.match(r"# config/\S+\n", text) is not None
+
+
+def is_of_others(text: str) -> bool:
+    """Whether another program reads it: Compose, or the Actions of GitHub."""
+    found = yaml.safe_load(text)
+    return isinstance(found, list) or not {"services", "on", "jobs", "steps"}.isdisjoint(found)
+
+
+def test_the_table_that_is_shown_can_be_used(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "agents-yaml.md").read_text("utf-8")
+    (table,) = re.findall(r"^```csv\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    write(tmp_path / "numbers.csv", table)
+    agents = {"store": {"vars": {"store": "required", "store_phone": {"type": "phone"}}}}
+    main = {
+        **MAIN,
+        "tenants": {"acme": {}},
+        "agents": agents,
+        "numbers": {"table": "numbers.csv", "default": {"reject": 404}},
+    }
+    write(tmp_path / "agents.yaml", yaml.safe_dump(main))
+    table_of = load(tmp_path / "agents.yaml", environment={}).table
+    (directory,) = table_of.directories.values()
+    keys = {route.key for route in directory.exact.values()}
+    assert len(keys) == table.strip().count("\n")
+
+
 def test_the_documents_show_many_files() -> None:
     assert len(COMPLETE) >= 20
     assert len(FRAGMENTS) >= 5

@@ -122,3 +122,18 @@ async def test_what_is_counted_of_callers_is_bounded_and_forgotten(
     await asyncio.sleep(600)
     await offer(per_caller("new"))
     assert offer.engine.windows == 1
+
+
+async def test_a_flood_of_callers_makes_no_other_cap_be_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedded, "WINDOWS", 100)
+    offer = Counter()
+    forwards = Cap("forwards", "forwards:acme", Rate(1, 3600.0))
+    assert await offer(forwards) is Claim.OK
+    for number in range(500):
+        await offer(per_caller(str(number)))
+    assert offer.engine.windows == 101
+    assert await offer(forwards) is Claim.LIMIT
+    await asyncio.sleep(3600)
+    assert await offer(forwards) is Claim.OK

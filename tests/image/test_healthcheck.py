@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,7 @@ def ask(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
     def asked(url: str | None = None, **variables: str) -> tuple[int, str]:
-        for name in ("HOST", "PORT"):
+        for name in ("HOST", "PORT", "HOST_FILE", "PORT_FILE"):
             monkeypatch.delenv(name, raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -65,6 +66,27 @@ def test_the_service_of_the_environment_is_asked(
     with answering(200) as port:
         code, said = ask(PORT=str(port), HOST=host)
     assert (code, said) == (0, f"healthy: http://127.0.0.1:{port}/healthz\n")
+
+
+def test_the_environments_files_are_read_as_the_service_reads_them(
+    ask: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    host, port_file = tmp_path / "host", tmp_path / "port"
+    host.write_text("127.0.0.1\n")
+    with answering(200) as port:
+        port_file.write_text(f" {port}\n")
+        files = {"HOST_FILE": str(host), "PORT_FILE": str(port_file)}
+        assert ask(**files) == (0, f"healthy: http://127.0.0.1:{port}/healthz\n")
+        port_file.write_text("1")
+        assert ask(PORT=str(port), **files)[0] == 0  # the variable itself precedes
+
+
+def test_a_file_that_cannot_be_read_is_unhealthy(
+    ask: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    code, said = ask(PORT_FILE=str(tmp_path / "none"))
+    assert code == 1
+    assert said.startswith("unhealthy: ")
 
 
 def test_a_service_of_the_other_protocol_is_asked_there(

@@ -1,23 +1,14 @@
-"""Accounts: their addresses, their keys one after the other, and how all of them change live."""
+"""Accounts: their addresses, their keys one after the other, and how they do."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpcore
-import httpx
 import pytest
-import respx
 
-from sipagent.errors import SettingsError
 from sipagent.model import AccountName, CallId
 from sipagent.providers.accounts import (
     AccountSpec,
-    ClientSecret,
     EntraSpec,
     ManagedIdentity,
     azure_base_url,
@@ -27,10 +18,8 @@ from sipagent.providers.accounts import (
 from sipagent.providers.openai.account import Account
 from sipagent.providers.openai.credentials import AuthHeaders, KeyRing
 from sipagent.providers.openai.health import AccountHealth
-from sipagent.providers.registry import Accounts
 from sipagent.providers.secrets import SecretSource
-from sipagent.sessions.machine.events import Answer
-from tests.providers.keyed import SECRET, a_spec, source
+from tests.providers.keyed import a_spec, source
 
 CALL = CallId("rtc_1")
 OTHER_SECRET = "whsec_" + "A" * 40
@@ -200,7 +189,8 @@ async def test_a_broken_file_leaves_the_keys_that_were_there(
         ([401, 500], "unauthorized"),
         ([401, 429, 400], "unauthorized"),
         ([401, 404], None),
-        ([403, 101], None),
+        ([403, 200], None),
+        ([403, 404], "forbidden"),
         ([401, 403], "forbidden"),
         ([404, 500], None),
     ],
@@ -209,131 +199,38 @@ def test_what_answers_say_of_an_accounts_health(statuses: list[int], code: str |
     fell: list[None] = []
     health = AccountHealth(A, lambda: fell.append(None), wall=lambda: 7.0)
     for status in statuses:
-        health.answered(status)
+        health.answered(status, "accept")
     found = health.trouble
     assert (found.code if found else None, health.healthy) == (code, code is None)
     assert found is None or found.since == 7.0
     assert len(fell) == any(status in (401, 403) for status in statuses)
 
 
-@asynccontextmanager
-async def registry(*specs: AccountSpec) -> AsyncIterator[Accounts]:
-    async with Accounts(specs, ssl.create_default_context(), lambda oddity: None) as accounts:
-        yield accounts
-
-
-def test_accounts_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
-    broken = [
-        a_spec("a", api_keys=tmp_path / "none"),
-        a_spec("b", webhook_secrets="plain-s3cret"),
-        a_spec(
-            "c",
-            provider="azure",
-            api_keys=None,
-            entra=EntraSpec(ClientSecret("t", "c", SecretSource(file=tmp_path / "gone"))),
-        ),
-    ]
-    with pytest.raises(SettingsError) as refused:
-        Accounts(broken, ssl.create_default_context(), lambda oddity: None)
-    assert refused.value.problems == (
-        f"account a: {tmp_path / 'none'}: No such file or directory",
-        "account b: a literal: webhook secret 1 does not begin with whsec_",
-        f"account c: {tmp_path / 'gone'}: No such file or directory",
-    )
-
-
-async def test_the_view_of_webhook_secrets_follows_files_and_accounts(tmp_path: Path) -> None:
-    path = tmp_path / "hooks"
-    path.write_text(SECRET)
-    async with registry(a_spec("a", webhook_secrets=path)) as accounts:
-        view = accounts.webhook_secrets
-        assert len(view[A]) == 1
-        path.write_text(f"{SECRET}\n{OTHER_SECRET}")
-        await accounts.refresh()
-        assert len(view[A]) == 2
-        path.write_text("nonsense")
-        await accounts.refresh()
-        assert len(view[A]) == 2
-        ((name, trouble),) = accounts.troubles()
-        assert (name, trouble.code) == (A, "stale-secrets")
-        assert str(path) in trouble.detail
-        assert not accounts.useless
-        path.write_text(OTHER_SECRET)
-        await accounts.refresh()
-        assert not list(accounts.troubles())
-        await accounts.replace([a_spec("b")])
-        assert list(view) == [B]
-
-
-async def test_a_reload_keeps_what_has_not_changed_and_what_calls_still_need() -> None:
-    first, second = a_spec("a"), a_spec("b")
-    async with registry(first, second) as accounts:
-        controls = accounts.control(A), accounts.control(B)
-        await accounts.replace([first, replace(second, project="proj_2")])
-        assert (accounts.control(A), accounts.control(B)) == controls
-        await accounts.replace([first])
-        assert accounts.control(B) is controls[1]
-        assert B not in accounts.webhook_secrets
-        await accounts.replace([replace(first, base_url="https://eu.api.test/v1"), second])
-        assert accounts.control(A) is not controls[0]
-        assert accounts.control(B) is controls[1]
-        with pytest.raises(KeyError):
-            accounts.control(AccountName("never"))
-
-
-async def test_a_reload_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:
-    async with registry(a_spec("a")) as accounts:
-        before = accounts.specs, accounts.control(A)
-        with pytest.raises(SettingsError):
-            await accounts.replace([a_spec("b"), a_spec("a", api_keys=tmp_path / "none")])
-        assert (accounts.specs, accounts.control(A)) == before
-        assert list(accounts.webhook_secrets) == [A]
-
-
-async def test_a_held_calls_requests_carry_the_keys_of_the_reload() -> None:
-    with respx.mock:
-        route = respx.post("https://api.test/v1/realtime/calls/rtc_1/hangup").respond(200)
-        async with registry(a_spec("a", api_keys="sk-old")) as accounts:
-            control = accounts.control(A)
-            await accounts.replace([a_spec("a", api_keys="sk-new")])
-            assert await control.hang_up(CALL) is Answer.DONE
-            await accounts.replace([])
-            assert await control.hang_up(CALL) is Answer.DONE
-    sent_keys = [call.request.headers["authorization"] for call in route.calls]
-    assert sent_keys == ["Bearer sk-new"] * 2
-
-
-@virtual
-async def test_an_account_that_does_not_work_is_asked_until_it_does() -> None:
-    refused, unknown = httpx.Response(401), httpx.Response(404)
-    with respx.mock:
-        respx.post("https://api.test/v1/realtime/calls/rtc_1/reject").mock(return_value=refused)
-        check = respx.post("https://api.test/v1/realtime/calls/rtc_sipagent_check/hangup")
-        check.mock(side_effect=[refused, httpx.Response(503), httpcore.ConnectError, unknown])
-        async with registry(a_spec("a"), a_spec("b", base_url="https://b.test/v1")) as accounts:
-            assert await accounts.control(A).reject(CALL, 503) is Answer.REFUSED
-            ((name, trouble),) = accounts.troubles()
-            assert (name, trouble.code, accounts.useless) == (A, "unauthorized", False)
-            await asyncio.sleep(120)
-            assert accounts.health()[A].healthy
-            asked = check.call_count
-            await asyncio.sleep(120)
-            assert check.call_count == asked
-
-
-@virtual
-async def test_an_identity_without_a_token_shows_before_the_first_call(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("answers", "healthy"),
+    [
+        ([("accept", 403), ("reject", 200), ("hangup", 404)], False),
+        ([("accept", 403), ("accept", 200)], True),
+        ([("accept", 403), ("reject", 403), ("reject", 200)], False),
+        ([("reject", 403), ("hangup", 200)], False),
+        ([("reject", 403), ("reject", 404)], True),
+        ([("reject", 403), ("accept", 200)], True),
+        ([("reject", 403), ("accept", 404)], False),
+        ([("hangup", 403), ("hangup", 404)], True),
+        ([("accept", 403), ("wait", 299), ("hangup", 404)], False),
+        ([("accept", 403), ("wait", 300), ("hangup", 404)], True),
+        ([("accept", 403), ("wait", 200), ("accept", 403), ("wait", 200), ("hangup", 404)], False),
+    ],
+    ids=str,
+)
+def test_what_is_forbidden_is_healed_by_its_like_or_by_time(
+    answers: list[tuple[str, int]], healthy: bool
 ) -> None:
-    monkeypatch.delenv("IDENTITY_ENDPOINT", raising=False)
-    with respx.mock:
-        respx.get(host="169.254.169.254").respond(400, json={"error": "invalid_request"})
-        spec = a_spec("a", provider="azure", api_keys=None, entra=EntraSpec(ManagedIdentity()))
-        async with registry(spec) as accounts:
-            await asyncio.sleep(1)
-            ((_, trouble),) = accounts.troubles()
-            assert trouble.code == "no-token"
-            assert trouble.detail == "Microsoft Entra gives no token: invalid_request."
-            assert accounts.useless
-            assert await accounts.control(A).reject(CALL, 503) is Answer.REFUSED
-            assert await accounts.sideband(A).dial(CALL).probe() is None
+    now = 0.0
+    health = AccountHealth(A, monotonic=lambda: now)
+    for action, status in answers:
+        if action == "wait":
+            now += status
+        else:
+            health.answered(status, action)
+    assert health.healthy is healthy

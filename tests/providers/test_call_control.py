@@ -1,5 +1,6 @@
 """REST call control: what is sent, what is tried again, and what each answer means."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ from pydantic import TypeAdapter
 from sipagent.model import CallId
 from sipagent.providers.accounts import CAPABILITIES
 from sipagent.providers.openai.control import OpenAICallControl
+from sipagent.providers.openai.credentials import AuthHeaders, KeyRing
 from sipagent.providers.openai.preflight import preflight
-from sipagent.providers.openai.rest import Rest
+from sipagent.providers.openai.rest import Body, Rest, RestAnswer
 from sipagent.sessions.machine.events import Answer
 from sipagent.testing import a_profile
 from tests.providers.keyed import an_account
@@ -64,6 +66,10 @@ async def test_an_accept_carries_the_whole_session_and_the_accounts_headers(
         ([answer(204)], Answer.DONE, 1),
         ([answer(404, "call_id_not_found")], Answer.GONE, 1),
         ([answer(404)], Answer.GONE, 1),
+        ([httpx.Response(404, text="<html>")], Answer.GONE, 1),
+        ([answer(404, "DeploymentNotFound")], Answer.REFUSED, 1),
+        ([answer(404, "model_not_found")], Answer.REFUSED, 1),
+        ([answer(404, "404")], Answer.REFUSED, 1),
         ([answer(400, "unknown_parameter")], Answer.REFUSED, 1),
         ([answer(401, "invalid_api_key")], Answer.REFUSED, 1),
         ([answer(403)], Answer.REFUSED, 1),
@@ -102,8 +108,6 @@ async def test_an_accept_that_nobody_answers_is_given_up_in_time(
     control: OpenAICallControl, upstream: respx.Router
 ) -> None:
     upstream.post("/accept").mock(side_effect=httpcore.ConnectTimeout)
-    import asyncio
-
     began = asyncio.get_running_loop().time()
     accepted = await control.accept(CALL, SESSION, within=8)
     assert accepted.answer is Answer.SILENT
@@ -157,8 +161,6 @@ def test_azure_does_not_take_an_accept_without_instructions() -> None:
 async def test_a_refused_key_is_followed_by_the_next_one_at_once(
     upstream: respx.Router, action: str, ask: Callable[[OpenAICallControl], Any]
 ) -> None:
-    import asyncio
-
     route = upstream.post(f"/{action}").mock(side_effect=[answer(401), answer(401), answer(200)])
     account = an_account("https://api.test/v1", api_keys="sk-1\nsk-2\nsk-3")
     async with Rest() as rest:
@@ -198,3 +200,95 @@ async def test_an_error_without_a_readable_code_is_still_an_answer(
     upstream.post("/accept").respond(400, content=body)
     accepted = await control.accept(CALL, SESSION, within=8)
     assert (accepted.answer, accepted.detail) == (Answer.REFUSED, "accept answered 400")
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected", "requests"),
+    [
+        ([answer(200)], Answer.DONE, 1),
+        ([answer(403)], Answer.REFUSED, 1),
+        ([answer(404)], Answer.GONE, 1),
+        ([answer(500)], Answer.SILENT, 1),
+        ([answer(504)], Answer.SILENT, 1),
+        ([httpcore.ReadError], Answer.SILENT, 1),
+        ([httpcore.ReadTimeout], Answer.SILENT, 1),
+        ([httpcore.ConnectError, answer(200)], Answer.DONE, 2),
+        ([httpcore.ConnectError, httpcore.RemoteProtocolError], Answer.SILENT, 2),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Answer | int) else None,
+)
+async def test_what_a_refer_leads_to(
+    control: OpenAICallControl,
+    upstream: respx.Router,
+    answers: Answers,
+    expected: Answer,
+    requests: int,
+) -> None:
+    route = upstream.post("/refer").mock(side_effect=answers)
+    assert await control.refer(CALL, "tel:+17134810199") is expected
+    assert route.call_count == requests
+
+
+@pytest.mark.parametrize("failure", [httpcore.ConnectError, answer(429)])
+async def test_a_refer_that_could_never_be_sent_is_told_as_such(
+    control: OpenAICallControl, upstream: respx.Router, failure: Any
+) -> None:
+    upstream.post("/refer").mock(side_effect=lambda request: _raised(failure))
+    assert await control.refer(CALL, "tel:+17134810199") is Answer.UNSENT
+
+
+def _raised(failure: Any) -> httpx.Response:
+    if isinstance(failure, httpx.Response):
+        return failure
+    raise failure
+
+
+class Stuck(Rest):
+    """Requests that hang for ever: while the connection is opened, or after they are sent."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__()
+        self.sent = sent
+
+    async def post(self, url: str, headers: Any, body: Body) -> RestAnswer:
+        body.begun = self.sent
+        return await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(False, Answer.UNSENT), (True, Answer.SILENT)])
+async def test_a_refer_that_runs_out_of_time_may_have_been_sent_or_not(
+    sent: bool, expected: Answer
+) -> None:
+    control = OpenAICallControl(an_account("https://api.test/v1"), Stuck(sent=sent))
+    assert await control.refer(CALL, "tel:+17134810199") is expected
+    assert asyncio.get_running_loop().time() == pytest.approx(5.0)
+
+
+async def test_a_wait_for_a_token_has_no_effect_on_the_call(upstream: respx.Router) -> None:
+    upstream.post("/accept").mock(side_effect=[answer(404, "call_id_not_found")])
+    account = an_account("https://api.test/v1")
+    prompt, account.credentials = account.credentials, Slow()
+    async with Rest() as rest, asyncio.TaskGroup() as tasks:
+        control = OpenAICallControl(account, rest)
+        accepting = tasks.create_task(control.accept(CALL, SESSION, within=8))
+        await asyncio.sleep(2.55)  # the first attempt has run out of its time
+        account.credentials = prompt
+    assert accepting.result().answer is Answer.GONE
+
+
+class Slow(KeyRing):
+    """A token that does not come."""
+
+    def __init__(self) -> None: ...
+
+    async def headers(self) -> AuthHeaders:
+        return await asyncio.get_running_loop().create_future()
+
+
+async def test_a_rejection_and_a_hang_up_take_no_longer_than_they_may() -> None:
+    control = OpenAICallControl(an_account("https://api.test/v1"), Stuck(sent=True))
+    loop = asyncio.get_running_loop()
+    assert await control.reject(CALL, 503, within=0.4) is Answer.SILENT
+    assert loop.time() <= 0.4
+    assert await control.hang_up(CALL, within=0.4) is Answer.SILENT
+    assert loop.time() <= 0.8

@@ -330,3 +330,29 @@ async def test_an_upgrade_and_a_probe_go_on_with_the_next_key_when_one_is_refuse
     async with provider(stay, gate, keys="sk-old\nsk-new") as (sideband, listener):
         assert await sideband.dial(CALL).probe() is True
     assert seen == ["Bearer sk-old", "Bearer sk-new"] * 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", b"", b"nonsense\r\n\r\n"],
+    ids=["refused", "closed", "nonsense"],
+)
+async def test_a_proxy_that_lets_nobody_through_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        writer.close()
+
+    monkeypatch.setattr("sipagent.providers.openai.sideband.ATTACH_WITHIN", 0.1)
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        context = ssl.create_default_context()
+        sideband = OpenAISideband(an_account("https://api.test/v1"), context, lambda oddity: None)
+        dial = sideband.dial(CALL)
+        await dial.warm()
+        assert await dial.probe() is None
+        with pytest.raises(AttachError):
+            await dial.attach(lambda event: None)

@@ -494,3 +494,35 @@ def test_a_number_of_a_tenant_without_a_zone_is_read_in_utc() -> None:
     table = a_table([route(*rules, tenant=TenantName("unknown"))])
     assert short(decide(a_call(), table, NOW)) == "480 rule"
     assert schedule.asked[0].hour == 13
+
+
+class TestUnprovenTrunks:
+    A = Trunk(TrunkName("a"), attestation_header="x-verstat", per_caller=Rate(9, 60.0))
+    B = Trunk(TrunkName("b"), per_caller=Rate(3, 600.0))
+    SIGNED = Trunk(TrunkName("s"), secret_header="x-key", per_caller=Rate(1, 600.0))
+
+    def test_a_call_by_none_of_them_has_the_strictest_cap(self) -> None:
+        table = a_house(route(rule("reception")), trunks=[self.SIGNED, self.A, self.B])
+        (cap,) = decide(a_call(caller("+14067704205")), table, NOW).caps
+        assert (cap.key, cap.rate) == ("b:+14067704205", Rate(3, 600.0))
+
+    def test_trunks_that_can_sign_cap_no_call_of_another(self) -> None:
+        table = a_house(route(rule("reception")), trunks=[self.SIGNED])
+        assert decide(a_call(), table, NOW).caps == ()
+
+    @pytest.mark.parametrize(
+        ("arrived", "expected", "attested"),
+        [("a", None, True), ("a", "a", True), ("a", "b", False), (None, "a", False)],
+    )
+    def test_an_attestation_counts_by_the_numbers_own_trunk(
+        self, arrived: str | None, expected: str | None, attested: bool
+    ) -> None:
+        seen: list[CallFacts] = []
+        profile = a_profile("reception", greeting=Rendered(lambda f: seen.append(f) or "Hi"))
+        of = None if expected is None else TrunkName(expected)
+        table = a_house(
+            route(rule("reception"), trunk=of), profiles=(profile,), trunks=[self.A, self.B]
+        )
+        verstat = ("x-verstat", "TN-Validation-Passed-A")
+        decide(a_call(verstat, trunk=arrived, attestation_header="x-verstat"), table, NOW)
+        assert (seen[0].caller.attestation is not None) is attested

@@ -5,8 +5,10 @@ import inspect
 
 import pytest
 
+from sipagent.errors import TemplateError
 from sipagent.model import DEFAULT_TENANT, Rate, Reason, Reject, TrunkName
-from sipagent.routing import Arrival, Trunk, arrival, decide, trunks
+from sipagent.routing import Arrival, Trunk, arrival, decide, invite_of, trunks
+from sipagent.routing.targets import target_uri
 from sipagent.sip import Headers
 from sipagent.testing import a_profile, a_table
 from tests.routing.support import NOW, NUMBER, a_call, caller, route, rule
@@ -148,3 +150,27 @@ def test_a_rejection_counts_for_nothing_and_a_signing_line_has_no_cap() -> None:
     table = a_table([route(rule(486), key=NUMBER)], trunks=[WAVIX])
     assert decide(a_call(trunk="wavix"), table, NOW).caps == ()
     assert decide(a_call(trunk="twilio", verified=True), OPEN, NOW).caps == ()
+
+
+def test_an_attestation_is_believed_in_the_trunks_own_header_only() -> None:
+    a = Trunk(TrunkName("a"), attestation_header="x-verstat")
+    b = Trunk(TrunkName("b"))
+    known = {a.name: a, b.name: b}
+    raw = [{"name": "x-verstat", "value": "TN-Validation-Passed-A"}]
+    raw += [{"name": "x-twilio-verstat", "value": "TN-Validation-Passed-A"}]
+    raw += [{"name": "From", "value": "<sip:+14067704205@x>"}]
+    headers = Headers.from_json(raw)
+
+    def believed(trunk: Trunk | None, known: dict[TrunkName, Trunk]) -> bool:
+        invite = invite_of(Arrival(headers, trunk, verified=False), known, None)
+        return invite.attestation is not None
+
+    assert believed(None, {})
+    assert believed(a, known)
+    assert not believed(None, known)
+    assert not believed(b, known)
+
+
+def test_a_number_in_a_trunks_form_must_be_a_target() -> None:
+    with pytest.raises(TemplateError, match="no SIP or tel URI"):
+        target_uri("+17135550100", Trunk(TrunkName("t"), refer="sip:{e164}"))

@@ -270,6 +270,44 @@ async def test_an_account_whose_keys_are_all_refused_shows_and_heals() -> None:
             assert (status, answer["degraded"][0]["part"]) == (200, "account:az")
 
 
+async def test_a_key_that_may_not_accept_shows_although_it_may_do_the_rest() -> None:
+    async with (
+        providers(us=["sk-us"]) as both,
+        opened({US: openai_spec(both[US])}, {US: both[US]}) as home,
+    ):
+        await home.call(US, faults={"accept": {"status": 403}})
+        assert await home.outcomes(1) == [(US, "failed.accept_refused")]
+        assert home.records.outcomes[0].sip_code == 503
+        status, answer = await home.ready()
+        assert (status, answer["reasons"][0]["code"]) == (503, "forbidden")
+        await home.call(US)
+        assert (await home.outcomes(2))[-1] == (US, "completed.line_closed")
+        assert (await home.ready())[0] == 200
+
+
+async def test_a_deployment_that_is_not_there_sends_the_caller_on() -> None:
+    async with providers() as both, opened({US: openai_spec(both[US])}, {US: both[US]}) as home:
+        body = {"error": {"code": "DeploymentNotFound", "message": "There is none."}}
+        await home.call(US, faults={"accept": {"status": 404, "body": body}})
+        await home.outcomes(1)
+    (outcome,) = home.records.outcomes
+    assert (outcome.name, outcome.sip_code) == ("failed.accept_refused", 503)
+    assert outcome.detail == "accept answered 404 DeploymentNotFound"
+
+
+async def test_a_held_call_of_an_account_that_has_moved_is_ended_where_it_is() -> None:
+    async with providers() as both:
+        old, new = both[US], both[AZ]
+        async with opened({US: openai_spec(old)}, {US: old}) as home:
+            held = await home.held(US)
+            await home.service.accounts.replace([openai_spec(new)])
+            await home.service.supervisor.abort()
+            await home.outcomes(1)
+            await old.wait_ended(held)
+            assert (old.call(held).ended_by, new.unknown_calls) == ("hangup", 0)
+            assert home.records.outcomes[0].detail is None
+
+
 async def test_a_removed_account_serves_its_held_calls_and_no_webhooks() -> None:
     async with providers(us=["sk-us"], az=["k-az"]) as both:
         specs = {US: openai_spec(both[US]), AZ: azure_spec(both[AZ], key="k-az")}

@@ -76,19 +76,23 @@ async def test_a_call_that_is_gone_before_its_socket_is_there_was_transferred(
     assert (len(call.refers), call.hangups) == (1, [])
 
 
+VAIN = "refer answered silent; nobody took the call"
+
+
 @pytest.mark.parametrize(
     ("fault", "detail"),
     [
         ({"status": 403}, "refer answered refused"),
         ({"status": 400}, "refer answered refused"),
-        ({"status": 500}, "refer answered silent"),
-        ({"reset_after_effect": True}, "refer answered silent"),
+        ({"status": 500}, VAIN),
+        ({"reset_after_effect": True}, VAIN),
     ],
     ids=json.dumps,
 )
 async def test_a_refer_that_goes_wrong_is_sent_once_and_the_call_hung_up(
-    house: Open, fault: dict[str, Any], detail: str
+    house: Open, fault: dict[str, Any], detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(forwarding, "WATCH", 0.3)
     async with house(AGENTS) as home:
         call_id = await home.simulator.place_call(
             FORWARDED, faults={"refer": fault}, refer={"outcome": "nothing"}, **STAY
@@ -100,7 +104,22 @@ async def test_a_refer_that_goes_wrong_is_sent_once_and_the_call_hung_up(
     assert (len(call.refers), call.ended_by, call.client_events) == (1, "hangup", [])
 
 
-async def test_a_provider_that_fails_to_relay_ends_the_call(house: Open) -> None:
+async def test_a_transfer_whose_answer_is_lost_is_not_broken_off(house: Open) -> None:
+    async with house(AGENTS) as home:
+        faults = {"refer": {"reset_after_effect": True}}
+        call_id = await home.simulator.place_call(
+            FORWARDED, faults=faults, refer={"after": 0.5}, **STAY
+        )
+        (outcome,) = await home.outcomes()
+        call = home.simulator.call(call_id)
+    assert (outcome.name, outcome.detail) == ("completed.transferred", None)
+    assert (call.ended_by, len(call.refers), call.hangups) == ("refer", 1, [])
+
+
+async def test_a_provider_that_fails_to_relay_ends_the_call_after_the_watch(
+    house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarding, "WATCH", 0.3)
     async with house(AGENTS) as home:
         call_id = await home.simulator.place_call(FORWARDED, refer={"outcome": "error500"}, **STAY)
         (outcome,) = await home.outcomes()
@@ -112,13 +131,14 @@ async def test_a_refer_that_is_never_answered_ends_the_call_in_its_time(
     house: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sipagent.providers.openai.control.REFER_WITHIN", 0.5)
+    monkeypatch.setattr(forwarding, "WATCH", 0.3)
     async with house(AGENTS) as home:
         faults = {"refer": {"hang": True}}
         call_id = await home.simulator.place_call(FORWARDED, faults=faults, **STAY)
         (outcome,) = await home.outcomes()
         call = home.simulator.call(call_id)
-    assert (outcome.name, outcome.detail) == ("failed.refer_failed", "refer answered silent")
-    assert (len(call.refers), call.attachments) == (1, 0)
+    assert (outcome.name, outcome.detail) == ("failed.refer_failed", VAIN)
+    assert (len(call.refers), call.ended_by) == (1, "hangup")
 
 
 async def test_a_caller_who_leaves_before_the_refer_has_closed_the_line(house: Open) -> None:

@@ -97,13 +97,20 @@ def test_what_is_not_accepted_is_not_referred(answer: Answer, reason: Reason) ->
 
 
 class TestRefused:
-    @pytest.mark.parametrize("answer", [Answer.REFUSED, Answer.SILENT, Answer.DECIDED])
+    @pytest.mark.parametrize(
+        ("answer", "detail"),
+        [
+            (Answer.REFUSED, "refer answered refused"),
+            (Answer.DECIDED, "refer answered decided"),
+            (Answer.UNSENT, "refer not sent"),
+        ],
+    )
     @pytest.mark.parametrize("hung_up", [Answer.DONE, Answer.GONE])
-    def test_a_refer_that_is_refused_or_unanswered_ends_the_call(
-        self, answer: Answer, hung_up: Answer
+    def test_a_refer_that_is_refused_or_never_sent_ends_the_call(
+        self, answer: Answer, detail: str, hung_up: Answer
     ) -> None:
         call = referring().feed(Referred(answer)).expect(HangUp())
-        ended(call.feed(HangUpAnswered(hung_up)), Reason.REFER_FAILED, f"refer answered {answer}")
+        ended(call.feed(HangUpAnswered(hung_up)), Reason.REFER_FAILED, detail)
 
     def test_a_caller_who_left_before_the_refer_has_closed_the_line(self) -> None:
         call = referring().feed(Referred(Answer.GONE)).expect(HangUp())
@@ -117,6 +124,25 @@ class TestRefused:
         call = referring().feed(Referred(Answer.REFUSED)).expect(HangUp())
         detail = "refer answered refused; hang-up not confirmed"
         ended(call.feed(HangUpAnswered(Answer.SILENT)), Reason.REFER_FAILED, detail)
+
+
+class TestUnanswered:
+    """The REFER may have been relayed: to hang up would break off the transfer."""
+
+    def test_the_call_is_watched_and_its_end_is_the_transfer(self) -> None:
+        call = referring().feed(Referred(Answer.SILENT)).expect(Attach())
+        call.feed(SocketOpened()).wait(20).expect().feed(SocketClosed(1000)).expect(Probe())
+        ended(call.feed(Probed(alive=False)), Reason.TRANSFERRED)
+
+    def test_a_call_that_nobody_took_is_hung_up_after_the_watch(self) -> None:
+        call = referring().feed(Referred(Answer.SILENT), SocketRefused("why"), Probed(None))
+        call.expect(Attach(), Probe()).wait(WATCH).expect(HangUp())
+        detail = "refer answered silent; nobody took the call"
+        ended(call.feed(HangUpAnswered(Answer.DONE)), Reason.REFER_FAILED, detail)
+
+    def test_an_end_at_once_that_was_asked_for_comes_at_once(self) -> None:
+        call = referring().feed(AT_ONCE, Referred(Answer.SILENT)).expect(HangUp())
+        ended(call.feed(HangUpAnswered(Answer.DONE)), Reason.OPERATOR_HUNG_UP)
 
 
 class TestWatch:

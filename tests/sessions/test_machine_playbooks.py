@@ -161,7 +161,7 @@ class TestAnswering:
     def test_a_call_that_can_be_neither_answered_nor_rejected_is_hung_up(self) -> None:
         call = Playbook(a_plan()).expect(Some(Accept))
         call.feed(AcceptAnswered(Answer.REFUSED)).expect(Reject(503))
-        call.feed(RejectAnswered(Answer.SILENT)).expect(HangUp())
+        call.feed(RejectAnswered(Answer.SILENT)).expect(HangUp(rings=True))
         call.feed(HangUpAnswered(Answer.DONE))
         call.expect(Finish(Reason.ACCEPT_REFUSED, None, None))
 
@@ -401,7 +401,7 @@ class TestEnding:
         call.feed(AcceptAnswered(Answer.REFUSED, "accept answered 401 invalid_api_key"))
         call.feed(RejectAnswered(Answer.REFUSED), HangUpAnswered(Answer.REFUSED))
         detail = "accept answered 401 invalid_api_key; hang-up not confirmed"
-        call.expect(Reject(503), HangUp(), Finish(Reason.ACCEPT_REFUSED, detail))
+        call.expect(Reject(503), HangUp(rings=True), Finish(Reason.ACCEPT_REFUSED, detail))
 
     @pytest.mark.parametrize("alive", [True, None])
     def test_a_lost_socket_of_a_call_that_may_live_hangs_up(self, alive: bool | None) -> None:

@@ -20,61 +20,21 @@ from sipagent.sessions.machine.events import (
     AudioStarted,
     AudioStopped,
     CallerText,
+    EndRequested,
     FaultKind,
     ProviderFault,
     ResponseCreated,
     ResponseDone,
 )
-from sipagent.sessions.supervisor import Supervisor, Surroundings
 from sipagent.sip import Invite
 from sipagent.testing import (
     FakeControl,
-    FakeProviders,
-    FakeSideband,
     FakeSocket,
-    FakeTap,
-    MemoryRecords,
-    VirtualClock,
-    a_forward,
     a_plan,
-    a_profile,
 )
+from tests.sessions.house import House
 
 pytestmark = pytest.mark.virtual_time
-
-
-class House:
-    """A supervisor among fakes."""
-
-    def __init__(self, **answers: Answer) -> None:
-        self.control = FakeControl(**answers)
-        self.sideband = FakeSideband()
-        self.records = MemoryRecords()
-        self.tap = FakeTap()
-        providers = FakeProviders(self.control, self.sideband)
-        around = Surroundings(providers, self.records, self.tap, VirtualClock())
-        self.supervisor = Supervisor(around)
-
-    def answer(self, *, call_id: str = "rtc_1", greeting: str | None = "Hello.") -> None:
-        plan = a_plan(a_profile(greeting=greeting), call_id=call_id)
-        self.supervisor.answer(plan, within=8)
-
-    async def held(self, call_id: str = "rtc_1") -> FakeSocket:
-        """A call without a greeting that is attached."""
-        self.answer(call_id=call_id, greeting=None)
-        return await self.sideband.socket(call_id)
-
-    async def over(self) -> None:
-        while self.supervisor.busy:
-            await asyncio.sleep(0.01)
-
-    @property
-    def reasons(self) -> list[Reason]:
-        return [outcome.reason for outcome in self.records.outcomes]
-
-    @property
-    def asked(self) -> list[str]:
-        return [action for action, _, _ in self.control.asked]
 
 
 def incoming() -> IncomingCall:
@@ -242,6 +202,43 @@ async def test_an_immediate_end_records_rejections_that_are_broken_off(
     assert (outcome.name, outcome.detail) == ("rejected.rule", "reject broken off")
 
 
+async def test_a_call_is_ended_where_it_is_held_although_its_account_has_moved() -> None:
+    house, moved = House(), FakeControl()
+    await house.held()
+    house.control.hanging = {"reject"}
+    house.supervisor.refuse(incoming(), Reject(486, Reason.RULE, TenantName("default")))
+    await asyncio.sleep(0.1)
+    house.providers.move(moved)
+    await house.supervisor.abort()
+    assert sorted(house.asked) == ["accept", "hang_up", "reject", "reject"]
+    assert moved.asked == []
+
+
+@pytest.mark.parametrize("within", [6.5, 1.0])
+async def test_nobody_rings_for_longer_than_three_and_a_half_seconds_after_the_accept(
+    within: float,
+) -> None:
+    house = House()
+    house.control.mute = {"accept", "reject", "hang_up"}
+    house.supervisor.answer(a_plan(), within=within)
+    await house.over()
+    assert house.asked == ["accept", "reject", "hang_up"]
+    assert asyncio.get_running_loop().time() == pytest.approx(within + 3.5, abs=0.05)
+    assert house.reasons == [Reason.ACCEPT_TIMEOUT]
+
+
+async def test_a_call_that_does_not_ring_is_hung_up_in_the_whole_time_for_it() -> None:
+    house = House()
+    await house.held()
+    house.control.mute = {"hang_up"}
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(house.supervisor.drain(100))
+        await asyncio.sleep(100)
+        house.sideband.sockets[CallId("rtc_1")].deliver(EndRequested(Reason.OPERATOR_HUNG_UP, None))
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() == pytest.approx(began + 3.0, abs=0.05)
+
+
 async def test_a_crash_while_answering_sends_the_caller_on() -> None:
     house = House()
     house.control.broken = {"accept"}
@@ -309,74 +306,3 @@ async def test_what_the_provider_reports_is_recorded_and_the_call_goes_on() -> N
     assert house.supervisor.live == 1
     socket.end()
     await house.over()
-
-
-class TestForward:
-    """Calls that are sent on: refer first, then the socket, and no word on it."""
-
-    async def test_a_call_that_is_taken_has_been_transferred(self) -> None:
-        house = House()
-        house.supervisor.answer(a_forward("tel:+17135550100"), within=8)
-        socket = await house.sideband.socket()
-        assert house.control.asked[1] == ("refer", "rtc_1", "tel:+17135550100")
-        await asyncio.sleep(8)
-        socket.end(1000)
-        await house.over()
-        (outcome,) = house.records.outcomes
-        assert (outcome.name, outcome.agent) == ("completed.transferred", None)
-        assert outcome.answered_at is not None
-        assert (house.asked, socket.sent) == (["accept", "refer"], [])
-
-    async def test_a_call_that_nobody_takes_is_hung_up_after_the_watch(self) -> None:
-        house = House()
-        house.supervisor.answer(a_forward(), within=8)
-        socket = await house.sideband.socket()
-        while "hang_up" not in house.asked:
-            await asyncio.sleep(0.1)
-        assert asyncio.get_running_loop().time() == pytest.approx(45, abs=0.2)
-        socket.end(1000)
-        await house.over()
-        (outcome,) = house.records.outcomes
-        assert (outcome.name, outcome.detail) == ("failed.refer_failed", "nobody took the call")
-        assert (house.asked, socket.sent) == (["accept", "refer", "hang_up"], [])
-
-    @pytest.mark.parametrize("answer", [Answer.REFUSED, Answer.SILENT])
-    async def test_a_refer_that_is_refused_ends_the_call(self, answer: Answer) -> None:
-        house = House(refer=answer)
-        house.supervisor.answer(a_forward(), within=8)
-        await house.over()
-        (outcome,) = house.records.outcomes
-        assert (outcome.name, outcome.detail) == (
-            "failed.refer_failed",
-            f"refer answered {answer}",
-        )
-        assert house.asked == ["accept", "refer", "hang_up"]
-
-    async def test_a_drain_lets_the_transfer_finish(self) -> None:
-        house = House()
-        house.supervisor.answer(a_forward(), within=8)
-        socket = await house.sideband.socket()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(house.supervisor.drain(5))
-            await asyncio.sleep(15)
-            socket.end(1000)
-        assert house.reasons == [Reason.TRANSFERRED]
-        assert socket.sent == []
-
-    async def test_a_drain_ends_a_transfer_that_comes_to_nothing(self) -> None:
-        house = House()
-        house.supervisor.answer(a_forward(), within=8)
-        await house.sideband.socket()
-        await house.supervisor.drain(5)
-        assert house.reasons == [Reason.OPERATOR_HUNG_UP]
-        assert asyncio.get_running_loop().time() < 5 + 30
-        assert house.asked == ["accept", "refer", "hang_up"]
-
-    async def test_an_immediate_end_hangs_up_while_the_refer_hangs(self) -> None:
-        house = House()
-        house.control.hanging = {"refer"}
-        house.supervisor.answer(a_forward(), within=8)
-        await asyncio.sleep(1)
-        await house.supervisor.abort()
-        assert house.reasons == [Reason.OPERATOR_HUNG_UP]
-        assert house.asked == ["accept", "refer", "hang_up"]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sipagent.api.problems import crashed, problem, refused
+from sipagent.api.sampling import Sampler
 from sipagent.api.server import MAX_BODY, read_body
 from sipagent.errors import PayloadError, SignatureError
 from sipagent.metrics import Metrics
@@ -54,11 +55,15 @@ Candidates = Sequence[tuple[AccountName, WebhookSecrets]]
 
 @dataclass(frozen=True, slots=True)
 class WebhookReceiver:
-    """Takes deliveries for these accounts' secrets, which are looked up at each delivery."""
+    """Takes deliveries for these accounts' secrets, which are looked up at each delivery.
+
+    Anybody can post what is refused: all of it is counted, and a sample of it logged.
+    """
 
     secrets: Mapping[AccountName, WebhookSecrets]
     intake: Intake
     metrics: Metrics
+    refusals: Sampler = field(default_factory=Sampler)
 
     async def receive(self, account: str, request: Request) -> Response:
         """200 for whatever needs no second delivery; 400, 404 or 413 otherwise, never a 5xx."""
@@ -84,7 +89,8 @@ class WebhookReceiver:
             verified = _verify(candidates, request.scope["headers"], body)
             event = parse_event(body)
         except (SignatureError, PayloadError) as refused:
-            log.info("delivery refused", code=refused.code)
+            if (left_out := self.refusals.admit()) is not None:
+                log.info("delivery refused", code=refused.code, left_out=left_out or None)
             return refused.code, problem(400, refused.code, str(refused))
         if not isinstance(event, IncomingCallEvent):
             log.info("event ignored", type=event.type, account=verified.account)

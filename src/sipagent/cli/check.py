@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipagent.cli.options import DEFAULT_CONFIG, ReviewFormat, print_json
+from sipagent.cli.options import (
+    CONFIG_VARIABLE,
+    DEFAULT_CONFIG,
+    ReviewFormat,
+    or_its_file,
+    print_json,
+)
 from sipagent.cli.process import FINDINGS
 
 if TYPE_CHECKING:
@@ -18,7 +24,12 @@ Told = tuple[str, "Finding"]
 
 def check(
     file: Annotated[
-        Path, typer.Argument(envvar="SIPAGENT_CONFIG", help="The agents file.")
+        Path,
+        typer.Argument(
+            envvar=CONFIG_VARIABLE,
+            callback=or_its_file(CONFIG_VARIABLE),
+            help="The agents file.",
+        ),
     ] = DEFAULT_CONFIG,
     output: Annotated[
         ReviewFormat, typer.Option("--format", help="github writes annotations for its Actions.")

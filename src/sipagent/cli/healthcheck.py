@@ -6,6 +6,7 @@ Only the standard library is imported: it runs every few seconds beside live cal
 import http.client
 import os
 import sys
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,10 +19,12 @@ _ANY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 def run(url: str | None) -> int:
     """Ask `/healthz` once, and say in one line what came. Returns the exit code: 0 or 1.
 
-    Without a URL it is the service that HOST and PORT of the environment describe.
+    Without a URL it is the service that HOST and PORT of the environment describe, or the files
+    that HOST_FILE and PORT_FILE name.
     """
-    asked = url or _own_url()
+    asked = url or "this service"
     try:
+        asked = url or _own_url()
         status = _status(asked)
     except (OSError, ValueError, http.client.HTTPException) as error:
         print(f"unhealthy: {asked}: {str(error) or type(error).__name__}", file=sys.stderr)
@@ -34,10 +37,16 @@ def run(url: str | None) -> int:
 
 
 def _own_url() -> str:
-    host = os.environ.get("HOST", "")
+    host = _variable("HOST")
     host = _ANY_ADDRESS.get(host, host)
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{os.environ.get('PORT') or 8000}{_PATH}"
+    return f"http://{host}:{_variable('PORT') or 8000}{_PATH}"
+
+
+def _variable(name: str) -> str:
+    """What the service's settings read: `NAME`, else the contents of the file of `NAME_FILE`."""
+    value, path = os.environ.get(name, ""), os.environ.get(f"{name}_FILE")
+    return value if value or not path else Path(path).read_text("utf-8").strip()
 
 
 def _status(url: str) -> int:

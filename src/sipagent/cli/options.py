@@ -3,10 +3,10 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
@@ -16,17 +16,49 @@ if TYPE_CHECKING:
     from sipagent.config import Loaded
     from sipagent.errors import SipagentError
 
+Chosen = TypeVar("Chosen", bound=StrEnum)
+
 DEFAULT_CONFIG: Final = Path("config/agents.yaml")
 DEFAULT_DATA: Final = Path("data")
 
+CONFIG_VARIABLE: Final = "SIPAGENT_CONFIG"
+_DATA_VARIABLE: Final = "SIPAGENT_DATA_DIR"
+
+
+def or_its_file(variable: str) -> Callable[[typer.Context, typer.CallbackParam, Path], Path]:
+    """A callback: where neither the option nor the variable is given, the path that stands in the
+    file of the variable's name with `_FILE`, as the service reads its settings."""
+
+    def chosen(context: typer.Context, parameter: typer.CallbackParam, value: Path) -> Path:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "DEFAULT" or not os.environ.get(f"{variable}_FILE"):
+            return value
+        from sipagent import settings
+        from sipagent.errors import SettingsError
+
+        try:
+            return Path(settings.value_of(variable) or value)
+        except SettingsError as error:
+            unusable(error)
+
+    return chosen
+
+
 ConfigFile = Annotated[
-    Path, typer.Option("--config", envvar="SIPAGENT_CONFIG", help="The agents file.")
+    Path,
+    typer.Option(
+        "--config",
+        envvar=CONFIG_VARIABLE,
+        callback=or_its_file(CONFIG_VARIABLE),
+        help="The agents file.",
+    ),
 ]
 DataDir = Annotated[
     Path,
     typer.Option(
         "--data-dir",
-        envvar="SIPAGENT_DATA_DIR",
+        envvar=_DATA_VARIABLE,
+        callback=or_its_file(_DATA_VARIABLE),
         help="Folder of what the service keeps for itself.",
     ),
 ]
@@ -69,6 +101,24 @@ def seconds_of(duration: str | None) -> float | None:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def one_of(words: type[Chosen]) -> Callable[[str], Chosen]:
+    """A parser of one of these words; any other ends the command and is told in plain words."""
+
+    def parsed(text: str) -> Chosen:
+        try:
+            return words(text)
+        except ValueError:
+            from sipagent.config.words import closest, quoted
+
+            known = [word.value for word in words]
+            meant = closest(text, known)
+            advice = f" (did you mean {meant}?)" if meant else ""
+            message = f"{quoted(text)} is none of {', '.join(known)}{advice}"
+            raise typer.BadParameter(message) from None
+
+    return parsed
+
+
 def fail(code: int, message: str) -> NoReturn:
     """End with this exit code, and say why on standard error."""
     typer.echo(message, err=True)
@@ -95,7 +145,7 @@ def in_force_or_exit(path: Path, data_dir: Path) -> "Loaded":
     """The configuration that a service would serve, or the end with 78. What differs from the files
     is told on standard error."""
     from sipagent.config.reload.in_force import in_force
-    from sipagent.config.reload.live import Origin
+    from sipagent.config.reload.stored import Origin
     from sipagent.errors import ConfigError
 
     try:
@@ -105,8 +155,8 @@ def in_force_or_exit(path: Path, data_dir: Path) -> "Loaded":
     if found.origin is not Origin.FILES:
         hash_ = found.loaded.table.config_hash
         typer.echo(f"{path} is not what is in force: version {hash_} ({found.origin})", err=True)
-    for finding in found.findings:
-        typer.echo(str(finding), err=True)
+    for told in (*found.findings, *(trouble.detail for trouble in found.troubles)):
+        typer.echo(str(told), err=True)
     return found.loaded
 
 

@@ -18,6 +18,7 @@ from sipagent.cli.options import (
     Format,
     fail,
     in_force_or_exit,
+    one_of,
     print_json,
     seconds_of,
     table,
@@ -43,7 +44,8 @@ class Whom(StrEnum):
 
 
 WhomArgument = Annotated[
-    Whom, typer.Argument(metavar="SCOPE", help="all, tenant, number or agent.")
+    Whom,
+    typer.Argument(metavar="SCOPE", help="all, tenant, number or agent.", parser=one_of(Whom)),
 ]
 NameArgument = Annotated[
     str | None,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,6 +83,7 @@ def route(
     Exit codes: 0 answered or forwarded, 1 rejected, 2 usage, 78 a file cannot be used.
     """
     from sipagent.config.report.explanation import as_json, explain
+    from sipagent.errors import QuestionError
     from sipagent.model import Reason, Reject
 
     question = _question(number, from_, header or [], payload, at, account, trunk)
@@ -89,8 +91,8 @@ def route(
     controls = _controls(data_dir, ignored=ignore_orders)
     try:
         told = explain(question, loaded.table, controls, secrets_of(loaded))
-    except (ValueError, LookupError) as error:
-        fail(USAGE, str(error.args[0] if error.args else error))
+    except QuestionError as error:
+        fail(USAGE, str(error))
     if output is Format.JSON:
         print_json(as_json(told, show=show))
     else:
@@ -120,11 +122,24 @@ def _question(
     question = Question(
         headers,
         now=time.time(),
-        at=at,
+        at=_time(at),
         account=None if account is None else AccountName(account),
         trunk=None if trunk is None else TrunkName(trunk),
     )
     return question if payload is None else _stored(question, payload)
+
+
+def _time(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        from sipagent.config.words import quoted
+
+        message = f"{quoted(text)} is no time: write ISO 8601, as in 2026-11-23T10:00"
+        raise typer.BadParameter(message, param_hint="--at") from None
+    return text
 
 
 def _header(text: str) -> tuple[str, str]:

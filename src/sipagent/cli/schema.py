@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sipagent.cli.options import fail
+from sipagent.cli.options import fail, one_of
 from sipagent.cli.process import USAGE
 
 
@@ -20,7 +20,12 @@ class SchemaKind(StrEnum):
 
 def schema(
     kind: Annotated[
-        SchemaKind, typer.Argument(help="The main file, a tenant's or a namespace's.")
+        SchemaKind,
+        typer.Argument(
+            metavar="KIND",
+            help="The file: agents (the main one), tenant or namespace.",
+            parser=one_of(SchemaKind),
+        ),
     ] = SchemaKind.AGENTS,
     out: Annotated[
         Path | None,

@@ -12,6 +12,7 @@ from sipagent.model import (
     AccountName,
     AgentProfile,
     Destination,
+    DestinationName,
     TenantName,
     TrunkName,
 )
@@ -48,6 +49,7 @@ def table_of(
     trunks: Mapping[TrunkName, Trunk],
     accounts: Iterable[AccountSpec],
     region: str | None,
+    destinations: Mapping[DestinationName, Destination],
 ) -> RoutingTable:
     """The table of one version. A number is in the directory of its tenant's account; one whose
     tenant has none is in all of them."""
@@ -60,9 +62,10 @@ def table_of(
         directories=MappingProxyType(directories),
         agents=MappingProxyType(agents),
         tenants=MappingProxyType(dict(tenants)),
-        config_hash=_hash(agents, lines, tenants, trunks, specs, region),
+        config_hash=_hash(agents, lines, tenants, trunks, specs, region, destinations),
         trunks=MappingProxyType(dict(trunks)),
         region=region,
+        destinations=MappingProxyType(dict(destinations)),
     )
 
 
@@ -79,6 +82,7 @@ def _hash(
     trunks: Mapping[TrunkName, Trunk],
     accounts: tuple[AccountSpec, ...],
     region: str | None,
+    destinations: Mapping[DestinationName, Destination],
 ) -> str:
     """12 hex digits that change when anything changes that a call could notice."""
     digest = hashlib.sha256()
@@ -93,6 +97,7 @@ def _hash(
     for spec in sorted(accounts, key=lambda spec: spec.name):
         digest.update(_canonical([spec.name, spec.provider, spec.base_url]))
     digest.update(_canonical(region))
+    digest.update(_canonical([_destination(found) for _, found in sorted(destinations.items())]))
     return digest.hexdigest()[:_HASH_LENGTH]
 
 
@@ -161,6 +166,7 @@ def _tenant_facts(tenant: TenantProfile) -> list[Any]:
         destinations,
         forwards,
         tenant.silent,
+        [tenant.reach.regions, tenant.reach.hosts],
     ]
 
 

@@ -1,15 +1,22 @@
 """Findings: collected while a file is read, told together in the file's order."""
 
+import re
+from dataclasses import replace
 from typing import Final, NamedTuple, NoReturn
 
 from sipagent.config.words import closest, dotted, quoted
 from sipagent.errors import ConfigError, Finding
+from sipagent.sip import mask_number
 
 Step = str | int
 Steps = tuple[Step, ...]
 
 _MAX_SUGGESTIONS: Final = 100
 """Looking for similar words is slow; a file with more typing errors than this gets no more help."""
+
+
+_NUMBER: Final = re.compile(r"(?<![/\w])\+?[0-9](?:[ ().\-]{0,3}[0-9]){6,}", re.ASCII)
+"""Seven digits or more, also in groups: nobody's number has fewer."""
 
 
 class Place(NamedTuple):
@@ -86,6 +93,18 @@ class Findings:
         self._suggestions_left -= 1
         meant = closest(word, words)
         return None if meant is None else f"did you mean {quoted(meant)}?"
+
+
+def masked(finding: Finding) -> str:
+    """The finding for logs and probes, in which no telephone number is whole."""
+    path, message = without_numbers(finding.path), without_numbers(finding.message)
+    hint = None if finding.hint is None else without_numbers(finding.hint)
+    return str(replace(finding, path=path, message=message, hint=hint))
+
+
+def without_numbers(text: str) -> str:
+    """The text, in which no telephone number is whole. Names of files stay as they are."""
+    return _NUMBER.sub(lambda found: mask_number(found[0]), text)
 
 
 def _in_order(found: dict[tuple[Place, str], Finding]) -> tuple[Finding, ...]:

@@ -1,7 +1,7 @@
 """All files of a configuration: the operator's main file and those that it includes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -14,13 +14,15 @@ from sipagent.config.sources import Source, pattern_problem
 from sipagent.config.textfile import Unreadable
 from sipagent.config.validation import Draft, validate
 from sipagent.config.words import quoted
-from sipagent.config.yamlfile.document import Document
+from sipagent.config.yamlfile.document import Document, Table
 from sipagent.config.yamlfile.reader import read
 from sipagent.config.yamlfile.values import to_data
 from sipagent.errors import ConfigError
 from sipagent.model import TenantName
 
 MAX_FILE_BYTES: Final = 1024 * 1024
+
+_ONLY_OF_THE_MAIN_FILE: Final = frozenset({"include", "tenants", "accounts", "defaults"})
 
 F = TypeVar("F", bound=AnyFile, covariant=True)
 
@@ -87,6 +89,20 @@ class Gathered:
     def sources(self) -> list[SourceFile[AnyFile]]:
         return [self.main, *self.shared.values(), *self.tenants.values()]
 
+    def for_comparing(self) -> "Gathered":
+        """What a comparison with another version still asks for, the main file's tenants and
+        accounts, without places and without the included files."""
+        draft = self.main.draft
+        without: dict[str, Any] = {
+            name: {} for name in draft.keys if name not in {"tenants", "accounts"}
+        }
+        main = replace(
+            self.main,
+            document=Document(Table(self.main.document.root.place)),
+            draft=Draft(draft.file.model_copy(update=without), draft.left_out, {}),
+        )
+        return Gathered(main, Report(), self.context)
+
 
 def gather(path: Path, text: str, base: Path, context: Context, report: Report) -> Gathered:
     """The main file and all that it includes. Raises ConfigError if the main file is no YAML."""
@@ -94,6 +110,7 @@ def gather(path: Path, text: str, base: Path, context: Context, report: Report) 
     if len(text) > MAX_FILE_BYTES:
         findings.fail(START, (), f"the text is larger than {MAX_FILE_BYTES // 1024:,} KiB")
     document = read(text, findings)
+    _verify_main(document, findings)
     main = _judged(path, Role.MAIN, "", document, AgentsFile, findings, base, context)
     gathered = Gathered(main, report, context)
     include = main.draft.file.include
@@ -102,6 +119,15 @@ def gather(path: Path, text: str, base: Path, context: Context, report: Report) 
         steps = ("include",) if isinstance(include, str) else ("include", at)
         _include(gathered, base, pattern, steps)
     return gathered
+
+
+def _verify_main(document: Document, findings: Findings) -> None:
+    """Raises ConfigError for a file that only another one can include."""
+    rows = document.root.rows
+    for key, kind in (("tenant", "a tenant's file"), ("namespace", "a namespace")):
+        if key in rows and not rows.keys() & _ONLY_OF_THE_MAIN_FILE:
+            what = f"{kind} is a part of the main file that includes it"
+            findings.fail(START, (), what, "check that one, as in config/agents.yaml")
 
 
 def _include(gathered: Gathered, base: Path, pattern: str, steps: tuple[str | int, ...]) -> None:

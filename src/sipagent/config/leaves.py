@@ -11,13 +11,9 @@ from sipagent.config.findings import Complaint, Steps
 from sipagent.config.gathering import Gathered, SourceFile
 from sipagent.config.rules import verify_leaf
 from sipagent.config.schema import AgentsFile, Entry
-from sipagent.config.schema.base import seconds
 from sipagent.config.session import verify_patch
 from sipagent.config.spaces import Named, Space
-from sipagent.config.words import quoted
-
-LONGEST_SESSION: Final = 3600.0
-"""Seconds, by the provider's guide to conversations."""
+from sipagent.config.variables import verify_declarations
 
 MAX_EXTENDED: Final = 8
 """How many agents may extend one another."""
@@ -42,10 +38,11 @@ Leaves = Mapping[str, Leaf]
 
 class Ancestry(NamedTuple):
     """An agent and those that it extends, the most general first. `broken` says that one of them
-    cannot be had, which has been told."""
+    cannot be had, which has been told; `circular`, that it is one of those before."""
 
     agents: tuple[Named, ...]
-    broken: bool
+    broken: bool = False
+    circular: bool = False
 
 
 def ancestry(space: Space, reference: str) -> Ancestry:
@@ -55,12 +52,14 @@ def ancestry(space: Space, reference: str) -> Ancestry:
     here, name = space, reference
     while True:
         found = here.find("agents", name)
-        if found is None or (id(found.source), str(found.steps[-1])) in seen:
-            return Ancestry(tuple(reversed(chain)), broken=True)
-        seen.add((id(found.source), str(found.steps[-1])))
+        key = None if found is None else (id(found.source), str(found.steps[-1]))
+        if found is None or key is None or key in seen:
+            circular = found is not None
+            return Ancestry(tuple(reversed(chain)), broken=True, circular=circular)
+        seen.add(key)
         chain.append(found)
         if "extends" not in found.value.model_fields_set:
-            return Ancestry(tuple(reversed(chain)), broken=False)
+            return Ancestry(tuple(reversed(chain)))
         # A name without a namespace means one of the file in which it is written.
         here, name = Space(space.tenant, found.source, space.gathered), found.value.extends
 
@@ -113,17 +112,15 @@ def lacks(chain: Ancestry, space: Space, leaf: str) -> bool:
     return any(named.source.draft.lacks((*named.steps, leaf)) for named in chain.agents)
 
 
-def verify_source(source: SourceFile[Any]) -> None:
+def verify_source(source: SourceFile[Any], region: str | None) -> None:
     """Complain of what is wrong within single leaves of a file, whoever uses them."""
     for steps, value in _all_leaves(source):
         for complaint in verify_leaf(value, steps):
             source.complain(complaint)
-        if steps[-1] == "max_duration" and seconds(value) > LONGEST_SESSION:
-            hint = "the provider ends every session after 60 minutes"
-            source.complain(Complaint(steps, "must be at most 60m", hint))
     for name, agent in source.draft.file.agents.items():
         if "vars" in agent.model_fields_set:
-            _verify_declarations(source, name, agent)
+            for complaint in verify_declarations(agent.vars, ("agents", name, "vars"), region):
+                source.complain(complaint)
         for complaint in verify_patch(
             getattr(agent, "extra", None) or {}, ("agents", name, "extra")
         ):
@@ -143,16 +140,6 @@ def _all_leaves(source: SourceFile[Any]) -> Iterator[tuple[Steps, Any]]:
             yield (*steps, leaf), value
 
 
-def _verify_declarations(source: SourceFile[Any], name: str, agent: Any) -> None:
-    for variable, declared in agent.vars.items():
-        if isinstance(declared, str):
-            continue
-        if {"default", "value"} <= declared.model_fields_set:
-            steps = ("agents", name, "vars", variable, "default")
-            hint = "a value of the agent's own is never replaced by a default"
-            source.complain(Complaint(steps, "there is a value, too", hint, at_key=True))
-
-
 def verify_extends(space: Space, gathered: Gathered) -> None:
     """Complain of agents that extend what is not there, or one another in a circle."""
     source = space.own
@@ -164,26 +151,12 @@ def verify_extends(space: Space, gathered: Gathered) -> None:
             if not space.broken("agents", agent.extends):
                 names = space.names("agents") - {name}
                 hint = source.findings.did_you_mean(agent.extends, names)
-                message = f"there is no agent {quoted(agent.extends)}"
+                message = space.unknown("agent", agent.extends)
                 source.complain(Complaint(steps, message, hint))
             continue
         chain = ancestry(space, name)
         if len(chain.agents) > MAX_EXTENDED:
             message = f"more than {MAX_EXTENDED} agents extend one another"
             source.complain(Complaint(steps, message))
-        elif chain.broken and _is_circle(space, name):
+        elif chain.circular:
             source.complain(Complaint(steps, "the agents extend one another in a circle"))
-
-
-def _is_circle(space: Space, name: str) -> bool:
-    seen: set[tuple[int, str]] = set()
-    here, reference = space, name
-    while (found := here.find("agents", reference)) is not None:
-        key = (id(found.source), str(found.steps[-1]))
-        if key in seen:
-            return True
-        seen.add(key)
-        if "extends" not in found.value.model_fields_set:
-            return False
-        here, reference = Space(space.tenant, found.source, space.gathered), found.value.extends
-    return False

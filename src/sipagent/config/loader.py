@@ -10,21 +10,20 @@ from sipagent.config.compilation import table_of
 from sipagent.config.findings import Findings, Place, Report
 from sipagent.config.gathering import MAX_FILE_BYTES, Context, Gathered, gather
 from sipagent.config.leaves import verify_extends, verify_source
-from sipagent.config.models import verify_models
+from sipagent.config.models import verify_models, verify_silent
 from sipagent.config.numbers import verify_region
 from sipagent.config.operations import Operations
 from sipagent.config.personas import Personas
 from sipagent.config.places import Places
+from sipagent.config.reach import verify_loops, verify_reach
 from sipagent.config.rehearsal import Rehearsal
-from sipagent.config.routes import Routes
+from sipagent.config.routes import Routes, verify_trunks
 from sipagent.config.sources import DiskSource, Source
 from sipagent.config.spaces import Space, spaces_of
 from sipagent.config.squad import Squad
 from sipagent.config.tenancy import (
     Tenancy,
-    verify_countries,
     verify_fallback,
-    verify_loops,
     verify_tools,
 )
 from sipagent.config.textfile import Unreadable
@@ -102,10 +101,11 @@ class _Loading:
         spaces = spaces_of(gathered)
         main = gathered.main
         regional = list(verify_region(main.draft.file.defaults.region))
-        for complaint in (*regional, *verify_sections(main.draft), *verify_models(gathered)):
+        sections = (*verify_sections(main.draft), *verify_models(gathered))
+        for complaint in (*regional, *sections, *verify_trunks(gathered)):
             main.complain(complaint)
         for source in gathered.sources:
-            verify_source(source)
+            verify_source(source, main.draft.file.defaults.region)
         unknown = bool(regional) or main.draft.lacks(("defaults", "region"))
         parts = _Parts(gathered, spaces, self.base, self.report)
         loaded = parts.compiled(region_unknown=unknown)
@@ -142,12 +142,22 @@ class _Parts:
         lines = routes.compiled(region_unknown=region_unknown)
         for tenant, space in self.spaces.items():
             verify_loops(space, destinations[tenant], own)
-            verify_countries(space, destinations[tenant])
+            verify_reach(space, destinations[tenant])
         tenants = tenancy.profiles(destinations, self._silent())
+        for complaint in verify_silent(self.gathered, lines, tenants, accounts):
+            self.gathered.main.complain(complaint)
         self.report.raise_if_any()
         profiles = [persona.profile for persona in squad.usable]
         return {
-            "table": table_of(profiles, lines, tenants, trunks, accounts, region),
+            "table": table_of(
+                profiles,
+                lines,
+                tenants,
+                trunks,
+                accounts,
+                region,
+                tenancy.shared(destinations),
+            ),
             "accounts": accounts,
             "trunk_secrets": operations.trunk_secrets(),
         }

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from sipagent.config.findings import Complaint
 from sipagent.config.lines import NumberLine
 from sipagent.config.words import quoted
-from sipagent.sip import to_e164
+from sipagent.sip import is_e164, to_e164
 
 DEFAULT: Final = "default"
 TABLE: Final = "table"
@@ -18,6 +19,7 @@ _NATIONAL: Final = re.compile(r"[0-9(][0-9 ().-]*", re.ASCII)
 _NOT_DIGITS: Final = re.compile(r"[^0-9]", re.ASCII)
 _MOST_PREFIX_DIGITS: Final = 14
 _MOST_NATIONAL_DIGITS: Final = 10
+_DIGITS_OF_NORTH_AMERICA: Final = 11
 
 _WITH_PLUS: Final = 'write it with + and country code, as in "+1 713 481 0111"'
 
@@ -102,7 +104,38 @@ def keyed(
             _tell_twice(line, usable[key])
         else:
             usable[key] = line
+            if (problem := length_problem(key)) is not None:
+                line.origin.warn((), *problem)
     return usable, others
+
+
+def length_problem(number: str) -> tuple[str, str] | None:
+    """What is odd about the length of a number in E.164, with a hint; None of any other text."""
+    if not is_e164(number) or _is_possible(number[1:4], len(number) - 1):
+        return None
+    return "no number of this country has so many digits", "one may be missing, or stand twice"
+
+
+@lru_cache(maxsize=4096)
+def _is_possible(beginning: str, digits: int) -> bool:
+    """Whether a country's numbers may be so long, its code among the digits."""
+    if beginning.startswith("1"):
+        return digits == _DIGITS_OF_NORTH_AMERICA
+    # Its tables take a while to read; a file with numbers of +1 only never needs them.
+    from phonenumbers import (
+        COUNTRY_CODE_TO_REGION_CODE,
+        PhoneNumber,
+        ValidationResult,
+        is_possible_number_with_reason,
+    )
+
+    for length in (1, 2, 3):
+        code = int(beginning[:length])
+        if code in COUNTRY_CODE_TO_REGION_CODE:
+            # Only the length counts: any digits will do.
+            number = PhoneNumber(code, int("1" * (digits - length)))
+            return is_possible_number_with_reason(number) == ValidationResult.IS_POSSIBLE
+    return True
 
 
 def verify_region(region: str | None) -> Iterator[Complaint]:

@@ -32,9 +32,12 @@ from sipagent.providers.accounts import (
 )
 from sipagent.providers.secrets import SecretSource
 from sipagent.routing import Trunk
-from sipagent.sip.names import canonical_name
+from sipagent.routing.targets import is_form
+from sipagent.sip.names import DIALED_HEADERS, canonical_name, is_registered
 
 _FORM: Final = "{e164}"
+_SAYS_DIALED: Final = frozenset({*DIALED_HEADERS, "to", "diversion", "history-info"})
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +142,21 @@ class Operations:
         else:
             token = self.secret(entry.federated_token)
             identity = FederatedToken(entry.tenant_id, entry.client_id, token)
+        if not self._safe_authority((*where, "authority"), entry.authority):
+            return None
         chosen = {"scope": entry.scope, "authority": entry.authority}
         return EntraSpec(identity, **{key: value for key, value in chosen.items() if value})
+
+    def _safe_authority(self, steps: Steps, url: str | None) -> bool:
+        """Whether a client's secret may be sent there."""
+        if url is None or not self._usable_url(steps, url):
+            return url is None
+        parts = urlsplit(url)
+        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+            message = "the client's secret would be sent there without encryption"
+            self._complain(steps, message, "write https://")
+            return False
+        return True
 
     def _usable_url(self, steps: Steps, url: str | None) -> bool:
         if url is None:
@@ -169,16 +185,16 @@ class Operations:
         if not self._verify_secret(steps, entry):
             return None
         refer = given(entry.refer) or (carrier.refer if carrier else "tel:" + _FORM)
-        if _FORM not in refer or not refer.lower().startswith(("tel:", "sip:", "sips:")):
+        if not is_form(refer):
             hint = 'as in "tel:{e164}" or "sip:{e164}@sip.example.com"'
             self._complain((*steps, "refer"), "this is no form of a transfer's target", hint)
         signed = isinstance(entry.secret, TrunkSecret)
         return Trunk(
             name=TrunkName(name),
-            secret_header=self._header((*steps, "secret", "header"), entry.secret.header)
+            secret_header=self._own((*steps, "secret", "header"), entry.secret.header)
             if isinstance(entry.secret, TrunkSecret)
             else None,
-            dialed_header=self._header((*steps, "dialed_header"), entry.dialed_header)
+            dialed_header=self._own((*steps, "dialed_header"), entry.dialed_header, _SAYS_DIALED)
             or (carrier.dialed_header if carrier else None),
             attestation_header=self._header((*steps, "attestation"), entry.attestation)
             or (carrier.attestation if carrier else None),
@@ -198,6 +214,16 @@ class Operations:
             self._complain((*steps, "secret"), "a trunk without a secret needs per_caller", hint)
             return False
         return True
+
+    def _own(
+        self, steps: Steps, name: str | None, allowed: frozenset[str] = frozenset()
+    ) -> str | None:
+        """A header that has no other meaning, which a caller or a proxy on the way would fill."""
+        canonical = self._header(steps, name)
+        if canonical is not None and is_registered(canonical) and canonical not in allowed:
+            hint = "choose one of your own, as in X-Trunk-Key or X-DID"
+            self._complain(steps, f"the header {canonical} means something else", hint)
+        return canonical
 
     def _header(self, steps: Steps, name: str | None) -> str | None:
         if name is None:

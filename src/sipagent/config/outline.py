@@ -1,27 +1,43 @@
 """The schema seen from a path: which keys may stand there, what they mean, what is expanded."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from sipagent.config.findings import Steps
-from sipagent.config.schema import AgentsFile, AnyFile, Expandable, NamespaceFile, TenantFile
+from sipagent.config.schema import (
+    AgentsFile,
+    AnyFile,
+    Expandable,
+    Hidden,
+    NamespaceFile,
+    TenantFile,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """One place of the schema. `each` stands for every key or item of an open collection."""
+    """One place of the schema. `each` stands for every key or item of an open collection. Where it
+    is `hidden` a secret belongs, there or below."""
 
     description: str | None = None
     keys: "Mapping[str, Outline]" = field(default_factory=dict)
     each: "Outline | None" = None
     expandable: Expandable | None = None
+    hidden: bool = False
+
+    @property
+    def holds_secrets(self) -> bool:
+        """Whether a secret may stand here, or at one of the keys or items."""
+        below = (*self.keys.values(), *(() if self.each is None else (self.each,)))
+        return self.hidden or any(outline.hidden for outline in below)
 
     def below(self, step: str | int) -> "Outline | None":
         """The outline of one key or item, None where the schema knows none."""
-        return self.keys.get(step, self.each) if isinstance(step, str) else self.each
+        found = self.keys.get(step, self.each) if isinstance(step, str) else self.each
+        return found or (self if self.hidden else None)
 
     def at(self, steps: Steps) -> "Outline | None":
         """The outline of the value at these steps, None where the schema knows none."""
@@ -33,22 +49,28 @@ class Outline:
         return found
 
 
-def _outline(annotation: Any, description: str | None = None) -> Outline:
+def _outline(annotation: Any, description: str | None = None, *, hidden: bool = False) -> Outline:
     keys: dict[str, Outline] = {}
     each = expandable = None
+    hidden = hidden or _marked(annotation, Hidden)
     for branch, mark in _branches(annotation):
         expandable = expandable or mark
         if isinstance(branch, type) and issubclass(branch, BaseModel):
             for name, info in branch.model_fields.items():
                 # Constraints and marks of a field stand in its metadata, not in its annotation.
                 marks = [item for item in info.metadata if isinstance(item, Expandable)]
-                below = _outline(info.annotation, info.description)
-                if marks:
-                    below = Outline(below.description, below.keys, below.each, marks[0])
-                keys[name] = below
+                secret = hidden or any(isinstance(item, Hidden) for item in info.metadata)
+                below = _outline(info.annotation, info.description, hidden=secret)
+                keys[name] = replace(below, expandable=marks[0]) if marks else below
         elif get_origin(branch) in (dict, list):
-            each = _outline(get_args(branch)[-1])
-    return Outline(description, keys, each, expandable)
+            each = _outline(get_args(branch)[-1], hidden=hidden)
+    return Outline(description, keys, each, expandable, hidden)
+
+
+def _marked(annotation: Any, mark: type) -> bool:
+    return get_origin(annotation) is Annotated and any(
+        isinstance(item, mark) for item in get_args(annotation)[1:]
+    )
 
 
 def _branches(annotation: Any, mark: Expandable | None = None) -> Iterator[tuple[Any, Any]]:

@@ -189,7 +189,7 @@ def _verify(space: Space, chain: Ancestry, leaves: Leaves) -> bool:
         hint = "the tenant's account is one of Azure OpenAI, which refuses a call without them"
         complaint = Complaint(named.steps, "the agent has no instructions", hint, at_key=True)
         named.source.complain(complaint)
-    greeting, modalities = leaves.get("greeting"), leaves.get("output_modalities")
+    greeting, modalities = leaves.get("greeting"), _modalities(leaves)
     if greeting is None or modalities is None or greeting.value is None:
         return usable
     if modalities.value == ["text"]:
@@ -198,6 +198,14 @@ def _verify(space: Space, chain: Ancestry, leaves: Leaves) -> bool:
         message = "nobody would hear the greeting of an agent that only writes"
         (at_home or [greeting])[0].complain(message, hint)
     return usable
+
+
+def _modalities(leaves: Leaves) -> Leaf | None:
+    """What the agent answers with: `extra`, which is applied last, may say so, too."""
+    extra, key = leaves.get("extra"), "output_modalities"
+    if extra is None or key not in extra.value:
+        return leaves.get(key)
+    return Leaf(extra.value[key], (*extra.steps, key), extra.source)
 
 
 def _verify_languages(space: Space, leaves: Leaves, languages: tuple[str | None, ...]) -> bool:

@@ -7,19 +7,23 @@ from typing import Any, Final
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.hours import compile_hours
 from sipagent.config.lines import InYaml, Origin
+from sipagent.config.numbers import length_problem
 from sipagent.config.schema.base import given
 from sipagent.config.schema.numbers import DestinationEntry
 from sipagent.config.spaces import Named, Space
-from sipagent.config.templates.compiled import FROM_OUTSIDE, CompiledTemplate
+from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.config.texts import Piece, Texts
 from sipagent.config.words import quoted
 from sipagent.errors import SipSyntaxError
 from sipagent.model import CallFacts, Destination, DestinationName, Schedule, Text
 from sipagent.routing.hours import Hours
+from sipagent.routing.targets import is_target, number_of
 from sipagent.sip import parse_address, to_e164
 
 FAILURE_STEPS: Final = frozenset({"resume", "take_message", "hang_up"})
 _SCHEMES: Final = ("tel:", "sip:", "sips:")
+_LASTING: Final = frozenset({"vars", "number"})
+"""What a destination's template may read."""
 
 
 @dataclass(slots=True)
@@ -98,14 +102,18 @@ class Places:
         if isinstance(compiled, str) and (problem := target_problem(compiled)):
             piece.source.complain(Complaint(piece.steps, problem, 'as in "+1 713 481 0199"'))
             return None
+        number = number_of(compiled) if isinstance(compiled, str) and "+" in compiled else None
+        if number is not None and (odd := length_problem(number)) is not None:
+            piece.source.warn(Complaint(piece.steps, *odd))
         return compiled if self._trusted(piece, compiled) else None
 
     def _trusted(self, piece: Piece, text: Text | None) -> bool:
-        if isinstance(text, CompiledTemplate) and (others := sorted(text.reads & FROM_OUTSIDE)):
+        """Whether callers have no say in it, and it is the same for every call to a number, so
+        that saying it once at load shows where all calls would go."""
+        if isinstance(text, CompiledTemplate) and (others := sorted(text.reads - _LASTING)):
             message = f"{others[0]} cannot choose where a call goes"
-            piece.source.complain(
-                Complaint(piece.steps, message, "your own variables can, and the dialed number's")
-            )
+            hint = "vars and number can: your own variables, and what the directory has"
+            piece.source.complain(Complaint(piece.steps, message, hint))
             return False
         return True
 
@@ -128,8 +136,11 @@ class Places:
         steps = [str(entry.on_failure)] if one else [*map(str, entry.on_failure)]
         names = space.names("destinations")
         for at, step in enumerate(steps):
-            if step not in FAILURE_STEPS and step not in names:
-                where = (*named.steps, "on_failure", *(() if one else (at,)))
+            where = (*named.steps, "on_failure", *(() if one else (at,)))
+            if step == named.steps[-1]:
+                message = "this is the destination itself, which has just failed"
+                named.source.complain(Complaint(where, message))
+            elif step not in FAILURE_STEPS and step not in names:
                 hint = space.own.findings.did_you_mean(step, names | FAILURE_STEPS)
                 message = f"there is no destination {quoted(step)}"
                 known = hint or "or resume, take_message or hang_up"
@@ -163,6 +174,11 @@ def template_in(text: Text | None) -> CompiledTemplate | None:
     return text if isinstance(text, CompiledTemplate) else None
 
 
+def may_come_back(named: Named) -> bool:
+    """Whether a destination may be a number of this directory."""
+    return isinstance(named.value, DestinationEntry) and named.value.allow_own_number
+
+
 def target_problem(text: str) -> str | None:
     """Why a call cannot be sent there, or None."""
     if text.lower().startswith(_SCHEMES):
@@ -172,7 +188,9 @@ def target_problem(text: str) -> str | None:
             address = parse_address(f"<{text}>")
         except SipSyntaxError:
             return "this is no SIP or tel URI"
-        return None if address.host or text.lower().startswith("tel:") else "this URI has no host"
+        if not address.host and not text.lower().startswith("tel:"):
+            return "this URI has no host"
+        return None if is_target(text) else "this cannot stand in a REFER"
     if not text.strip().startswith("+") or to_e164(text, None) is None:
         return "this is no telephone number with + and country code, and no SIP URI"
     return None
@@ -181,15 +199,7 @@ def target_problem(text: str) -> str | None:
 def targets(
     destinations: Mapping[DestinationName, Destination],
 ) -> Iterator[tuple[DestinationName, str]]:
-    """The destinations whose numbers are written out, each with its number."""
+    """The destinations that are written out, each with its target."""
     for name, destination in destinations.items():
-        if isinstance(destination.to, str) and (number := number_of(destination.to)):
-            yield name, number
-
-
-def number_of(target: str) -> str | None:
-    """The E.164 number that a target names, if it names one."""
-    text = target.strip()
-    if text.lower().startswith("tel:"):
-        text = text[4:].partition(";")[0]
-    return to_e164(text, None) if text.startswith("+") else None
+        if isinstance(destination.to, str):
+            yield name, destination.to

@@ -1,18 +1,19 @@
 """Every number once before its first call: do its agents and destinations have all their values?"""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from sipagent.config.lines import NumberLine
-from sipagent.config.places import Places, number_of, target_problem, template_in
-from sipagent.config.schema.base import given
+from sipagent.config.personas import Persona
+from sipagent.config.places import Places, may_come_back, target_problem, template_in
+from sipagent.config.reach import reach_of
 from sipagent.config.schema.numbers import NumberRules, RuleAnswer
-from sipagent.config.schema.persona import DeclaredVariable
 from sipagent.config.spaces import Space
 from sipagent.config.squad import Squad
 from sipagent.config.templates.compiled import CompiledTemplate, sample_facts
+from sipagent.config.variables import is_declared_value, value_problem
 from sipagent.config.words import quoted
 from sipagent.errors import TemplateError
 from sipagent.model import (
@@ -24,7 +25,8 @@ from sipagent.model import (
     TenantName,
 )
 from sipagent.routing import AnswerWith, ForwardTo, Route, Rule
-from sipagent.sip import is_e164, to_e164
+from sipagent.routing.targets import number_of
+from sipagent.sip import is_e164
 
 _SAMPLE_TIME: Final = datetime(2026, 6, 15, 12, tzinfo=UTC)
 _NOBODY: Final = AgentName("")
@@ -74,13 +76,7 @@ class Rehearsal:
         if not persona.declared and not persona.templated:
             return persona.transfers
         values = {**persona.profile.vars, **route.vars, **rule_vars}
-        usable = True
-        for name, variable in persona.declared.items():
-            problem = _value_problem(values.get(name), variable, self.region)
-            if problem is not None and (name in persona.used or values.get(name) is not None):
-                line.origin.complain(("vars", name), f"{problem} (for the agent {quoted(agent)})")
-                usable = False
-        if usable and persona.templated:
+        if self._verify_values(line, persona, values) and persona.templated:
             said: set[CompiledTemplate] = set()
             for edition in persona.profile.editions:
                 facts = self._sample(route, space, agent, edition.language, values)
@@ -90,6 +86,20 @@ class Rehearsal:
                         if "language" not in text.reads:  # it is the same in the next one
                             said.add(text)
         return persona.transfers
+
+    def _verify_values(self, line: NumberLine, persona: Persona, values: Mapping[str, str]) -> bool:
+        """Complain of values that the agent lacks or cannot use."""
+        usable = True
+        for name, variable in persona.declared.items():
+            value = values.get(name)
+            problem = value_problem(value, variable, self.region)
+            if problem is None or (name not in persona.used and value is None):
+                continue
+            if not is_declared_value(value, variable):
+                message = f"{problem} (for the agent {quoted(persona.profile.name)})"
+                line.origin.complain(("vars", name), message)
+            usable = False
+        return usable
 
     def _verify_declared(self, line: NumberLine, space: Space) -> None:
         """Complain of values for variables that nobody reads: they are misspelled."""
@@ -123,20 +133,32 @@ class Rehearsal:
             if missing and destination.name in needed:
                 for name in sorted(missing):
                     line.origin.complain(("vars", name), f"is missing (for {what})")
-            if not missing:
+            if not missing and (destination.name in needed or _is_apt(route, texts)):
                 facts = self._sample(route, space, _NOBODY, route.language, known)
-                self._verify_target(line, destination, facts, what)
+                listed = route.key if is_e164(route.key) else None
+                facts = replace(facts, number=replace(facts.number, e164=listed))
+                self._verify_target(line, space, destination, facts, what)
                 self._verify_hours(line, space, destination, facts, what)
 
     def _verify_target(
-        self, line: NumberLine, destination: Destination, facts: CallFacts, what: str
+        self,
+        line: NumberLine,
+        space: Space,
+        destination: Destination,
+        facts: CallFacts,
+        what: str,
     ) -> None:
         to = self._render(line, destination.to, facts, what)
-        if to is not None and (problem := target_problem(to)):
+        if to is None:
+            return
+        named = space.find("destinations", destination.name)
+        if (problem := target_problem(to)) is not None:
             line.origin.complain((), f"{what}: {problem}", at_key=True)
-        elif to is not None and number_of(to) in self.own:
+        elif number_of(to) in self.own and not (named and may_come_back(named)):
             message = f"{what} is a number of this directory"
             line.origin.complain((), message, "a call sent there would come back", at_key=True)
+        elif template_in(destination.to) and (refusal := reach_of(space).refusal(to)) is not None:
+            line.origin.complain((), f"{what}: {refusal}", at_key=True)
 
     def _verify_hours(
         self,
@@ -199,6 +221,12 @@ class Rehearsal:
         return replace(sample, number=number, tenant=space.tenant, agent=agent, vars=values)
 
 
+def _is_apt(route: Route, texts: Iterable[CompiledTemplate | None]) -> bool:
+    """Whether these say something of the route: not where they name the dialed number, and it is
+    one of many."""
+    return is_e164(route.key) or not any(text and "number" in text.reads for text in texts)
+
+
 def _given(line: NumberLine) -> Iterator[tuple[Any, Any, Collection[str], list[AgentName]]]:
     """The variables that YAML gives to a number or a rule, and the agents that may read them. A
     table's columns are for all of its rows."""
@@ -213,22 +241,3 @@ def _given(line: NumberLine) -> Iterator[tuple[Any, Any, Collection[str], list[A
     whole = line.written
     if isinstance(whole, NumberRules):
         yield ("vars",), line.origin, whole.vars or {}, agents
-
-
-def _value_problem(value: str | None, variable: DeclaredVariable, region: str | None) -> str | None:
-    """Why the value cannot stand for the variable, or None."""
-    if value is None:
-        return None if given(variable.default) is not None else "is missing"
-    if variable.type == "phone" and to_e164(value, region) is None:
-        return f"{quoted(value)} is no telephone number"
-    if variable.type == "number" and not _is_number(value):
-        return f"{quoted(value)} is no number"
-    return None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return text.isascii()

@@ -1,26 +1,31 @@
 """From the lines of all files to the routes of the number directory."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfoNotFoundError
 
+from sipagent.config.findings import Complaint
 from sipagent.config.gathering import Gathered
 from sipagent.config.lines import NumberLine, yaml_lines
 from sipagent.config.numbers import DEFAULT, keyed
 from sipagent.config.places import Places
 from sipagent.config.rehearsal import Rehearsal
+from sipagent.config.report.wording import count, some
 from sipagent.config.ruling import Rulings
+from sipagent.config.schema.base import given
 from sipagent.config.spaces import Space
 from sipagent.config.tables import table_lines
 from sipagent.config.words import quoted
 from sipagent.model import TenantName, TrunkName
-from sipagent.routing import Route, Rule
+from sipagent.routing import RejectWith, Route, Rule, Trunk
 from sipagent.routing.moment import zone
 from sipagent.sip import is_e164
 
 _OPERATORS: Final = ("tenant", "trunk", "timezone")
+ANY_TRUNK: Final = "any"
+"""What a number's `trunk` says where its calls need not prove anything."""
 
 
 @dataclass(slots=True)
@@ -30,10 +35,11 @@ class Routes:
     gathered: Gathered
     spaces: Mapping[TenantName, Space]
     places: Places
-    trunks: Collection[TrunkName]
+    trunks: Mapping[TrunkName, Trunk]
     rehearsal: Rehearsal
     base: Path
     own: set[str]
+    _all_read: bool = True
     _compilers: dict[TenantName, Rulings] = field(default_factory=dict)
 
     @property
@@ -46,11 +52,35 @@ class Routes:
         self.own.update(key for key in lines if is_e164(key))
         for line in (*lines.values(), *others):
             self._verify_operators(line)
-        self._refine(lines, region_unknown=region_unknown)
+        lost = any(steps[0] == "numbers" for steps in self.gathered.main.draft.left_out)
+        whole = self._all_read and not others and not lost
+        self._refine(lines, whole=whole, region_unknown=region_unknown)
         for line in others:
             self._ruled(line)
-        routes = (self._route(key, line) for key, line in lines.items())
-        return [route for route in routes if route is not None]
+        made = {key: self._route(key, line) for key, line in lines.items()}
+        routes = {key: route for key, route in made.items() if route is not None}
+        self._warn_of_open(lines, routes)
+        return list(routes.values())
+
+    def _trunk(self, line: NumberLine) -> TrunkName | None:
+        """The trunk that the number's calls must come by; None is any."""
+        name = line.trunk or given(self.gathered.main.draft.file.defaults.trunk)
+        return None if name in (None, ANY_TRUNK) else TrunkName(name)
+
+    def _warn_of_open(self, lines: Mapping[str, NumberLine], routes: Mapping[str, Route]) -> None:
+        """Warn of numbers to which anybody can call although there are trunks that prove a call."""
+        if not any(trunk.secret_header for trunk in self.trunks.values()):
+            return
+        meant = given(self.gathered.main.draft.file.defaults.trunk)
+        open_ = [
+            key
+            for key, route in routes.items()
+            if not (lines[key].trunk or meant) and any(map(_costs, route.rules))
+        ]
+        if open_:
+            message = f"calls to {count(len(open_), 'number')} prove nothing: {some(open_)}"
+            hint = "each needs its `trunk`, or `trunk: any`; defaults.trunk is for all"
+            self.gathered.main.warn(Complaint(("trunks",), message, hint, at_key=True))
 
     def _written(self) -> Iterator[NumberLine]:
         yield from yaml_lines(self.gathered.main, self.gathered.tenants)
@@ -58,14 +88,17 @@ class Routes:
         table = getattr(getattr(rows, "value", None), "rows", {}).get("table")
         if table is not None:
             pattern = getattr(table.value, "text", None)
-            yield from table_lines(self.gathered, pattern, self.base)
+            self._all_read = yield from table_lines(self.gathered, pattern, self.base)
 
-    def _refine(self, lines: dict[str, NumberLine], *, region_unknown: bool) -> None:
-        """Have tenants' files say what happens to numbers that are theirs."""
+    def _refine(self, lines: dict[str, NumberLine], *, whole: bool, region_unknown: bool) -> None:
+        """Have tenants' files say what happens to numbers that are theirs. `whole` says that the
+        lines are all that the operator wrote."""
         for tenant, source in self.gathered.tenants.items():
             written = yaml_lines(source)
             own, _ = keyed(written, self.region, region_unknown=region_unknown)
             for key, line in own.items():
+                if key != DEFAULT and key not in lines and not whole:
+                    continue  # it may stand in what could not be read
                 if key == DEFAULT or key not in lines or lines[key].tenant != tenant:
                     hint = "the operator's files say whose a number is"
                     message = "this number is not the tenant's"
@@ -117,7 +150,7 @@ class Routes:
             key=key,
             tenant=line.tenant,
             rules=rules,
-            trunk=None if line.trunk is None else TrunkName(line.trunk),
+            trunk=self._trunk(line),
             timezone=line.timezone,
             hours=line.hours,
             language=line.language or (space.entry.language if space.entry else None),
@@ -128,12 +161,15 @@ class Routes:
 
     def _rulings(self, space: Space) -> Rulings:
         if space.tenant not in self._compilers:
-            self._compilers[space.tenant] = Rulings(space, self.places, self.region)
+            secrets = {trunk.secret_header for trunk in self.trunks.values()}
+            self._compilers[space.tenant] = Rulings(
+                space, self.places, self.region, frozenset(filter(None, secrets))
+            )
         return self._compilers[space.tenant]
 
     def _verify_operators(self, line: NumberLine) -> None:
         """Complain of what no tenant's file has to do with."""
-        if line.trunk is not None and line.trunk not in self.trunks:
+        if line.trunk not in (None, ANY_TRUNK) and line.trunk not in self.trunks:
             names = frozenset(map(str, self.gathered.main.draft.file.trunks))
             if line.trunk not in self.gathered.main.draft.names("trunks"):
                 hint = self.gathered.main.findings.did_you_mean(line.trunk, names)
@@ -141,6 +177,21 @@ class Routes:
         if line.timezone is not None and not is_zone(line.timezone):
             message = f"there is no time zone {quoted(line.timezone)}"
             line.origin.complain(("timezone",), message, "as in America/Chicago")
+
+
+def verify_trunks(gathered: Gathered) -> Iterator[Complaint]:
+    """A trunk that cannot be named, and a default one that is not there."""
+    names, default = gathered.main.draft.names("trunks"), gathered.main.draft.file.defaults.trunk
+    if ANY_TRUNK in names:
+        message = f"no trunk can be called {ANY_TRUNK}"
+        yield Complaint(("trunks", ANY_TRUNK), message, at_key=True)
+    if given(default) is not None and default not in names | {ANY_TRUNK}:
+        hint = gathered.main.findings.did_you_mean(default, names)
+        yield Complaint(("defaults", "trunk"), f"there is no trunk {quoted(default)}", hint)
+
+
+def _costs(rule: Rule) -> bool:
+    return not isinstance(rule.action, RejectWith)
 
 
 def is_zone(name: str) -> bool:

@@ -5,7 +5,9 @@ from typing import Any, Final
 
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.schema import ForcedTool, Transcription, TurnDetection
-from sipagent.config.schema.base import seconds
+from sipagent.config.schema.base import given, seconds
+from sipagent.config.schema.tools import ToolWith
+from sipagent.config.words import quoted
 
 _SERVER_VAD_ONLY: Final = (
     "threshold",
@@ -39,8 +41,35 @@ def verify_leaf(value: Any, steps: Steps) -> Iterator[Complaint]:
             yield from _verify_transcription(value, steps)
         case ForcedTool():
             yield from _verify_forced_tool(value, steps)
+        case list() if steps[-1] == "languages":
+            yield from _verify_languages(value, steps)
+        case list() if steps[-1] == "tools":
+            yield from _verify_tool_names(value, steps)
         case str() if steps[-1] == "max_duration" and seconds(value) > _LONGEST_CALL:
             yield Complaint(steps, "the provider ends every call after 60 minutes", "at most 60m")
+
+
+def _verify_languages(languages: list[str], steps: Steps) -> Iterator[Complaint]:
+    for at, language in enumerate(languages):
+        if language in languages[:at]:
+            yield Complaint((*steps, at), f"{language} stands twice", "keep one of the two")
+
+
+def _verify_tool_names(tools: list[str | ToolWith], steps: Steps) -> Iterator[Complaint]:
+    names = [_tool_name(tool) for tool in tools]
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            hint = "the model tells tools apart by their names"
+            yield Complaint((*steps, at), f"there is a tool {quoted(name)} already", hint)
+
+
+def _tool_name(tool: str | ToolWith) -> str:
+    """How the model would call it: by the name that it is given, else by its kind."""
+    if isinstance(tool, str):
+        return tool
+    kind, settings = next(iter(tool.written().items()))
+    own = given(getattr(settings, "name", None)) or getattr(settings, "server_label", None)
+    return own or kind
 
 
 def _verify_turn_detection(turns: TurnDetection, steps: Steps) -> Iterator[Complaint]:

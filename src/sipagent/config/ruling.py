@@ -10,9 +10,15 @@ from sipagent.config.lines import NumberLine, RuleLine
 from sipagent.config.numbers import directory_key
 from sipagent.config.places import Places
 from sipagent.config.schema.base import seconds
-from sipagent.config.schema.numbers import NumberAnswer, RuleAnswer, RuleForward, RuleRefusal, When
+from sipagent.config.schema.numbers import (
+    NumberAnswer,
+    RuleAnswer,
+    RuleForward,
+    RuleRefusal,
+    When,
+    WhenHeader,
+)
 from sipagent.config.spaces import Space
-from sipagent.config.words import quoted
 from sipagent.model import AgentName, DestinationName, Rate
 from sipagent.routing import (
     Action,
@@ -27,6 +33,7 @@ from sipagent.routing import (
     WithHeader,
 )
 from sipagent.routing.rules import ANONYMOUS
+from sipagent.sip.names import canonical_name
 
 _NOT: Final = "not "
 _MOST_NAMES: Final = 8
@@ -35,11 +42,13 @@ _MONTH_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Rulings:
-    """Compiles the rules of one space; what cannot be compiled is told where it stands."""
+    """Compiles the rules of one space; what cannot be compiled is told where it stands. `secrets`
+    are the headers in which trunks send theirs."""
 
     space: Space
     places: Places
     region: str | None
+    secrets: frozenset[str]
     known: set[str] = field(default_factory=set)
 
     def rules(self, line: NumberLine) -> tuple[Rule, ...]:
@@ -82,6 +91,7 @@ class Rulings:
         total, split = 0.0, []
         for name, share in (value.split or {}).items():
             usable &= self._agent(rule, name, "split", name)
+            usable &= self._share(rule, value, name)
             split.append((AgentName(name), float(share[:-1]) / 100))
             total += float(share[:-1])
         if total > 100:
@@ -92,6 +102,17 @@ class Rulings:
         # What a number writes beside its only action are the number's own variables.
         own = {} if isinstance(value, NumberAnswer) else value.vars or {}
         return AnswerWith(AgentName(value.agent), tuple(split), tuple(sorted(own.items())))
+
+    def _share(self, rule: RuleLine, value: RuleAnswer, name: str) -> bool:
+        """Whether a share means something."""
+        steps = (*rule.steps, "split", name)
+        if name == value.agent:
+            rule.origin.complain(steps, "this agent answers the rest anyway", at_key=True)
+        elif float(value.split[name][:-1]) == 0:
+            rule.origin.complain(steps, "no call would go there", "leave it out")
+        else:
+            return True
+        return False
 
     def _agent(self, rule: RuleLine, name: str, *steps: str) -> bool:
         if name in self.known or self.space.find("agents", name) is not None:
@@ -104,7 +125,7 @@ class Rulings:
             at_key = len(steps) > 1
             where = (*rule.steps, *steps)
             hint = meant or self._known(usable)
-            rule.origin.complain(where, f"there is no agent {quoted(name)}", hint, at_key=at_key)
+            rule.origin.complain(where, self.space.unknown("agent", name), hint, at_key=at_key)
         return False
 
     def _known(self, names: frozenset[str]) -> str | None:
@@ -121,7 +142,7 @@ class Rulings:
         if not self.space.broken("destinations", name):
             names = self.space.names("destinations")
             hint = self.space.own.findings.did_you_mean(name, names)
-            message = f"there is no destination {quoted(name)}"
+            message = self.space.unknown("destination", name)
             rule.origin.complain((*rule.steps, "forward"), message, hint)
         return None
 
@@ -138,13 +159,21 @@ class Rulings:
         if "caller" in written:
             yield self._caller(rule, when.caller)
         if "header" in written:
-            header = when.header
-            if (header.equals is None) == (header.prefix is None):
-                message = "needs one of equals and prefix"
-                rule.origin.complain((*steps, "header"), message)
-                yield None
-            else:
-                yield WithHeader(header.name.strip().lower(), header.equals, header.prefix)
+            yield self._header(rule, when.header)
+
+    def _header(self, rule: RuleLine, header: WhenHeader) -> Condition | None:
+        steps = (*rule.steps, "when", "header")
+        name = canonical_name(header.name)
+        if name is None:
+            rule.origin.complain((*steps, "name"), "this is no header's name", "as in x-store-id")
+        elif name in self.secrets:
+            message = "this header holds a trunk's secret, which no rule sees"
+            rule.origin.complain((*steps, "name"), message, "use the number's `trunk`")
+        elif (header.equals is None) == (header.prefix is None):
+            rule.origin.complain(steps, "needs one of equals and prefix")
+        else:
+            return WithHeader(name, header.equals, header.prefix)
+        return None
 
     def _hours(self, rule: RuleLine, text: str) -> Condition | None:
         negated = text.startswith(_NOT)

@@ -23,6 +23,7 @@ from sipagent.config.schema.base import (
     REGION_PATTERN,
     SHAPE_ERROR,
     SHARE_PATTERN,
+    SPOKEN_PATTERN,
     VARIABLE_PATTERN,
 )
 from sipagent.config.schema.numbers import ACTIONS
@@ -40,6 +41,7 @@ PATTERNS: Final = {
     REGION_PATTERN: ("must be two capital letters", "as in US, GB or DE"),
     REFERENCE_PATTERN: ("this cannot be a name", "write NAME, or common/NAME"),
     LANGUAGE_PATTERN: ("this is no language", "as in en, es or pt-BR"),
+    SPOKEN_PATTERN: ("this is no code of a language", "as in en, de or pt-BR"),
     DURATION_PATTERN: ("this is no duration", "as in 500ms, 20s, 30m or 1h"),
     RATE_PATTERN: ("this is no rate", "as in 3/10m: three in ten minutes"),
     SHARE_PATTERN: ("this is no share", "as in 5%"),
@@ -92,6 +94,8 @@ def complaint_of(
     steps, at_key = _steps_of(error, data)
     outline = OUTLINES[model].at(steps)
     context: Mapping[str, Any] = error.get("ctx", {})
+    if outline is not None and outline.hidden and _may_be_secret(error):
+        return _written_secret(error, steps, outline)
     match error["type"]:
         case "missing":
             return Complaint(steps, "is missing", _meaning(outline), at_key=True)
@@ -104,15 +108,43 @@ def complaint_of(
             message, hint = PATTERNS[context["pattern"]]
             return Complaint(steps, message, hint, at_key)
         case type_ if type_ in _TYPES:
-            message = f"must be {_TYPES[type_]}, not {kind_of(error['input'])}"
+            message = f"must be {_TYPES[type_]}, not {_kind(error['input'], outline)}"
             return Complaint(steps, message, _repair(_TYPES[type_], error["input"], outline))
         case type_ if type_ == SHAPE_ERROR:
-            message = f"must be {error['msg']}, not {kind_of(error['input'])}"
+            message = f"must be {error['msg']}"
+            if len(_kinds_in(error["input"])) < 2:  # a mapping it is, and more than one
+                message += f", not {_kind(error['input'], outline)}"
             return Complaint(steps, message, _shape_hint(error, outline, findings))
         case "greater_than_equal" | "less_than_equal" if steps == ("version",):
             return Complaint(steps, "must be 1", "newer versions need a newer sipagent")
         case type_:
             return Complaint(steps, _limit(type_, context), _meaning(outline))
+
+
+def _may_be_secret(error: ErrorDetails) -> bool:
+    """Whether a text, a number or a list of them stands where something else belongs."""
+    value, type_ = error["input"], error["type"]
+    wrong = type_ in _TYPES or type_ in (SHAPE_ERROR, "literal_error")
+    return wrong and isinstance(value, str | int | float | list) and not isinstance(value, bool)
+
+
+def _written_secret(error: ErrorDetails, steps: Steps, outline: Outline) -> Complaint:
+    message, hint = PATTERNS[REFERRED_PATTERN]
+    value = error["input"]
+    if isinstance(value, str) and value.startswith("${"):
+        return Complaint(steps, "this cannot be read here from the environment", _meaning(outline))
+    return Complaint(steps, message, hint if "${NAME}" in error["msg"] else _meaning(outline))
+
+
+def _kind(value: Any, outline: Outline | None) -> str:
+    """What a value is, without a word of it where a secret may stand."""
+    if outline is not None and outline.holds_secrets and not isinstance(value, bool):
+        match value:
+            case str():
+                return "text"
+            case int() | float():
+                return "a number"
+    return kind_of(value)
 
 
 def _steps_of(error: ErrorDetails, data: Any) -> tuple[Steps, bool]:
@@ -160,6 +192,8 @@ def _unknown_key(
         hint = "it stands under an agent, or under `defaults`"
     if hint is None and len(known) <= _MANY:
         hint = "known here: " + ", ".join(outline.keys)
+    if outline.hidden:  # the key itself may be the secret
+        return Complaint(tuple(above), "unknown key", hint)
     return Complaint(steps, "unknown key", hint, at_key=True)
 
 
@@ -212,7 +246,7 @@ def _shape_hint(error: ErrorDetails, outline: Outline | None, findings: Findings
     value = error["input"]
     if not isinstance(value, dict) or outline is None:
         return _repair(error["msg"], value, None)
-    kinds = [key for key in value if key in (*ACTIONS, *KINDS)]
+    kinds = _kinds_in(value)
     if len(kinds) > 1:
         return f"write only one of {' and '.join(kinds)}"
     unknown = [key for key in value if key not in outline.keys]
@@ -221,6 +255,11 @@ def _shape_hint(error: ErrorDetails, outline: Outline | None, findings: Findings
     if value and not unknown and needed:
         return f"add {_choice(needed)}"
     return next((hint for hint in hints if hint), None)
+
+
+def _kinds_in(value: Any) -> list[str]:
+    """The keys that say what a rule or a tool is; there must be one."""
+    return [key for key in value if key in (*ACTIONS, *KINDS)] if isinstance(value, dict) else []
 
 
 def _meaning(outline: Outline | None) -> str | None:

@@ -23,6 +23,14 @@ _ANSWERING: Final = ("create_response", "interrupt_response")
 _SHORT_FORMS: Final = {"noise_reduction": "type", "transcription": "model", "reasoning": "effort"}
 """Leaves that may be written as one word, and the key that the word stands for."""
 
+_WRITTEN_ELSEWHERE: Final = {
+    "type": None,
+    "tools": None,
+    "model": "write the agent's own model",
+    "instructions": "write the agent's own instructions",
+}
+"""Keys of a session that `extra` may not have, and what to write instead."""
+
 
 def session_of(leaves: Mapping[str, Any]) -> dict[str, Any]:
     """The session that the leaves write, and nothing that they do not, except `type` and the
@@ -68,10 +76,11 @@ def merge_patch(session: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[st
 
 
 def verify_patch(patch: Mapping[str, Any], steps: Steps) -> Iterator[Complaint]:
-    """What a patch must not touch: the session's kind, its tools, and what SIP agrees on."""
-    for key in ("type", "tools"):
+    """What a patch must not touch: what is written elsewhere, and what SIP agrees on. Instructions
+    end with the operator's rules, which a patch would cut off."""
+    for key, hint in _WRITTEN_ELSEWHERE.items():
         if key in patch:
-            yield Complaint((*steps, key), f"extra must not change {key}", at_key=True)
+            yield Complaint((*steps, key), f"extra must not change {key}", hint, at_key=True)
     yield from _formats(patch, steps)
 
 

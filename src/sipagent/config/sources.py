@@ -19,7 +19,6 @@ from sipagent.config.textfile import Unreadable, read_text_file
 
 _FORMAT: Final = 1
 _WILD: Final = frozenset("*?[")
-_NO_LINKS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Source(Protocol):

@@ -12,6 +12,7 @@ from sipagent.config.findings import Steps
 from sipagent.config.gathering import Gathered, SourceFile
 from sipagent.config.schema.base import given
 from sipagent.config.schema.operations import TenantEntry
+from sipagent.config.words import quoted
 from sipagent.model import DEFAULT_TENANT, TenantName
 from sipagent.providers.accounts import CAPABILITIES
 
@@ -42,7 +43,8 @@ class Space:
     def instructions_required(self) -> bool:
         """Whether the provider of the tenant's account refuses calls without instructions."""
         accounts = self.gathered.main.draft.file.accounts
-        only = next(iter(accounts)) if len(accounts) == 1 else None
+        names = self.gathered.main.draft.names("accounts")
+        only = next(iter(names)) if len(names) == 1 else None
         name = (None if self.entry is None else given(self.entry.account)) or only
         account = None if name is None else accounts.get(name)
         return account is not None and CAPABILITIES[account.provider].instructions_required
@@ -80,6 +82,13 @@ class Space:
             if name in source.draft.names(section) or source.draft.lacks((section,)):
                 return True
         return False
+
+    def unknown(self, what: str, reference: str) -> str:
+        """What is said of a name that means nothing here: that it, or its namespace, is not."""
+        namespace, slash, _ = reference.rpartition("/")
+        if slash and namespace not in self.gathered.shared:
+            return f"there is no namespace {quoted(namespace)}"
+        return f"there is no {what} {quoted(reference)}"
 
     def names(self, section: str) -> frozenset[str]:
         """All names that can be used here."""

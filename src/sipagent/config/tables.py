@@ -6,7 +6,7 @@ Columns that are settings are read as such, all others become variables of the n
 import csv
 import io
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,40 +30,47 @@ _AGENT: Final = "agent"
 _KNOWN: Final = (_NUMBER, *SETTINGS, _AGENT)
 
 
-def table_lines(gathered: Gathered, pattern: object, base: Path) -> Iterator[NumberLine]:
-    """The lines of all tables that `numbers.table` names, in the order of their paths."""
+def table_lines(
+    gathered: Gathered, pattern: object, base: Path
+) -> Generator[NumberLine, None, bool]:
+    """The lines of all tables that `numbers.table` names, in the order of their paths. Returns
+    whether these are all that stand there."""
     steps = ("numbers", "table")
     main = gathered.main
     if not isinstance(pattern, str) or not pattern.strip():
         main.complain(Complaint(steps, "must be a path such as numbers/*.csv"))
-        return
+        return False
     if "{env}" in pattern:
         name = gathered.context.environment.get(ENVIRONMENT, "")
         if not name or "/" in name or name in (".", ".."):
-            what = f"{{env}} stands for {ENVIRONMENT}, which is not set"
+            why = "cannot be a folder's name" if name else "is not set"
+            what = f"{{env}} stands for {ENVIRONMENT}, which {why}"
             main.complain(Complaint(steps, what, "set it to production, for example"))
-            return
+            return False
         pattern = pattern.replace("{env}", name)
     if (problem := pattern_problem(pattern)) is not None:
         hint = "paths begin at this file's folder and stay within it"
         main.complain(Complaint(steps, f"the path {problem}", hint))
-        return
+        return False
     found = gathered.context.source.matching(base, pattern)
     if not found:
         main.complain(Complaint(steps, f"there is no file {quoted(pattern)}"))
+    whole = bool(found)
     for path in found:
-        yield from _file(gathered, path)
+        whole &= yield from _file(gathered, path)
+    return whole
 
 
-def _file(gathered: Gathered, path: Path) -> Iterator[NumberLine]:
+def _file(gathered: Gathered, path: Path) -> Generator[NumberLine, None, bool]:
     findings = gathered.report.of(str(path))
     text = gathered.context.source.text(path, MAX_TABLE_BYTES)
     if isinstance(text, Unreadable):
         place = Place(text.line, text.column)
         findings.add(place, (), f"the file {text.reason}", text.hint)
-        return
+        return False
     gathered.files[path] = None
     yield from read_table(text, findings, gathered.tenants)
+    return not findings.ordered()
 
 
 def read_table(
@@ -82,6 +89,10 @@ def read_table(
             if not any(cell.strip() for cell in row):
                 continue
             if table is None:
+                if len(row) == 1 and "\t" in row[0]:
+                    hint = "separate them by commas, or by semicolons"
+                    findings.add(Place(begins, 1), (), "the cells are separated by tabs", hint)
+                    return
                 names = [cell.strip() for cell in row]
                 if not _usable_header(names, begins, findings):
                     return
@@ -106,12 +117,13 @@ def _usable_header(names: list[str], line: int, findings: Findings) -> bool:
             usable = False
         elif name not in _KNOWN and not _is_variable(name):
             message, hint = PATTERNS[VARIABLE_PATTERN]
+            hint = findings.did_you_mean(name, frozenset(_KNOWN)) or hint
             message = f"{quoted(name)}: {message}" if name else "the column has no name"
             findings.add(Place(line, at), (), message, hint)
             usable = False
         elif name not in _KNOWN and (meant := findings.did_you_mean(name, frozenset(_KNOWN))):
             findings.warn(Place(line, at), (name,), "this column becomes a variable", meant)
-    if _NUMBER not in names:
+    if _NUMBER not in names and not any(name.lower() == _NUMBER for name in names):
         findings.add(Place(line, 1), (), "there is no column number", "each row needs its number")
         usable = False
     return usable

@@ -1,7 +1,7 @@
 """Each tenant's account, limits, hours and destinations, and what its agents' tools may use."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -9,11 +9,10 @@ from sipagent.config.findings import Complaint, Steps
 from sipagent.config.gathering import Gathered, Role, SourceFile
 from sipagent.config.leaves import ancestry, leaves_of
 from sipagent.config.numbers import verify_region
-from sipagent.config.places import Places, targets
+from sipagent.config.places import Places
+from sipagent.config.reach import grants_of, reach_of
 from sipagent.config.routes import is_zone
 from sipagent.config.schema.base import given
-from sipagent.config.schema.numbers import DestinationEntry
-from sipagent.config.schema.operations import Grants
 from sipagent.config.schema.tools import HttpTool, McpTool, ToolWith
 from sipagent.config.spaces import Space
 from sipagent.config.words import quoted
@@ -29,7 +28,6 @@ from sipagent.model import (
 from sipagent.routing import TenantProfile
 
 _HOUR: Final = 3600.0
-_NO_GRANTS: Final = Grants()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +48,20 @@ class Tenancy:
         destinations: Mapping[TenantName, Mapping[DestinationName, Destination]],
         silent: Json,
     ) -> dict[TenantName, TenantProfile]:
-        """Every tenant. The main file's destinations can be named by the operator's orders."""
-        shared = self.places.destinations(self.spaces[DEFAULT_TENANT])
+        """Every tenant, with its own destinations."""
         return {
-            name: self._profile(space, {**shared, **destinations[name]}, silent)
+            name: self._profile(space, destinations[name], silent)
             for name, space in self.spaces.items()
         }
+
+    def shared(
+        self, destinations: Mapping[TenantName, Mapping[DestinationName, Destination]]
+    ) -> Mapping[DestinationName, Destination]:
+        """The main file's destinations, to which orders of the operator's can send any call."""
+        space = self.spaces[DEFAULT_TENANT]
+        if space.own is self.gathered.main:
+            return destinations[DEFAULT_TENANT]
+        return self.places.destinations(replace(space, own=self.gathered.main))
 
     def _profile(
         self, space: Space, destinations: Mapping[DestinationName, Destination], silent: Json
@@ -69,7 +75,7 @@ class Tenancy:
             self._complain(steps, message, "as in America/Chicago")
             timezone = None
         self._verify_entry(space)
-        grants = _grants(space)
+        grants = grants_of(space)
         forwards: dict[str, Rate] = {}
         if (hourly := given(grants.transfers_per_hour)) is not None:
             forwards["forwards"] = Rate(hourly, _HOUR)
@@ -80,6 +86,7 @@ class Tenancy:
             hours=self.places.all_hours(space),
             destinations=destinations,
             silent=silent,
+            reach=reach_of(space),
             **forwards,
         )
 
@@ -91,7 +98,7 @@ class Tenancy:
         if most is not None and kept is not None and kept > most:
             message = f"the tenant may hold {most} calls at most"
             self._complain((*steps, "reserved_calls"), message)
-        for at, region in enumerate(_grants(space).transfer_countries or []):
+        for at, region in enumerate(grants_of(space).transfer_countries or []):
             for complaint in verify_region(region):
                 where = (*steps, "grants", "transfer_countries", at)
                 self._complain(where, complaint.message, complaint.hint)
@@ -120,48 +127,6 @@ class Tenancy:
         self, steps: Steps, message: str, hint: str | None = None, *, at_key: bool = False
     ) -> None:
         self.gathered.main.complain(Complaint(steps, message, hint, at_key))
-
-
-def verify_loops(
-    space: Space, destinations: Mapping[DestinationName, Destination], own: Collection[str]
-) -> None:
-    """Complain of destinations that are numbers of the directory: a call would come back."""
-    for name, number in targets(destinations):
-        named = space.find("destinations", name)
-        if number not in own or named is None:
-            continue
-        entry = named.value
-        if isinstance(entry, DestinationEntry) and entry.allow_own_number:
-            continue
-        steps = (*named.steps, "to") if isinstance(entry, DestinationEntry) else named.steps
-        hint = "a call sent there would come back; allow_own_number: true allows it"
-        named.source.complain(Complaint(steps, "this is a number of this directory", hint))
-
-
-def verify_countries(space: Space, destinations: Mapping[DestinationName, Destination]) -> None:
-    """Complain of destinations in countries that the tenant's calls may not be sent to."""
-    grants = _grants(space)
-    if given(grants.transfer_countries) is None:
-        return
-    # Its tables take a while to read; a file without such grants never needs them.
-    from phonenumbers import parse, region_code_for_number
-
-    for name, number in targets(destinations):
-        region = region_code_for_number(parse(number))
-        named = space.find("destinations", name)
-        if region not in grants.transfer_countries and named is not None:
-            steps = (
-                (*named.steps, "to") if isinstance(named.value, DestinationEntry) else named.steps
-            )
-            allowed = ", ".join(grants.transfer_countries)
-            message = f"calls of this tenant may only be sent to {allowed}"
-            named.source.complain(Complaint(steps, message))
-
-
-def _grants(space: Space) -> Grants:
-    """What the operator grants the tenant."""
-    entry = space.entry
-    return _NO_GRANTS if entry is None else given(entry.grants) or _NO_GRANTS
 
 
 def verify_fallback(space: Space) -> None:
@@ -216,13 +181,13 @@ def _ungranted(
         yield Complaint((*steps, "command"), message, at_key=True)
     if url is not None:
         yield from _url(space, url, (*steps, key), source)
-    grants = _grants(space)
+    grants = grants_of(space)
     if given(use.auth) is not None:
         name = use.auth.bearer.secret
         if name not in (grants.secrets or {}):
             hint = "the operator grants secrets under `tenants`"
             where = (*steps, "auth", "bearer", "secret")
-            yield Complaint(where, f"the tenant has no secret {quoted(name)}", hint)
+            yield Complaint(where, "the tenant has no secret of this name", hint)
 
 
 def _url(space: Space, url: str, steps: Steps, source: SourceFile[Any]) -> Iterator[Complaint]:
@@ -236,7 +201,7 @@ def _url(space: Space, url: str, steps: Steps, source: SourceFile[Any]) -> Itera
     elif parts.username is not None:
         yield Complaint(steps, "a URL must not hold credentials", "use auth")
     elif source.role is Role.TENANT:
-        grants = _grants(space)
+        grants = grants_of(space)
         if host not in (grants.http_hosts or []):
             hint = "the operator grants hosts under `tenants`"
             yield Complaint(steps, f"the tenant may not ask the host {quoted(host)}", hint)

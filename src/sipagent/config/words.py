@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-_LONGEST_SHOWN: Final = 60
+LONGEST_SHOWN: Final = 60
 _LONGEST_WORD: Final = 64
 
 SECRET_MARKS: Final = ("sk-", "whsec_", "Bearer ")
@@ -24,8 +24,8 @@ def quoted(text: str) -> str:
     """The text in double quotes, safe to print: short, without control characters or secrets."""
     if is_secret(text):
         return '"..."'
-    if len(text) > _LONGEST_SHOWN:
-        text = text[: _LONGEST_SHOWN - 3] + "..."
+    if len(text) > LONGEST_SHOWN:
+        text = text[: LONGEST_SHOWN - 3] + "..."
     return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text) + '"'
 
 
@@ -36,7 +36,7 @@ def dotted(steps: tuple[str | int, ...]) -> str:
         if isinstance(step, int):
             path += f"[{step}]"
             continue
-        name = step if _PLAIN.fullmatch(step) and len(step) <= _LONGEST_SHOWN else quoted(step)
+        name = step if _PLAIN.fullmatch(step) and len(step) <= LONGEST_SHOWN else quoted(step)
         name = name if not is_secret(step) else quoted(step)
         path += f".{name}" if path else name
     return path

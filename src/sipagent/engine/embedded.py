@@ -13,6 +13,12 @@ REMEMBERED: Final = 3600.0
 WINDOWS: Final = 50_000
 """Callers that are counted at most; the one not heard of for the longest time is forgotten."""
 
+PER_CALLER: Final = "per_caller"
+"""The caps of which there are as many as a caller invents numbers. The others are few, and no flood
+of invented callers makes one of them be forgotten before its time."""
+
+_Windows = OrderedDict[str, tuple[float, deque[float]]]
+
 
 class EmbeddedEngine:
     """Each call can be claimed once, by its webhook id and by its call id.
@@ -23,7 +29,8 @@ class EmbeddedEngine:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: OrderedDict[str, float] = OrderedDict()
-        self._windows: OrderedDict[str, tuple[float, deque[float]]] = OrderedDict()
+        self._callers: _Windows = OrderedDict()
+        self._others: _Windows = OrderedDict()
 
     def __len__(self) -> int:
         """How many ids are remembered."""
@@ -32,7 +39,7 @@ class EmbeddedEngine:
     @property
     def windows(self) -> int:
         """How many callers and the like are counted."""
-        return len(self._windows)
+        return len(self._callers) + len(self._others)
 
     async def offer(self, call: IncomingCall, caps: Sequence[Cap] = ()) -> Claim:
         now = self._clock.monotonic()
@@ -56,20 +63,22 @@ class EmbeddedEngine:
 
     def _window(self, cap: Cap, now: float) -> deque[float]:
         """When the calls were that still count for this cap."""
-        _, window = self._windows.pop(cap.key, (0.0, deque[float]()))
+        windows = self._callers if cap.which == PER_CALLER else self._others
+        _, window = windows.pop(cap.key, (0.0, deque[float]()))
         while window and window[0] <= now - cap.rate.seconds:
             window.popleft()
-        self._windows[cap.key] = (now + cap.rate.seconds, window)
-        self._forget_windows(now)
+        windows[cap.key] = (now + cap.rate.seconds, window)
+        self._forget_windows(self._callers, now, most=WINDOWS)
+        self._forget_windows(self._others, now)
         return window
 
-    def _forget_windows(self, now: float) -> None:
+    def _forget_windows(self, windows: _Windows, now: float, most: int | None = None) -> None:
         """Let go of the oldest windows that count no call any more, or that are too many."""
-        while self._windows:
-            key, (until, _) = next(iter(self._windows.items()))
-            if until > now and len(self._windows) <= WINDOWS:
+        while windows:
+            key, (until, _) = next(iter(windows.items()))
+            if until > now and (most is None or len(windows) <= most):
                 return
-            del self._windows[key]
+            del windows[key]
 
     def _forget(self, before: float) -> None:
         while self._seen:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final, Protocol
@@ -35,6 +35,9 @@ RENEWED_WITHIN: Final = 10.0
 
 RETRY_AFTER: Final = 15.0
 """Seconds from a renewal that failed to the next one, while no call asks for it."""
+
+SHORT: Final = 60.0
+"""A token that cannot be renewed and has at most so many seconds left counts as missing."""
 
 FORCED_EVERY: Final = 1.0
 """A token that is refused at this age in seconds, or younger, will not be better anew."""
@@ -224,14 +227,22 @@ class EntraCredentials:
     """The headers of an account's token, which is renewed before it ends.
 
     No call waits for a renewal while the token is good; those that must wait share one.
+    `running_out` is told the word for why whenever a renewal fails and the token has ended or is
+    about to: where no call comes, nobody else would hear of it.
     """
 
-    def __init__(self, spec: AccountSpec, issuer: Issuer) -> None:
+    def __init__(
+        self,
+        spec: AccountSpec,
+        issuer: Issuer,
+        running_out: Callable[[str], None] = lambda code: None,
+    ) -> None:
         self._spec = spec
         self._issuer = issuer
+        self._running_out = running_out
         self._headers: AuthHeaders | None = None
         self._began = self._until = float("-inf")
-        self._tasks = TaskOwner(self._crashed)
+        self._tasks = TaskOwner(self._crashed, apart=True)
         self._renewal: asyncio.Task[TokenError | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ahead = True
@@ -289,7 +300,7 @@ class EntraCredentials:
         except (TokenError, TimeoutError) as error:
             failure = error if isinstance(error, TokenError) else TokenError("TimeoutError")
             log.warning("token not renewed", account=self._spec.name, code=failure.code)
-            self._arm(RETRY_AFTER)
+            self._missed(failure.code)
             return failure
         self._arm(renew_after(life))
         return None
@@ -311,6 +322,12 @@ class EntraCredentials:
                 return token.life
         raise AssertionError("the last attempt returns or raises")
 
+    def _missed(self, code: str) -> None:
+        """Try again later, and tell where there will be no token until then."""
+        self._arm(RETRY_AFTER)
+        if asyncio.get_running_loop().time() + SHORT >= self._until:
+            self._running_out(code)
+
     def _arm(self, delay: float) -> None:
         if self._ahead:
             self._disarm()
@@ -323,4 +340,4 @@ class EntraCredentials:
 
     def _crashed(self, name: str, crash: BaseException) -> None:
         log.error("task crashed", task=name, error=type(crash).__name__)
-        self._arm(RETRY_AFTER)
+        self._missed(type(crash).__name__)

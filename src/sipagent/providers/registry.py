@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 
 CHECK_EVERY: Final = 15.0
 """Seconds between two questions whether an account works again that did not."""
+
+KEPT_FOR: Final = 70 * 60.0
+"""Seconds for which what was replaced or removed is kept: longer than any call that may use it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,10 +61,10 @@ class Accounts:
         self._rests: dict[str | None, Rest] = {}
         self._held: dict[AccountName, Held] = {}
         self._gone: dict[AccountName, Held] = {}
-        self._left: list[Credentials] = []
+        self._left: set[Credentials] = set()
         self._secrets: dict[AccountName, WebhookSecrets] = {}
         self._changing = asyncio.Lock()
-        self._tasks = TaskOwner(self._crashed)
+        self._tasks = TaskOwner(self._crashed, apart=True)
         self._watching = False
         for spec, (credentials, secrets) in self._read(specs):
             self._put(spec, credentials, secrets)
@@ -76,11 +79,14 @@ class Accounts:
         return tuple(held.spec for held in self._held.values())
 
     def control(self, account: AccountName) -> OpenAICallControl:
-        """Also of an account that has been removed. Raises KeyError for one that never was."""
+        """Also of an account that has been removed, for as long as a call may last.
+
+        Raises KeyError for one that never was.
+        """
         return self._find(account).control
 
     def sideband(self, account: AccountName) -> OpenAISideband:
-        """Also of an account that has been removed. Raises KeyError for one that never was."""
+        """As `control`."""
         return self._find(account).sideband
 
     def health(self) -> Mapping[AccountName, AccountHealth]:
@@ -120,18 +126,18 @@ class Accounts:
         """
         async with self._changing:
             for held in tuple(self._held.values()):
-                problem: str | None = None
+                problems: list[str] = []
                 try:
                     await held.account.credentials.refresh()
                 except SecretError as error:
-                    problem = str(error)
+                    problems.append(str(error))
                 try:
                     secrets = await asyncio.to_thread(_webhook_secrets, held.spec)
                 except SecretError as error:
-                    problem = str(error)
+                    problems.append(str(error))
                 else:
                     self._secrets[held.spec.name] = secrets
-                held.account.health.kept_old(problem)
+                held.account.health.kept_old("; ".join(problems) or None)
                 self._examine(held)
 
     async def replace(self, specs: Sequence[AccountSpec]) -> None:
@@ -164,12 +170,15 @@ class Accounts:
         return self._held.get(account) or self._gone[account]
 
     def _read(self, specs: Sequence[AccountSpec]) -> list[tuple[AccountSpec, Read]]:
-        """What these accounts' files and variables hold. Raises SettingsError."""
+        """What these accounts' files and variables hold. Raises SettingsError.
+
+        May run in a thread, and changes nothing.
+        """
         found: list[tuple[AccountSpec, Read]] = []
         problems: list[str] = []
         for spec in specs:
             try:
-                self._rest(spec.base_url)
+                environment_proxy(spec.base_url)
                 found.append((spec, (self._credentials(spec), _webhook_secrets(spec))))
             except SecretError as error:
                 problems.append(f"account {spec.name}: {error}")
@@ -188,10 +197,16 @@ class Accounts:
                 proof.read()
             case _:
                 pass
-        return EntraCredentials(spec, EntraIssuer(spec.entra, self._context))
+        issuer = EntraIssuer(spec.entra, self._context)
+        return EntraCredentials(spec, issuer, lambda code: self._without_token(spec, code))
+
+    def _without_token(self, spec: AccountSpec, code: str) -> None:
+        held = self._held.get(spec.name)
+        if held is not None and held.spec is spec:
+            held.account.health.without_token(code)
 
     def _rest(self, base_url: str) -> Rest:
-        """The pool of connections for this way out. Raises ValueError for a useless proxy."""
+        """The pool of connections for this way out."""
         proxy = environment_proxy(base_url)
         if proxy not in self._rests:
             self._rests[proxy] = Rest(self._context, proxy)
@@ -226,25 +241,48 @@ class Accounts:
         """Take no more of its deliveries; whoever still holds one of its calls finds it."""
         held = self._gone[name] = self._held.pop(name)
         del self._secrets[name]
-        held.account.credentials.retire()
+        credentials = held.account.credentials
+        credentials.retire()
+        self._later(self._forget_account(held, credentials), f"forget:{name}")
 
     def _leave(self, held: Held) -> None:
         """Credentials that only held calls may still use, if the address is another now."""
-        held.account.credentials.retire()
-        self._left.append(held.account.credentials)
+        credentials = held.account.credentials
+        credentials.retire()
+        self._left.add(credentials)
+        self._later(self._forget(credentials), f"forget:{held.spec.name}")
+
+    async def _forget_account(self, held: Held, credentials: Credentials) -> None:
+        await asyncio.sleep(KEPT_FOR)
+        # Had it come back meanwhile, these would be others, also if it has gone again since.
+        if held.account.credentials is credentials and self._gone.get(held.spec.name) is held:
+            del self._gone[held.spec.name]
+            await credentials.close()
+
+    async def _forget(self, credentials: Credentials) -> None:
+        await asyncio.sleep(KEPT_FOR)
+        self._left.discard(credentials)
+        await credentials.close()
 
     def _warm(self, held: Held) -> None:
         """Have a token fetched before the first call needs it."""
-        if self._watching and held.spec.entra is not None:
-            self._tasks.start(_fetch(held.account), name=f"token:{held.spec.name}")
+        if held.spec.entra is not None:
+            self._later(_fetch(held.account), f"token:{held.spec.name}")
 
     def _examine(self, held: Held) -> None:
-        if self._watching and not held.account.health.healthy:
-            self._tasks.start(held.control.check(), name=f"check:{held.spec.name}")
+        if not held.account.health.healthy:
+            self._later(held.control.check(), f"check:{held.spec.name}")
 
     def _fallen_ill(self, held: Held) -> None:
-        if self._watching and not held.nursed:
-            self._tasks.start(self._nurse(held), name=f"nurse:{held.spec.name}")
+        if not held.nursed:
+            self._later(self._nurse(held), f"nurse:{held.spec.name}")
+
+    def _later(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Do it in the background, if that is watched over."""
+        if self._watching:
+            self._tasks.start(work, name=name)
+        else:
+            work.close()
 
     async def _nurse(self, held: Held) -> None:
         """Ask again and again: where no call comes because nothing works, nothing else would."""
@@ -252,7 +290,10 @@ class Accounts:
         try:
             while not held.account.health.healthy and self._held.get(held.spec.name) is held:
                 await asyncio.sleep(CHECK_EVERY)
-                await held.control.check()
+                try:
+                    await held.control.check()
+                except Exception as crash:  # noqa: BLE001  # nobody else would ask again
+                    self._crashed(f"nurse:{held.spec.name}", crash)
         finally:
             held.nursed = False
 

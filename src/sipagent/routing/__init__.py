@@ -21,7 +21,8 @@ from sipagent.routing.rules import (
     WithHeader,
 )
 from sipagent.routing.table import AgentKey, RoutingTable, TenantProfile
-from sipagent.routing.trunks import Arrival, Trunk, arrival
+from sipagent.routing.targets import Reach
+from sipagent.routing.trunks import Arrival, Trunk, arrival, attestation_header, invite_of
 
 __all__ = [
     "Action",
@@ -36,6 +37,7 @@ __all__ = [
     "NumberDirectory",
     "OnDates",
     "Order",
+    "Reach",
     "RejectWith",
     "Route",
     "RoutingTable",
@@ -45,5 +47,7 @@ __all__ = [
     "Trunk",
     "WithHeader",
     "arrival",
+    "attestation_header",
     "decide",
+    "invite_of",
 ]

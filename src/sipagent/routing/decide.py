@@ -24,7 +24,7 @@ from sipagent.routing.controls import Controls, Order
 from sipagent.routing.directory import NumberDirectory, Route
 from sipagent.routing.moment import Moment
 from sipagent.routing.planning import Circumstances, forward_plan, plan_of
-from sipagent.routing.rules import AnswerWith, ForwardTo, RejectWith, Rule, first_that_holds
+from sipagent.routing.rules import Action, AnswerWith, ForwardTo, RejectWith, Rule, first_that_holds
 from sipagent.routing.table import RoutingTable
 from sipagent.routing.trunks import Trunk
 from sipagent.sip import Dialed, DialedCandidate, Invite, pick_dialed
@@ -86,8 +86,8 @@ def decide(
     around = Circumstances(
         call, table, route, trunk, Moment(now, _timezone(route, table)), found.number
     )
-    verdict = _verdict(around, directory, controls, trace)
-    caps = _caps(verdict, around)
+    verdict, ordered = _verdict(around, directory, controls, trace)
+    caps = _caps(verdict, around, ordered=ordered)
     return Decision(verdict, tuple(trace.steps), found.number, found.source, found.listed, caps)
 
 
@@ -145,7 +145,8 @@ def _timezone(route: Route, table: RoutingTable) -> str | None:
 
 def _verdict(
     around: Circumstances, directory: NumberDirectory, controls: Controls, trace: _Trace
-) -> Verdict:
+) -> tuple[Verdict, bool]:
+    """The verdict, and whether an order of the operator's led to it."""
     rule = _rule(around, around.route, trace)
     route = around.route
     default = directory.default
@@ -158,7 +159,18 @@ def _verdict(
         who = None if agent is None else (route.tenant, agent)
         order = controls.order_for(around.route.tenant, around.route.key, who, around.moment.at)
         if order is not None:
-            return _ordered(order, around, trace)
+            return _ordered(order, around, trace), True
+    return _followed(action, agent, around, route, trace), False
+
+
+def _followed(
+    action: Action | None,
+    agent: AgentName | None,
+    around: Circumstances,
+    route: Route,
+    trace: _Trace,
+) -> Verdict:
+    """What follows from the action of a route's rule."""
     match action:
         case None:
             return Reject(NOT_FOUND, Reason.RULE, around.route.tenant)
@@ -188,7 +200,7 @@ def _ordered(order: Order, around: Circumstances, trace: _Trace) -> Verdict:
     what = "paused" if order.paused else "an order of the operator's"
     trace.add("controls", f"{order.scope} {order.name}".strip(), held=True, because=what)
     if order.to is not None:
-        return _forward(around, order.to, trace)
+        return _forward(around, order.to, trace, ordered=True)
     return Reject(order.code or SERVICE_UNAVAILABLE, Reason.RULE, around.route.tenant)
 
 
@@ -202,9 +214,11 @@ def _answer(
         return Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, around.route.tenant)
 
 
-def _forward(around: Circumstances, destination: DestinationName, trace: _Trace) -> Verdict:
+def _forward(
+    around: Circumstances, destination: DestinationName, trace: _Trace, *, ordered: bool = False
+) -> Verdict:
     try:
-        plan = forward_plan(around, destination)
+        plan = forward_plan(around, destination, ordered=ordered)
     except (TemplateError, LookupError) as error:
         trace.add("destinations", destination, held=False, because=str(error))
         return Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, around.route.tenant)
@@ -212,16 +226,29 @@ def _forward(around: Circumstances, destination: DestinationName, trace: _Trace)
     return Forward(plan, destination)
 
 
-def _caps(verdict: Verdict, around: Circumstances) -> tuple[Cap, ...]:
+def _caps(verdict: Verdict, around: Circumstances, *, ordered: bool) -> tuple[Cap, ...]:
+    """What must have room. The operator's own orders are held to no tenant's quota: they are for
+    the day on which every call is sent on."""
     if isinstance(verdict, Reject):
         return ()
     caps: tuple[Cap, ...] = ()
-    trunk = around.trunk
+    trunk = around.trunk or _strictest(around.table)
     if trunk is not None and trunk.per_caller is not None:
         caller = around.call.invite.caller_e164
         who = "anonymous" if caller is None else caller.value
         caps = (Cap("per_caller", f"{trunk.name}:{who}", trunk.per_caller),)
-    if isinstance(verdict, Forward):
+    if isinstance(verdict, Forward) and not ordered:
         tenant = around.table.tenants[verdict.plan.tenant]
         caps = (*caps, Cap("forwards", f"forwards:{tenant.name}", tenant.forwards))
     return caps
+
+
+def _strictest(table: RoutingTable) -> Trunk | None:
+    """Of the trunks that prove nothing, the one that allows the fewest calls: a call of which
+    nobody knows by which of them it came must not choose the most generous."""
+    pauses = [
+        (trunk.per_caller.seconds / trunk.per_caller.count, trunk.name)
+        for trunk in table.trunks.values()
+        if trunk.secret_header is None and trunk.per_caller is not None
+    ]
+    return table.trunks[max(pauses)[1]] if pauses else None

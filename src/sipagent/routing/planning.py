@@ -1,6 +1,5 @@
 """From a chosen agent or destination to the plan of the call: everything rendered."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from sipagent.model import (
     CallerFacts,
     CallFacts,
     CallPlan,
+    Destination,
     DestinationName,
     Edition,
     Greeting,
@@ -23,18 +23,13 @@ from sipagent.model import (
 from sipagent.routing.directory import Route
 from sipagent.routing.moment import Moment
 from sipagent.routing.table import RoutingTable, TenantProfile
-from sipagent.routing.trunks import NUMBER_FORM, Trunk
-from sipagent.sip import Untrusted, is_e164, to_e164
+from sipagent.routing.targets import target_uri
+from sipagent.routing.trunks import Trunk
+from sipagent.sip import Attestation, Untrusted, is_e164
 
 _NO_VARS: Final[Mapping[str, str]] = MappingProxyType({})
+_NO_DESTINATIONS: Final[Mapping[DestinationName, Destination]] = MappingProxyType({})
 _NOBODY: Final = AgentName("")
-_TARGET: Final = re.compile(
-    r"tel:\+[0-9.()-]{3,32}"
-    r"|sips?:(?:[A-Za-z0-9+_.!~*'()&=$/-]|%(?!40)[2-7][0-9A-F]){1,128}@[A-Za-z0-9.:\[\]-]{1,253}"
-    r"(?:;(?!method\b)[A-Za-z0-9-]{1,32}(?:=[A-Za-z0-9+_.-]{1,64})?){0,8}",
-    re.IGNORECASE,
-)
-"""A `tel:` or `sip:` URI that asks for a call and no more: no headers, no method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +80,19 @@ def plan_of(around: Circumstances, agent: AgentName, rule_vars: Mapping[str, str
     )
 
 
-def forward_plan(around: Circumstances, name: DestinationName) -> CallPlan:
-    """The plan by which the call is sent on. Raises TemplateError, or LookupError for a
-    destination that the tenant does not have."""
+def forward_plan(
+    around: Circumstances, name: DestinationName, *, ordered: bool = False
+) -> CallPlan:
+    """The plan by which the call is sent on. Where the operator has `ordered` it, a destination of
+    the main file precedes the tenant's. Raises TemplateError, or LookupError for a destination
+    that there is not."""
     tenant = around.answering_tenant
-    destination = tenant.destinations[name]
+    shared = around.table.destinations if ordered else _NO_DESTINATIONS
+    destination = shared[name] if name in shared else tenant.destinations[name]
     to = destination.to
     if not isinstance(to, str):
         to = to.render(_trusted_facts(around))
+        _verify_reach(around, to)
     return CallPlan(
         call_id=around.call.call_id,
         account=around.call.account,
@@ -106,18 +106,14 @@ def forward_plan(around: Circumstances, name: DestinationName) -> CallPlan:
     )
 
 
-def target_uri(to: str, trunk: Trunk | None) -> str:
-    """What REFER sends: a URI as it is, a number in the form of the call's trunk.
-
-    Raises TemplateError for anything else, of which it tells nothing.
-    """
-    if _TARGET.fullmatch(to):
-        return to
-    number = to_e164(to, None)
-    if number is None:
-        raise TemplateError("the destination is no telephone number and no SIP URI")
-    form = NUMBER_FORM if trunk is None else trunk.refer
-    return form.replace("{e164}", number)
+def _verify_reach(around: Circumstances, to: str) -> None:
+    """Raises TemplateError where a template leads to where calls may not go: of the tenant whose
+    template it is, and of the one whose number's variables it may have read. A target that is
+    written out was judged when it was loaded."""
+    for tenant in (around.answering_tenant, around.table.tenants[around.route.tenant]):
+        refusal = tenant.reach.refusal(to)
+        if refusal is not None:
+            raise TemplateError(refusal)
 
 
 def first_words(edition: Edition, facts: CallFacts | None) -> Greeting | None:
@@ -139,7 +135,7 @@ def facts_of(
     invite, route, now = around.call.invite, around.route, around.moment.local
     tenant = around.answering_tenant
     return CallFacts(
-        caller=CallerFacts(invite.caller_e164, invite.display_name, invite.attestation),
+        caller=CallerFacts(invite.caller_e164, invite.display_name, _attestation(around)),
         dialed=around.number,
         number=NumberFacts(around.number, around.moment.timezone, route.hours, route.language),
         tenant=tenant.name,
@@ -150,6 +146,14 @@ def facts_of(
         hours={name: HoursNow(schedule, now) for name, schedule in tenant.hours.items()},
         headers=_exposed(around),
     )
+
+
+def _attestation(around: Circumstances) -> Attestation | None:
+    """What the call's trunk says of the caller; that of another trunk than the number's is none."""
+    expected = around.route.trunk
+    if expected is not None and expected != around.call.trunk:
+        return None
+    return around.call.invite.attestation
 
 
 def _trusted_facts(around: Circumstances) -> CallFacts:

@@ -16,6 +16,7 @@ from sipagent.model import (
     TrunkName,
 )
 from sipagent.routing.directory import NumberDirectory
+from sipagent.routing.targets import Reach
 from sipagent.routing.trunks import Trunk
 
 AgentKey = tuple[TenantName, AgentName]
@@ -28,7 +29,8 @@ class TenantProfile:
     """Whose calls they are. A tenant without an account has numbers in all of
     them. `hours` are the tenant's opening hours by name, with those that the
     operator's files share; `forwards` caps calls that are sent on unanswered, and `silent` is the
-    session in which nobody speaks until they are."""
+    session in which nobody speaks until they are. `reach` is where the tenant's own file may have
+    them sent."""
 
     name: TenantName
     account: AccountName | None = None
@@ -37,12 +39,14 @@ class TenantProfile:
     destinations: Mapping[DestinationName, Destination] = field(default_factory=dict)
     silent: Json = field(default_factory=dict)
     forwards: Rate = field(default=Rate(60, 3600.0))
+    reach: Reach = field(default=Reach())
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
     """Numbers and personas as one version of agents.yaml has them.
 
+    `destinations` are those of the main file, to which the operator's orders send any call.
     Every agent, destination, tenant and trunk that a route names is here. `region` (ISO 3166-1
     alpha-2) is whose national spellings carriers send. `config_hash` names this version in plans,
     records and logs.
@@ -54,6 +58,7 @@ class RoutingTable:
     config_hash: str
     trunks: Mapping[TrunkName, Trunk] = field(default_factory=dict)
     region: str | None = None
+    destinations: Mapping[DestinationName, Destination] = field(default_factory=dict)
 
     def directory(self, account: AccountName) -> NumberDirectory:
         """The numbers of this account; none for an account that the file does not have."""

@@ -5,11 +5,11 @@ provider signs the webhook all the same. Only a trunk's secret header proves whe
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sipagent.model import Rate, TrunkName
-from sipagent.sip import Headers
+from sipagent.sip import Headers, Invite, read_invite
 
 NUMBER_FORM = "tel:{e164}"
 
@@ -67,6 +67,37 @@ def arrival(
         if len(found) == 1:
             return Arrival(open_headers, found[0], verified=False)
     return Arrival(open_headers, None, verified=False)
+
+
+def invite_of(arrived: Arrival, trunks: Mapping[TrunkName, Trunk], region: str | None) -> Invite:
+    """What the headers say, read as the trunk of the arrival writes them."""
+    trunk = arrived.trunk
+    return read_invite(
+        arrived.headers,
+        region=region,
+        dialed_header=None if trunk is None else trunk.dialed_header,
+        attestation_header=attestation_header(arrived, trunks),
+    )
+
+
+def attestation_header(arrived: Arrival, trunks: Mapping[TrunkName, Trunk]) -> str | None:
+    """The header in which an attestation is believed: None is any, "" is none. Where trunks are
+    configured, a call by none of them could bring an attestation of its own."""
+    if arrived.trunk is None:
+        return "" if trunks else None
+    return arrived.trunk.attestation_header or ""
+
+
+def alike(
+    trunks: Mapping[TrunkName, Trunk], secrets: Mapping[TrunkName, Sequence[bytes]]
+) -> Iterator[tuple[TrunkName, TrunkName]]:
+    """Trunks with an earlier one that has the same secret in the same header: neither of the two
+    proves anything."""
+    first: dict[tuple[str | None, bytes], TrunkName] = {}
+    for name, values in secrets.items():
+        header = trunks[name].secret_header
+        pairs = {(name, first.setdefault((header, value), name)) for value in values}
+        yield from sorted(pair for pair in pairs if pair[0] != pair[1])
 
 
 def _proves(headers: Headers, trunk: Trunk, secrets: Mapping[TrunkName, Sequence[bytes]]) -> bool:

@@ -21,11 +21,11 @@ from sipagent.model import (
     TraceStep,
     WebhookId,
 )
-from sipagent.routing import Arrival, RoutingTable, arrival, decide
+from sipagent.routing import Arrival, arrival, decide, invite_of
 from sipagent.sessions.machine.lifecycle import SERVICE_UNAVAILABLE
 from sipagent.sessions.ports import Claim, Clock, Configuration, Engine, Records
 from sipagent.sessions.supervisor import Supervisor
-from sipagent.sip import Headers, Invite, read_invite
+from sipagent.sip import Headers, Invite
 
 log = structlog.get_logger(__name__)
 
@@ -124,7 +124,7 @@ class Intake:
                 table.trunks,
                 self._configuration.trunk_secrets,
             )
-            call = _call(announced, _invite(arrived, table), arrived)
+            call = _call(announced, invite_of(arrived, table.trunks, table.region), arrived)
             decision = decide(call, table, self._clock.wall(), self._configuration.controls)
         except Exception:
             log.exception("decision failed", call_id=announced.call_id)
@@ -142,16 +142,6 @@ def _over_limit(decision: Decision, tenant: TenantName) -> Decision:
     step = TraceStep("limits", limits, held=True, because="there is no room")
     refused = Reject(BUSY, Reason.QUOTA, tenant)
     return replace(decision, verdict=refused, trace=(*decision.trace, step))
-
-
-def _invite(arrived: Arrival, table: RoutingTable) -> Invite:
-    trunk = arrived.trunk
-    return read_invite(
-        arrived.headers,
-        region=table.region,
-        dialed_header=None if trunk is None else trunk.dialed_header,
-        attestation_header=None if trunk is None else trunk.attestation_header or "",
-    )
 
 
 def _call(announced: Announcement, invite: Invite, arrived: Arrival | None = None) -> IncomingCall:

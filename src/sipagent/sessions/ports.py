@@ -7,7 +7,7 @@ Cancelling one leaves nothing behind in this process; the request may still take
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from sipagent.model import (
     AccountName,
@@ -75,21 +75,26 @@ class Configuration(Protocol):
         """Each trunk's secrets, all valid, live."""
 
 
+END_WITHIN: Final = 3.0
+"""Seconds for a reject or a hang-up, retries included, where nobody has less."""
+
+
 class CallControl(Protocol):
     """The provider's REST calls for one account."""
 
     async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
         """Have the call answered, retrying what is safe to retry for at most `within` seconds."""
 
-    async def reject(self, call_id: CallId, code: int) -> Answer:
-        """Have the call refused with a SIP status code."""
+    async def reject(self, call_id: CallId, code: int, *, within: float = END_WITHIN) -> Answer:
+        """Have the call refused with a SIP status code, within so many seconds."""
 
-    async def hang_up(self, call_id: CallId) -> Answer:
-        """Have the call ended."""
+    async def hang_up(self, call_id: CallId, *, within: float = END_WITHIN) -> Answer:
+        """Have the call ended, within so many seconds."""
 
     async def refer(self, call_id: CallId, target_uri: str) -> Answer:
         """Have the call's other side sent a REFER to this URI, once: never tried again after it
-        may have been sent. DONE says that it was relayed, not that anybody answered."""
+        may have been sent. DONE says that it was relayed, not that anybody answered; SILENT that
+        it may have been; UNSENT that it was not."""
 
 
 SocketRequest = CreateResponse | CancelResponse | ClearAudio | UpdateSession

@@ -44,6 +44,7 @@ from sipagent.sessions.machine.events import (
 )
 from sipagent.sessions.machine.lifecycle import Phase
 from sipagent.sessions.ports import (
+    END_WITHIN,
     CallControl,
     CallSocket,
     Clock,
@@ -58,6 +59,12 @@ from sipagent.sessions.ports import (
 SEND_WITHIN: Final = 5.0
 """Seconds for a request to be handed to the connection; a peer that does not read is gone."""
 
+UNANSWERED_WITHIN: Final = 3.5
+"""Seconds for a reject and the hang-up after it once the time for an answer is over: meanwhile the
+caller may still hear it ring."""
+
+KEPT_FOR_HANG_UP: Final = 1.5
+"""Seconds of these that a reject leaves to the hang-up."""
 
 _SPEECH: Final = (AgentText, CallerText)
 _RINGING: Final = frozenset({Phase.NEW, Phase.ANSWERING, Phase.REJECTING})
@@ -77,7 +84,8 @@ class World:
 class CallRunner:
     """Holds one call from its claim to its outcome.
 
-    `answer_within` is how many seconds are left to have the call answered.
+    `answer_within` is how many seconds are left to have the call answered; what rings then is
+    rejected, or else hung up, within UNANSWERED_WITHIN more.
     """
 
     __slots__ = (
@@ -171,6 +179,11 @@ class CallRunner:
         )
 
     @property
+    def control(self) -> CallControl:
+        """The call's own: its account may be at another address by now."""
+        return self._world.control
+
+    @property
     def rings(self) -> bool:
         """Whether the caller may still be waiting for an answer."""
         return self._state.lifecycle.phase in _RINGING
@@ -214,7 +227,8 @@ class CallRunner:
             case Accept():
                 await self._accept(command)
             case Reject(code):
-                answer = await self._world.control.reject(self.plan.call_id, code)
+                within = self._ringing_left(KEPT_FOR_HANG_UP)
+                answer = await self.control.reject(self.plan.call_id, code, within=within)
                 self.deliver(RejectAnswered(answer))
             case Attach():
                 await self._attach()
@@ -222,10 +236,11 @@ class CallRunner:
                 await self._release_socket()
                 self.deliver(Probed(await self._new_dial().probe()))
             case Refer(target_uri):
-                answer = await self._world.control.refer(self.plan.call_id, target_uri)
+                answer = await self.control.refer(self.plan.call_id, target_uri)
                 self.deliver(Referred(answer))
-            case HangUp():
-                answer = await self._world.control.hang_up(self.plan.call_id)
+            case HangUp(rings):
+                within = self._ringing_left(0.0) if rings else END_WITHIN
+                answer = await self.control.hang_up(self.plan.call_id, within=within)
                 self.deliver(HangUpAnswered(answer))
             case Finish():
                 self._end = command
@@ -235,7 +250,7 @@ class CallRunner:
     async def _accept(self, command: Accept) -> None:
         """Have the call answered, and meanwhile the way to its socket opened if that is far."""
         self._dial = dial = self._new_dial()
-        accepting = self._world.control.accept(
+        accepting = self.control.accept(
             self.plan.call_id, command.session, within=self.answer_within
         )
         if dial.far:
@@ -249,6 +264,11 @@ class CallRunner:
         if answered.answer is Answer.DONE:
             self._answered_at = self._world.clock.wall()
         self.deliver(answered)
+
+    def _ringing_left(self, kept: float) -> float:
+        """Seconds for a request to a call that may still ring, `kept` of the time left over."""
+        left = self.answer_within + UNANSWERED_WITHIN - self._now()
+        return min(END_WITHIN, max(KEPT_FOR_HANG_UP, left - kept))
 
     async def _attach(self) -> None:
         dial, self._dial = self._dial or self._new_dial(), None

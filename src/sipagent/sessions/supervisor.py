@@ -20,7 +20,7 @@ from sipagent.model import (
 from sipagent.sessions.machine.commands import Finish
 from sipagent.sessions.machine.events import Answer, EndRequested
 from sipagent.sessions.machine.lifecycle import SERVICE_UNAVAILABLE, unconfirmed
-from sipagent.sessions.ports import Clock, Providers, Records, Tap
+from sipagent.sessions.ports import CallControl, Clock, Providers, Records, Tap
 from sipagent.sessions.runner import CallRunner, World
 
 log = structlog.get_logger(__name__)
@@ -53,16 +53,16 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A call that is rejected."""
+    """A call that is rejected, by the control that its account had when it came."""
 
     call: IncomingCall
     verdict: Reject
-    around: Surroundings
+    control: CallControl
+    clock: Clock
     began_at: float
 
     async def run(self) -> CallOutcome:
-        control = self.around.providers.control(self.call.account)
-        answer = await control.reject(self.call.call_id, self.verdict.code)
+        answer = await self.control.reject(self.call.call_id, self.verdict.code)
         if answer is Answer.GONE:
             return self.outcome(Reason.CALLER_GONE)
         if answer is not Answer.DONE:
@@ -89,7 +89,7 @@ class Refusal:
             agent=None,
             reason=reason,
             began_at=self.began_at,
-            ended_at=self.around.clock.wall(),
+            ended_at=self.clock.wall(),
             sip_code=sip_code,
             detail=detail,
         )
@@ -128,7 +128,8 @@ class Supervisor:
 
     def refuse(self, call: IncomingCall, verdict: Reject) -> None:
         """Refuse a call and record it."""
-        refusal = Refusal(call, verdict, self._around, self._around.clock.wall())
+        control, clock = self._around.providers.control(call.account), self._around.clock
+        refusal = Refusal(call, verdict, control, clock, clock.wall())
         self._tasks.start(self._refuse(refusal), name=f"reject:{call.call_id}")
 
     async def drain(self, within: float) -> None:
@@ -195,8 +196,7 @@ class Supervisor:
         A caller who still waits for an answer is sent on; and in case the answer is on its way,
         the call is hung up as well.
         """
-        control = self._around.providers.control(runner.plan.account)
-        call_id, rings = runner.plan.call_id, runner.rings
+        control, call_id, rings = runner.control, runner.plan.call_id, runner.rings
         end = Finish(
             Reason.DRAINING if rings and reason is not Reason.INTERNAL_ERROR else reason, None
         )

@@ -98,6 +98,11 @@ def canonical_name(name: str) -> str | None:
     return _COMPACT.get(lower, lower) if len(lower) == 1 else lower
 
 
+def is_registered(name: str) -> bool:
+    """Whether RFC 3261 or the IANA registry says what the header is for, or it names the caller."""
+    return name in _REGISTERED
+
+
 @lru_cache(maxsize=1024)
 def may_hold_dialed_number(name: str) -> bool:
     """True for an extension header whose name speaks of no caller, identity, way or bill."""

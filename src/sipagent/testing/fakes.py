@@ -30,7 +30,7 @@ from sipagent.sessions.machine.events import (
     SocketClosed,
     SocketOpened,
 )
-from sipagent.sessions.ports import SocketRequest, Words
+from sipagent.sessions.ports import END_WITHIN, SocketRequest, Words
 
 SILENT: Json = {
     "type": "realtime",
@@ -129,34 +129,40 @@ class FakeConfiguration:
 class FakeControl:
     """Call control that answers each action as `answers` says, DONE where it says nothing.
 
-    `asked` is what was asked in order. An action in `hanging` is never answered, one in `broken`
-    raises.
+    `asked` is what was asked in order. An action in `hanging` is never answered, one in `mute` is
+    given up when its time is over, one in `broken` raises.
     """
 
     def __init__(self, **answers: Answer) -> None:
         self.answers = answers
         self.asked: list[tuple[str, CallId, object]] = []
         self.hanging: set[str] = set()
+        self.mute: set[str] = set()
         self.broken: set[str] = set()
 
     async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
-        return AcceptAnswered(await self._answer("accept", call_id, session))
+        return AcceptAnswered(await self._answer("accept", call_id, session, within))
 
-    async def reject(self, call_id: CallId, code: int) -> Answer:
-        return await self._answer("reject", call_id, code)
+    async def reject(self, call_id: CallId, code: int, *, within: float = END_WITHIN) -> Answer:
+        return await self._answer("reject", call_id, code, within)
 
-    async def hang_up(self, call_id: CallId) -> Answer:
-        return await self._answer("hang_up", call_id, None)
+    async def hang_up(self, call_id: CallId, *, within: float = END_WITHIN) -> Answer:
+        return await self._answer("hang_up", call_id, None, within)
 
     async def refer(self, call_id: CallId, target_uri: str) -> Answer:
         return await self._answer("refer", call_id, target_uri)
 
-    async def _answer(self, action: str, call_id: CallId, body: object) -> Answer:
+    async def _answer(
+        self, action: str, call_id: CallId, body: object, within: float | None = None
+    ) -> Answer:
         self.asked.append((action, call_id, body))
         if action in self.broken:
             raise RuntimeError(action)
         if action in self.hanging:
             await asyncio.get_running_loop().create_future()
+        if action in self.mute and within is not None:
+            await asyncio.sleep(within)
+            return Answer.SILENT
         await asyncio.sleep(0)
         return self.answers.get(action, Answer.DONE)
 

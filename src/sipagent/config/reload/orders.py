@@ -110,8 +110,10 @@ class OrderFile:
         self, change: Callable[[Orders], Orders], did: dict[str, Any], *, by: str, at: float
     ) -> None:
         with disk.locked(self._lock):
-            live = (o for o in self._orders() if o.until is None or o.until > at)
-            orders = change(tuple(live))
+            live = tuple(o for o in self._orders() if o.until is None or o.until > at)
+            orders = change(live)
+            if orders == live:
+                return  # nothing is done, so nothing is told of it
             time = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
             line = {"time": time, "by": by, **did}
             disk.append_line(self.audit, json.dumps(line).encode())

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from sipagent.concurrency import TaskOwner
+from sipagent.config.findings import masked
 from sipagent.config.reload.live import LiveConfiguration, Status
 from sipagent.config.reload.watch import watch
 from sipagent.errors import Finding
@@ -136,6 +137,6 @@ def tell(before: Status, after: Status) -> None:
 
 
 def _told(findings: tuple[Finding, ...]) -> dict[str, object]:
-    """The first findings, and how many more there are."""
-    told = [str(finding) for finding in findings[:MOST_TOLD]]
+    """The first findings, without whole numbers, and how many more there are."""
+    told = [masked(finding) for finding in findings[:MOST_TOLD]]
     return {"findings": told, "more": len(findings) - len(told)}

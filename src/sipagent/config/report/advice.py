@@ -10,18 +10,19 @@ from sipagent.config.findings import Steps
 from sipagent.config.gathering import Gathered, SourceFile
 from sipagent.config.leaves import Leaf, ancestry, leaves_of
 from sipagent.config.loader import Loaded
-from sipagent.config.models import RETIRED_ON, SUCCESSORS
+from sipagent.config.models import RETIRED_ON, SUCCESSORS, meant_model
 from sipagent.config.operations import Operations
 from sipagent.config.report.wording import answering, count, some
-from sipagent.config.schema import Transcription
+from sipagent.config.schema import Entry, Transcription
 from sipagent.config.schema.base import given
 from sipagent.config.schema.operations import AzureAccount, OpenAIAccount, SecretFile, TrunkSecret
+from sipagent.config.schema.pending import NOT_IN_FORCE
 from sipagent.config.schema.tools import ToolWith
 from sipagent.config.spaces import Named, Space, spaces_of
 from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.config.words import dotted, quoted
 from sipagent.errors import Finding, SecretError
-from sipagent.model import AgentProfile, TenantName, Text
+from sipagent.model import AgentProfile, TenantName, Text, TrunkName
 
 SOON: Final = timedelta(days=90)
 """How long before a model's end it is told."""
@@ -29,8 +30,6 @@ SOON: Final = timedelta(days=90)
 PROMPTS_END_ON: Final = date(2026, 11, 30)
 """When the provider ends reusable prompts."""
 
-_PERSONA_KEYS: Final = ("tools", "silence", "max_duration", "on_failure")
-_TENANT_KEYS: Final = ("budget", "privacy", "reserved_calls", "max_concurrent_calls")
 _DISCLOSING: Final = re.compile(
     r"\b(?:ai|a\.i\.|artificial|virtual|automated|automatic|assistant|digital|machine|computer|robot"
     r"|bot|ki|künstliche[rn]?|virtuelle[rn]?|automatische[rn]?|assistent(?:in)?|ia|asistente"
@@ -82,12 +81,15 @@ class _Adviser:
     def advice(self) -> Advice:
         agents = list(self._agents())
         self._retiring(agents)
+        self._misspelled(agents)
         for agent in agents:
             self._prompt(agent)
+            self._headers(agent)
             if agent.numbers:
                 self._disclosure(agent)
                 self._person(agent)
         self._secrets()
+        self._shadows()
         self._not_in_force()
         files = [source.findings.file for source in self.gathered.sources]
         warned = sorted(
@@ -122,6 +124,26 @@ class _Adviser:
             if ends is not None and ends - self.today <= SOON:
                 self._warn(leaf.source, leaf.steps, self._end_of(model, ends), _concerns(numbers))
 
+    def _misspelled(self, agents: Iterable[_Agent]) -> None:
+        """Names of models that are almost a known one."""
+        main, models = self.gathered.main, self.gathered.main.draft.file.models
+        places = {
+            (id(leaf.source), leaf.steps): (leaf, model)
+            for agent in agents
+            if not self._names_deployments(agent.profile.tenant)
+            for leaf, model in _models_of(agent.leaves)
+        }
+        if not any(spec.capabilities.model_is_deployment for spec in self.loaded.accounts):
+            for name, entry in models.items():
+                steps = ("models", name, "model")
+                places[id(main), steps] = (Leaf(entry.model, steps, main), entry.model)
+        for leaf, model in places.values():
+            # The model of an entry is the provider's, never another entry.
+            entries = () if leaf.steps[0] == "models" else tuple(models)
+            if (meant := meant_model(model, entries)) is not None:
+                message = f"no model {quoted(model)} is known"
+                self._warn(leaf.source, leaf.steps, message, f"did you mean {quoted(meant)}?")
+
     def _end_of(self, model: str, ends: date) -> str:
         days = (ends - self.today).days
         when = f"ends on {ends}, in {count(days, 'day')}" if days > 0 else f"ended on {ends}"
@@ -140,6 +162,19 @@ class _Adviser:
             verb = "end" if self.today < PROMPTS_END_ON else "ended"
             message = f"reusable prompts {verb} on {PROMPTS_END_ON}"
             self._warn(leaf.source, leaf.steps, message, "write instructions")
+
+    def _headers(self, agent: _Agent) -> None:
+        """Texts that read a header which no trunk exposes: it is never there."""
+        exposed = {name for trunk in self.loaded.table.trunks.values() for name in trunk.expose}
+        for edition in agent.profile.editions:
+            for key in ("instructions", "greeting", "disclosure"):
+                text, leaf = getattr(edition, key), agent.leaves.get(key)
+                if not isinstance(text, CompiledTemplate):
+                    continue
+                at = leaf or Leaf(None, agent.named.steps, agent.named.source)
+                for name in sorted(text.headers - exposed):
+                    message = f"no trunk exposes the header {quoted(name)}"
+                    self._warn(at.source, at.steps, message, "list it under a trunk's `expose`")
 
     def _disclosure(self, agent: _Agent) -> None:
         """Once for each agent, at its greeting."""
@@ -166,12 +201,34 @@ class _Adviser:
     def _secrets(self) -> None:
         main = self.gathered.main
         operations = Operations(self.gathered, main.path.parent)
+        seen: dict[tuple[str, str], Steps] = {}
         for steps, written in _secrets_in(main):
-            source = operations.secret(written)
             try:
-                source.read()
+                secrets = operations.secret(written).read()
             except SecretError as error:
                 self._warn(main, steps, f"cannot be read here: {error}")
+                continue
+            kind = self._must_differ(steps)
+            for secret in secrets if kind else ():
+                first = seen.setdefault((kind, secret), steps)
+                if first[1] != steps[1]:
+                    message = f"{first[0]}.{first[1]} has the same secret"
+                    self._warn(main, steps, message, "nobody can tell whose a call is: change one")
+
+    def _must_differ(self, steps: Steps) -> str:
+        """Among which secrets no two may be the same; "" for one that may be any."""
+        if steps[0] == "trunks":
+            return f"trunks {self.loaded.table.trunks[TrunkName(str(steps[1]))].secret_header}"
+        return "accounts" if steps[-1] == "webhook_secrets" else ""
+
+    def _shadows(self) -> None:
+        names = self.gathered.main.draft.file.destinations
+        for source in self.gathered.tenants.values():
+            for name in source.draft.file.destinations:
+                if name in names:
+                    message = "the main file has a destination of this name, too"
+                    hint = "orders of the operator's lead to that one, the tenant's rules to this"
+                    self._warn(source, ("destinations", name), message, hint)
 
     def _not_in_force(self) -> None:
         found: dict[str, list[tuple[SourceFile[Any], Steps]]] = {}
@@ -264,25 +321,19 @@ def _of_account(
 def _unused(source: SourceFile[Any]) -> Iterator[Steps]:
     """The keys of a file that this release only checks."""
     file = source.draft.file
-    entries: list[tuple[Steps, Any, tuple[str, ...]]] = [
-        (("agents", name), agent, _PERSONA_KEYS) for name, agent in file.agents.items()
-    ]
-    if hasattr(file, "models"):
-        entries.append((("defaults",), file.defaults, _PERSONA_KEYS))
-        entries += [(("models", name), one, ("fallback",)) for name, one in file.models.items()]
-        entries += [(("tenants", name), one, _TENANT_KEYS) for name, one in file.tenants.items()]
-        entries += [
-            (("accounts", name), one, ("max_concurrent_calls",))
-            for name, one in file.accounts.items()
-        ]
-    entries += [
-        (("destinations", name), one, ("on_failure",))
-        for name, one in file.destinations.items()
-        if not isinstance(one, str)
-    ]
-    if hasattr(file, "fallback"):
-        entries.append(((), file, ("fallback",)))
-    for steps, entry, keys in entries:
-        for key in keys:
-            if key in entry.model_fields_set:
-                yield (*steps, key)
+    for section, keys in NOT_IN_FORCE.items():
+        for steps, entry in _entries(file, section):
+            for key in keys:
+                above, _, last = key.rpartition(".")
+                below = given(getattr(entry, above, None)) if above else entry
+                if isinstance(below, Entry) and last in below.model_fields_set:
+                    yield (*steps, *key.split("."))
+
+
+def _entries(file: Any, section: str) -> Iterator[tuple[Steps, Any]]:
+    """The items of a section, each with its steps; the section or the file itself if it is one."""
+    found = getattr(file, section, None) if section else file
+    if isinstance(found, Entry):
+        yield ((section,) if section else ()), found
+    elif found is not None:
+        yield from (((section, name), item) for name, item in found.items())

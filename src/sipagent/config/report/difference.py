@@ -11,13 +11,16 @@ from enum import StrEnum
 from typing import Any, Final
 
 from sipagent.config.loader import Loaded
-from sipagent.config.report.facts import Facts, facts_of
+from sipagent.config.report.facts import Fact, Facts, facts_of
 from sipagent.config.report.wording import count, some
-from sipagent.config.words import quoted
+from sipagent.config.words import LONGEST_SHOWN, quoted
 
 _MOST_NAMED: Final = 5
 _LONGEST_PLAIN: Final = 40
 _BETWEEN: Final = "; "
+_KEPT_BEFORE: Final = 12
+"""How much of what two long texts have in common is shown before their difference."""
+
 _TEXTS: Final = ("instructions", "greeting", "disclosure")
 _TOLD_WHEN_NEW: Final = {"numbers": "calls", "destinations": "to", "agents": "model"}
 """The one setting that says most about a new or removed item."""
@@ -37,8 +40,8 @@ class Detail:
     """One setting before and after; None where it is not there."""
 
     what: str
-    before: str | None = field(repr=False)
-    after: str | None = field(repr=False)
+    before: Fact | None = field(repr=False)
+    after: Fact | None = field(repr=False)
 
     @property
     def is_text(self) -> bool:
@@ -47,7 +50,9 @@ class Detail:
 
     def lines_changed(self) -> str:
         """How many lines came and went; lines that moved are not counted."""
-        before, after = (Counter((text or "").splitlines()) for text in (self.before, self.after))
+        before, after = (
+            Counter((_text(fact) or "").splitlines()) for fact in (self.before, self.after)
+        )
         come, gone = (after - before).total(), (before - after).total()
         return f"+{come} -{gone} lines" if come or gone else "lines in another order"
 
@@ -56,6 +61,7 @@ class Detail:
         if self.what.startswith("instructions"):
             return f"{self.what} {self.lines_changed()}"
         before, after = _differing(self.before, self.after)
+        before, after = _around_the_difference(before, after)
         return f"{self.what} {_shown(before)} -> {_shown(after)}"
 
     def named(self) -> str:
@@ -81,7 +87,7 @@ class Change:
         wanted = _TOLD_WHEN_NEW.get(self.section)
         found = [detail for detail in self.details if detail.what == wanted]
         value = found[0].after or found[0].before if found else None
-        return "" if value is None else _shown(value, plain=True)
+        return "" if value is None else _shown(_text(value), plain=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,11 @@ class Difference:
                 "name": change.name,
                 "kind": change.kind.value,
                 "details": [
-                    {"what": detail.what, "before": detail.before, "after": detail.after}
+                    {
+                        "what": detail.what,
+                        "before": _text(detail.before),
+                        "after": _text(detail.after),
+                    }
                     for detail in change.details
                 ],
                 **({"numbers": change.reach} if change.section == "agents" else {}),
@@ -158,11 +168,11 @@ def _changes(section: str, before: Facts, after: Facts) -> Iterator[Change]:
         details = tuple(_details(ours or {}, theirs or {}))
         kind = Kind.ADDED if ours is None else Kind.REMOVED if theirs is None else Kind.CHANGED
         if details or kind is not Kind.CHANGED:
-            reach = int(((theirs or ours) or {}).get("_numbers", "0"))
+            reach = int(str((theirs or ours or {}).get("_numbers", "0")))
             yield Change(section, name, kind, details, reach)
 
 
-def _details(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Detail]:
+def _details(before: Mapping[str, Fact], after: Mapping[str, Fact]) -> Iterator[Detail]:
     for what in dict.fromkeys((*before, *after)):
         if not what.startswith("_") and before.get(what) != after.get(what):
             yield Detail(what, before.get(what), after.get(what))
@@ -188,16 +198,31 @@ def _with_reach(change: Change) -> str:
     return f"{change.name} ({count(change.reach, 'number')})"
 
 
-def _differing(before: str | None, after: str | None) -> tuple[str | None, str | None]:
+def _differing(before: Fact | None, after: Fact | None) -> tuple[str | None, str | None]:
     """Of lists of rules or days only the items that differ."""
-    if before is None or after is None or _BETWEEN not in before + after:
-        return before, after
-    ours, theirs = before.split(_BETWEEN), after.split(_BETWEEN)
-    gone = [item for item in ours if item not in theirs]
-    come = [item for item in theirs if item not in ours]
+    if not isinstance(before, tuple) or not isinstance(after, tuple):
+        return _text(before), _text(after)
+    gone = tuple(item for item in before if item not in after)
+    come = tuple(item for item in after if item not in before)
     if not gone and not come:
-        return before, after  # the same in another order
-    return _BETWEEN.join(gone) or None, _BETWEEN.join(come) or None
+        return _text(before), _text(after)  # the same in another order
+    return _text(gone or None), _text(come or None)
+
+
+def _text(fact: Fact | None) -> str | None:
+    return _BETWEEN.join(fact) if isinstance(fact, tuple) else fact
+
+
+def _around_the_difference(before: str | None, after: str | None) -> tuple[str | None, str | None]:
+    """Long texts without most of what both begin with: what differs is within what is shown."""
+    if before is None or after is None or max(len(before), len(after)) <= LONGEST_SHOWN:
+        return before, after
+    pairs = enumerate(zip(before, after, strict=False))
+    common = next((at for at, (ours, theirs) in pairs if ours != theirs), len(min(before, after)))
+    if common <= _KEPT_BEFORE:
+        return before, after
+    start = common - _KEPT_BEFORE
+    return f"...{before[start:]}", f"...{after[start:]}"
 
 
 def _shown(value: str | None, *, plain: bool = False) -> str:

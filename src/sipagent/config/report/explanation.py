@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from sipagent.config.report.wording import rule_text
+from sipagent.errors import QuestionError
 from sipagent.model import (
     Accept,
     AccountName,
@@ -35,9 +36,10 @@ from sipagent.routing import (
     Rule,
     arrival,
     decide,
+    invite_of,
 )
 from sipagent.routing.moment import Moment, from_iso
-from sipagent.sip import Headers, Invite, read_invite
+from sipagent.sip import Headers
 
 CALL_ID: Final = CallId("rtc_explained")
 LATEST: Final = 221_845_392_000.0
@@ -103,15 +105,15 @@ def explain(
     controls: Controls,
     secrets: Mapping[TrunkName, Sequence[bytes]],
 ) -> Explanation:
-    """The decision on the call in question. Raises ValueError for a time that is none, and
-    LookupError for a trunk or an account that is not there."""
+    """The decision on the call in question. Raises QuestionError for a time that is none, or a
+    trunk or an account that is not there."""
     raw = [{"name": name, "value": value} for name, value in question.headers]
     arrived = _arrived(Headers.from_json(raw), table, question.trunk, secrets)
     call = IncomingCall(
         call_id=question.call_id,
         webhook_id=WebhookId("wh_explained"),
         account=question.account or AccountName(""),
-        invite=invite_of(arrived, table),
+        invite=invite_of(arrived, table.trunks, table.region),
         headers=arrived.headers,
         trunk=None if arrived.trunk is None else arrived.trunk.name,
         verified=arrived.verified,
@@ -124,17 +126,6 @@ def explain(
     decision = decide(call, table, at, controls)
     steps = tuple(_told((decision, route), call, table, Moment(at, timezone)))
     return Explanation(decision, call.account, at, timezone, arrived, route, steps)
-
-
-def invite_of(arrived: Arrival, table: RoutingTable) -> Invite:
-    """What the headers say, read as this trunk writes them."""
-    trunk = arrived.trunk
-    return read_invite(
-        arrived.headers,
-        region=table.region,
-        dialed_header=None if trunk is None else trunk.dialed_header,
-        attestation_header=None if trunk is None else trunk.attestation_header or "",
-    )
 
 
 def verdict_text(decision: Decision) -> str:
@@ -195,7 +186,7 @@ def _arrived(
     if pretended is None:
         return found
     if pretended not in table.trunks:
-        raise LookupError(f"there is no trunk {pretended}")
+        raise QuestionError(f"there is no trunk {pretended}")
     return Arrival(found.headers, table.trunks[pretended], verified=True)
 
 
@@ -203,7 +194,7 @@ def _account(call: IncomingCall, question: Question, table: RoutingTable) -> Acc
     """The account that is asked for, else the first that has one of the numbers."""
     if question.account is not None:
         if question.account not in table.directories:
-            raise LookupError(f"there is no account {question.account}")
+            raise QuestionError(f"there is no account {question.account}")
         return question.account
     lookups = [key for candidate in call.invite.candidates for key in candidate.lookups]
     numbers = [one.e164 for one in call.invite.candidates if one.e164 is not None]
@@ -230,8 +221,10 @@ def _time(text: str, timezone: str | None) -> float:
         at = from_iso(text, timezone)
     except OverflowError:
         at = LATEST
+    except ValueError as error:
+        raise QuestionError(str(error)) from None
     if not 0 <= at < LATEST:
-        raise ValueError("a call comes between the years 1970 and 9000")
+        raise QuestionError("a call comes between the years 1970 and 9000")
     return at
 
 

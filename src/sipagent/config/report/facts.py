@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sipagent.config.loader import Loaded
-from sipagent.config.report.wording import answering, masked, routes_of, rules_text
+from sipagent.config.report.wording import answering, masked, routes_of, rule_text
 from sipagent.config.schema import Entry
 from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.model import DEFAULT_TENANT, AgentProfile, Destination, Rate
@@ -15,7 +15,10 @@ from sipagent.providers.secrets import SecretSource
 from sipagent.routing import Route, TenantProfile, Trunk
 from sipagent.routing.hours import Hours
 
-Facts = Mapping[str, Mapping[str, str]]
+Fact = str | tuple[str, ...]
+"""A setting as one text, or the rules or days that it is a list of."""
+
+Facts = Mapping[str, Mapping[str, Fact]]
 """The settings of each item of a section. A name that begins with `_` is told, not compared."""
 
 _AUDIO: Final = ("audio.input.", "audio.output.")
@@ -56,16 +59,17 @@ def facts_of(loaded: Loaded) -> dict[str, Facts]:
     }
 
 
-def _route(route: Route) -> dict[str, str]:
+def _route(route: Route) -> dict[str, Fact]:
+    calls = tuple(map(rule_text, route.rules))
     settings = {
-        "calls": rules_text(route.rules),
         "tenant": route.tenant,
         "trunk": route.trunk,
         "timezone": route.timezone,
         "hours": route.hours,
         "language": route.language,
     }
-    return _written(settings) | {f"vars.{key}": value for key, value in route.vars.items()}
+    own = {f"vars.{key}": value for key, value in route.vars.items()}
+    return {"calls": calls or "no rule", **_written(settings), **own}
 
 
 def _agent(profile: AgentProfile) -> dict[str, str]:
@@ -123,7 +127,9 @@ def _destination(destination: Destination) -> dict[str, str]:
 
 def _hours(tenant: TenantProfile) -> Facts:
     return {
-        name: {"open": schedule.text if isinstance(schedule, Hours) else repr(schedule)}
+        name: {"open": tuple(schedule.text.split("; "))}
+        if isinstance(schedule, Hours)
+        else {"open": repr(schedule)}
         for name, schedule in tenant.hours.items()
     }
 

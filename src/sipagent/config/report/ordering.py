@@ -83,12 +83,13 @@ def destination_in(
         if to is None:
             raise ValueError("name a destination with --to: there is no one fallback")
     profiles = {tenant: loaded.table.tenants[tenant] for tenant in sorted(tenants)}
+    shared = loaded.table.destinations
     lacking = [tenant for tenant, profile in profiles.items() if to not in profile.destinations]
-    if lacking:
-        known = {name for tenant in lacking for name in profiles[tenant].destinations}
+    if to not in shared and lacking:
+        known = {name for tenant in lacking for name in profiles[tenant].destinations} | {*shared}
         message = f"there is no destination {quoted(to)} for the tenant {some(lacking)}"
-        shared = "; one of the main file is every tenant's" if len(tenants) > 1 else ""
-        raise ValueError(message + _did_you_mean(to, known) + shared)
+        advice = "; one of the main file is every tenant's" if len(tenants) > 1 else ""
+        raise ValueError(message + _did_you_mean(to, known) + advice)
     return DestinationName(to)
 
 

@@ -4,7 +4,7 @@ One frozen model for each mapping, strict and closed. The models know shapes, wo
 what must fit together is said in `config.rules` and its neighbours.
 """
 
-from sipagent.config.schema.base import Entry, Expandable, TextFile
+from sipagent.config.schema.base import Entry, Expandable, Hidden, TextFile
 from sipagent.config.schema.files import (
     SECTIONS,
     AgentsFile,
@@ -25,6 +25,7 @@ __all__ = [
     "Entry",
     "Expandable",
     "ForcedTool",
+    "Hidden",
     "NamespaceFile",
     "SpokenGreeting",
     "TenantFile",

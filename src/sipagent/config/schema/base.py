@@ -12,8 +12,9 @@ REFERENCE_PATTERN: Final = r"^(?:[a-z][a-z0-9_-]{0,62}/)?[a-z][a-z0-9_-]{0,62}$"
 REGION_PATTERN: Final = r"^[A-Z]{2}$"
 NOT_BLANK_PATTERN: Final = r"\S"
 LANGUAGE_PATTERN: Final = r"^[a-z]{2}(?:-[A-Z]{2})?$"
-DURATION_PATTERN: Final = r"^[0-9]{1,6}(?:ms|s|m|h)$"
-RATE_PATTERN: Final = r"^[1-9][0-9]{0,5}/[0-9]{1,4}(?:s|m|h)$"
+SPOKEN_PATTERN: Final = r"^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}$"
+DURATION_PATTERN: Final = r"^[1-9][0-9]{0,5}(?:ms|s|m|h)$"
+RATE_PATTERN: Final = r"^[1-9][0-9]{0,5}/[1-9][0-9]{0,3}(?:s|m|h)$"
 SHARE_PATTERN: Final = r"^(?:100|[0-9]{1,2}(?:\.[0-9]{1,2})?)%$"
 DAYS_PATTERN: Final = r"^[1-9][0-9]{0,4}d$"
 MONEY_PATTERN: Final = r"^[0-9]{1,9}(?:\.[0-9]{1,2})? [A-Z]{3}$"
@@ -66,6 +67,11 @@ class Expandable:
     `secret` is not read before it is needed."""
 
     secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Marks fields where a secret belongs: whatever stands there or below, no finding quotes it."""
 
 
 ExpandableWord = Annotated[Word, Expandable()]

@@ -12,6 +12,7 @@ from sipagent.config.schema.base import (
     MAPPING,
     NOTHING,
     NUMBER,
+    SPOKEN_PATTERN,
     TEXT,
     Entry,
     Word,
@@ -72,7 +73,7 @@ class NoiseReduction(Entry):
     )
 
 
-Language = Annotated[Word, StringConstraints(max_length=35)]
+Language = Annotated[str, StringConstraints(pattern=SPOKEN_PATTERN)]
 
 
 class Transcription(Entry):

@@ -58,7 +58,7 @@ class _Settings(_Conditional):
     """What a number is, beside what happens to its calls."""
 
     tenant: Name = Field(default=ABSENT, description="Whose number it is.")
-    trunk: Name = Field(default=ABSENT, description="The trunk that its calls come by.")
+    trunk: Name = Field(default=ABSENT, description="The trunk that its calls come by, or any.")
     timezone: Word = Field(default=ABSENT, description="Its time zone, such as America/Chicago.")
     hours: Name = Field(default=ABSENT, description="Its opening hours, for templates.")
     language: LanguageTag = Field(default=ABSENT, description="The language of its first words.")

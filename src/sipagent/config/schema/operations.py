@@ -12,6 +12,7 @@ from sipagent.config.schema.base import (
     Entry,
     Expandable,
     ExpandableWord,
+    Hidden,
     Host,
     LanguageTag,
     Money,
@@ -36,6 +37,7 @@ class SecretFile(Entry):
 Secret = Annotated[
     Annotated[SecretWord, Tag(TEXT)] | Annotated[SecretFile, Tag(MAPPING)],
     shaped('"${NAME}" or {file: path}'),
+    Hidden(),
 ]
 
 
@@ -61,7 +63,7 @@ class Entra(Entry):
     tenant_id: ExpandableWord = Field(default=ABSENT, description="The directory's id.")
     client_id: ExpandableWord = Field(default=ABSENT, description="The application's id.")
     client_secret: Secret = Field(default=ABSENT, description="Where its secret is.")
-    federated_token: SecretFile = Field(
+    federated_token: Annotated[SecretFile, Hidden()] = Field(
         default=ABSENT, description="The token file of a workload identity."
     )
     managed_identity: bool = Field(
@@ -106,6 +108,7 @@ class TrunkEntry(Entry):
         Annotated[Literal["none"], Expandable(secret=True), Tag(TEXT)]
         | Annotated[TrunkSecret, Tag(MAPPING)],
         shaped("none or {header: name, file: path}"),
+        Hidden(),
     ] = Field(
         description="What proves that a call came by it: {header: X-Key, file: path}, or none."
     )
@@ -133,6 +136,9 @@ class Grants(Entry):
     )
     transfer_countries: list[Region] = Field(
         default=ABSENT, description="Countries that calls may be sent to."
+    )
+    sip_hosts: list[Host] = Field(
+        default=ABSENT, description="Hosts of SIP URIs that calls may be sent to."
     )
     transfers_per_hour: int = Field(
         default=ABSENT, ge=0, description="The most calls sent on in an hour."

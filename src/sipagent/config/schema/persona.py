@@ -151,6 +151,9 @@ class Defaults(AgentLeaves):
         default=None,
         description="Whose national spellings of numbers are read: two capital letters, ISO 3166.",
     )
+    trunk: Name = Field(
+        default=ABSENT, description="The trunk of numbers that name none; any for every trunk."
+    )
     rules: Prose = Field(
         default=ABSENT,
         description="What ends every agent's instructions; no agent can leave it out.",

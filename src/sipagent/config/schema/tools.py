@@ -14,6 +14,7 @@ from sipagent.config.schema.base import (
     Duration,
     Entry,
     ExpandableWord,
+    Hidden,
     Name,
     Word,
     shape_of,
@@ -21,7 +22,6 @@ from sipagent.config.schema.base import (
 )
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
-SIMPLE = ("hang_up", "wait", "take_message", "set_language", "collect_digits")
 KINDS = ("transfer", "switch_agent", "take_message", "collect_digits", "http", "mcp", "python")
 
 
@@ -31,6 +31,10 @@ class GrantedSecret(Entry):
 
 class BearerAuth(Entry):
     bearer: GrantedSecret = Field(description="The secret sent as a bearer token.")
+
+
+Auth = Annotated[BearerAuth, Hidden()]
+HeaderValues = Annotated[dict[str, ExpandableWord], Hidden()]
 
 
 class Requirement(Entry):
@@ -47,8 +51,8 @@ class HttpTool(Entry):
         default="POST", description="The request's method."
     )
     url: ExpandableWord = Field(description="Where the request goes; the host is never a template.")
-    headers: dict[str, ExpandableWord] = Field(default=ABSENT, description="Headers to send.")
-    auth: BearerAuth = Field(default=ABSENT, description="What proves who asks.")
+    headers: HeaderValues = Field(default=ABSENT, description="Headers to send.")
+    auth: Auth = Field(default=ABSENT, description="What proves who asks.")
     parameters: dict[str, Any] = Field(
         default=ABSENT, description="A JSON Schema of the arguments that the model gives."
     )
@@ -71,8 +75,8 @@ class McpTool(Entry):
     command: list[Word] = Field(
         default=ABSENT, min_length=1, description="A local server's command. Operator only."
     )
-    headers: dict[str, ExpandableWord] = Field(default=ABSENT, description="Headers to send.")
-    auth: BearerAuth = Field(default=ABSENT, description="What proves who asks.")
+    headers: HeaderValues = Field(default=ABSENT, description="Headers to send.")
+    auth: Auth = Field(default=ABSENT, description="What proves who asks.")
     allowed_tools: list[Word] = Field(default=ABSENT, description="The tools that may be used.")
 
 

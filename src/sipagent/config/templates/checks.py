@@ -3,10 +3,11 @@
 This module imports jinja2; only compiling the first template imports this module.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from jinja2 import Environment, nodes
+from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
 from sipagent.config.templates.expressions import (
@@ -33,6 +34,13 @@ from sipagent.config.words import quoted
 
 MAX_NODES: Final = 5_000
 MAX_DEPTH: Final = 40
+
+AS_IT_IS: Final = "to print braces, write {% raw %} before them and {% endraw %} behind"
+
+_NEWLINE: Final = re.compile(r"\r\n|\r|\n")
+_ENDS: Final = ("%}", "#}")
+_UNCLOSED: Final[Mapping[str, str]] = {"comment_begin": "{#", "raw_begin": "{% raw %}"}
+"""The tokens that only the end of the text can follow where what they begin is not closed."""
 
 
 def check(tree: nodes.Template) -> Reads:
@@ -161,23 +169,37 @@ def _union(kinds: Iterable[Kind]) -> Kind:
     return united
 
 
-def with_line_ends(source: str, environment: Environment) -> str:
+def with_line_ends(source: str, lexer: Environment) -> str:
     """The source, in which a tag at the end of a line of text keeps that line's end.
 
-    Jinja would take the line's end from each tag, and glue the next line to the text.
+    Jinja would take the line's end from each tag, and glue the next line to the text. `lexer` is an
+    environment that leaves them all. Lines keep their numbers. Raises Refused for a comment or a
+    raw part that is not closed, which at the end of a text Jinja takes for a whole one.
     """
+    source = "\n".join(_NEWLINE.split(source))
     pieces: list[str] = []
-    bare = True
-    for _, token, piece in environment.overlay(trim_blocks=False, lstrip_blocks=False).lex(source):
-        ended = pieces[-1] if pieces and piece.startswith("\n") else ""
-        if ended in {"%}", "#}"} and not bare:
-            pieces[-1] = f"+{ended}"
-        if token == "data":  # noqa: S105 - a kind of token, not a secret
-            _, newline, tail = piece.rpartition("\n")
-            bare = not tail.strip() and (bare or bool(newline))
-        elif token == "variable_begin":  # noqa: S105
-            bare = False
-        pieces.append(piece)
+    end, token, bare = 0, "", True
+    try:
+        for _, token, piece in lexer.lex(source):
+            at = source.index(piece, end)
+            if pieces and pieces[-1] in _ENDS and not bare and piece.startswith("\n"):
+                pieces[-1] = f"+{pieces[-1]}"
+            if token == "data":  # noqa: S105 - a kind of token, not a secret
+                _, newline, tail = piece.rpartition("\n")
+                bare = not tail.strip() and (bare or bool(newline))
+            elif token == "variable_begin":  # noqa: S105
+                bare = False
+            # A tag such as {%- takes the space before it away, and no piece holds that.
+            pieces.append(source[end:at] + piece)
+            end = at + len(piece)
+    except TemplateSyntaxError:
+        if token not in _UNCLOSED:
+            raise
+    if token in _UNCLOSED:
+        begun = source.rindex("{", 0, end)
+        line, column = source.count("\n", 0, begun) + 1, begun - source.rfind("\n", 0, begun)
+        message = f"{_UNCLOSED[token]} is never closed"
+        raise Refused(line, "", message, AS_IT_IS, column=column)
     return "".join(pieces)
 
 

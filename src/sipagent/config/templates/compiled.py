@@ -13,13 +13,14 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from sipagent.config.templates.kinds import SAMPLE_CALLER
 from sipagent.errors import TemplateError
 from sipagent.model import DEFAULT_TENANT, AgentName
 from sipagent.model.facts import CallerFacts, CallFacts, HoursNow, NumberFacts, Schedule
 from sipagent.sip import Attestation, Untrusted
 
 if TYPE_CHECKING:
-    from jinja2 import TemplateSyntaxError
+    from jinja2 import Environment, TemplateSyntaxError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
@@ -34,7 +35,6 @@ _MARKS: Final = ("{{", "{%", "{#")
 _NEWLINE: Final = re.compile(r"\r\n|\r|\n")
 _TAG: Final = re.compile(r"\{%[-+]?\s*(end)?(if|for|raw)\b")
 _UNKNOWN_TAG: Final = re.compile(r"Encountered unknown tag '(\w+)'")
-_AS_IT_IS: Final = "to print braces, write {% raw %} before them and {% endraw %} behind"
 
 _FAULTS: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
 """What evaluating an expression may raise, besides ValueError and Jinja's own errors."""
@@ -149,7 +149,7 @@ def sample_facts(
     """
     return CallFacts(
         caller=CallerFacts(
-            e164=Untrusted("+12025550123"),
+            e164=Untrusted(SAMPLE_CALLER),
             name=Untrusted("Sam Sample"),
             attestation=Attestation("A", "passed", "sample"),
         ),
@@ -184,7 +184,7 @@ def _compiled(source: str) -> CompiledTemplate | TemplateProblem:
         return _misspelled(source, error)
     except Refused as refused:
         line, column = _place(source, refused.line, refused.word)
-        return TemplateProblem(line, column, refused.message, refused.hint)
+        return TemplateProblem(line, refused.column or column, refused.message, refused.hint)
     except UnicodeEncodeError:
         return TemplateProblem(1, 1, "holds characters that are no text")
     except (MemoryError, RecursionError, SyntaxError):
@@ -194,19 +194,21 @@ def _compiled(source: str) -> CompiledTemplate | TemplateProblem:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> "ImmutableSandboxedEnvironment":
+def _environments() -> "tuple[ImmutableSandboxedEnvironment, Environment]":
+    """What templates are compiled by, and the same that takes no line's end from a tag."""
     from sipagent.config.templates.filters import environment
 
-    return environment()
+    made = environment()
+    return made, made.overlay(trim_blocks=False, lstrip_blocks=False)
 
 
 def _parts(source: str) -> _Parts:
     from sipagent.config.templates.checks import check, rewrite, with_line_ends
     from sipagent.config.templates.kinds import Kind
 
-    environment = _environment()
-    reads = check(environment.parse(source))
-    tree = environment.parse(with_line_ends(source, environment))
+    environment, lexer = _environments()
+    tree = environment.parse(with_line_ends(source, lexer))
+    reads = check(tree)
     code = environment.compile(rewrite(tree, environment))
     template = environment.template_class.from_code(environment, code, {})
     members = (reads.members[kind] for kind in (Kind.VARS, Kind.HOURS, Kind.HEADERS))
@@ -230,6 +232,8 @@ def _place(source: str, line: int | None, word: str) -> tuple[int, int]:
 
 
 def _misspelled(source: str, error: "TemplateSyntaxError") -> TemplateProblem:
+    from sipagent.config.templates.checks import AS_IT_IS
+
     said = error.message or ""
     unknown = _UNKNOWN_TAG.match(said)
     if unknown:
@@ -240,17 +244,13 @@ def _misspelled(source: str, error: "TemplateSyntaxError") -> TemplateProblem:
         return TemplateProblem(line, column, f"{{% {name} %}} is not known here", hint)
     if "Unexpected end of template" in said:
         return _unclosed(source, error.lineno)
-    if "Missing end of" in said:
-        what = "{#" if "comment" in said else "{% raw %}"
-        line, column = _place(source, error.lineno, "")
-        return TemplateProblem(line, column, f"{what} is never closed", _AS_IT_IS)
     line, column = _place(source, error.lineno, "")
     said = (
         re.sub(r" at \d+$", "", said)
         .replace("end of print statement", "}}")
         .replace("end of statement block", "%}")
     )
-    return TemplateProblem(line, column, f"cannot be read: {said.rstrip('.')}", _AS_IT_IS)
+    return TemplateProblem(line, column, f"cannot be read: {said.rstrip('.')}", AS_IT_IS)
 
 
 def _unclosed(source: str, last: int) -> TemplateProblem:

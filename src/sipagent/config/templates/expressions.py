@@ -60,11 +60,14 @@ _OPERATORS: Final = {
 
 
 class Refused(Exception):  # noqa: N818 - a finding on its way up, not an error of the program
-    """Why a template is refused. `word` stands somewhere in the line."""
+    """Why a template is refused. `word` stands somewhere in the line, unless `column` is known."""
 
-    def __init__(self, line: int, word: str, message: str, hint: str | None = None) -> None:
+    def __init__(
+        self, line: int, word: str, message: str, hint: str | None = None, column: int | None = None
+    ) -> None:
         super().__init__(message)
         self.line = line
+        self.column = column
         self.word = word
         self.message = message
         self.hint = hint

@@ -87,6 +87,9 @@ METHODS: Final[Mapping[str, Kind]] = {
 }
 """What a time can be asked for."""
 
+SAMPLE_CALLER: Final = "+12025550123"
+"""Who calls where a text is rendered before any call came; nobody has the number."""
+
 _STYLE: Final = re.compile(r"(?:[^%]|%-?[aAbBdeHIjlmMpuyYZz%])*", re.DOTALL)
 _LONGEST_STYLE: Final = 100
 

@@ -11,7 +11,6 @@ from typing import Final, cast
 import yaml
 
 from sipagent.config.findings import START, Findings, Place, Steps
-from sipagent.config.words import quoted
 from sipagent.config.yamlfile.document import Document, Listing, Node, Row, Scalar, Table
 from sipagent.config.yamlfile.syntax import explain_syntax, place_at
 
@@ -131,7 +130,7 @@ class _Builder:
         name = event.anchor or ""
         node = self._anchors.get(name)
         if node is None:
-            what = f"the alias {quoted('*' + name)} has no anchor before it"
+            what = "this alias has no anchor before it"  # it may be a secret that begins with *
             hint = 'a text or a number that begins with * needs quotes, as in "*"'
             self._findings.fail(place, (), what, hint)
         self._put(node, place)
@@ -185,11 +184,9 @@ class _Builder:
 
     def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.tag is not None:
-            tag = quoted(event.tag.replace("tag:yaml.org,2002:", "!!"))
+            what = "tags are not supported"  # it may be a secret that begins with !
             hint = "write the value without a tag; quotes make it text"
-            self._findings.add(
-                _place(event), self._steps(), f"the tag {tag} is not supported", hint
-            )
+            self._findings.add(_place(event), self._steps(), what, hint)
 
     def _steps(self) -> Steps:
         """The way to the value that is read now, as far as its keys are known."""

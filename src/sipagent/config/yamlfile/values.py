@@ -69,7 +69,9 @@ class _Reading:
         try:
             return core_value(node.text)
         except NotANumberError:
-            what = f"the number {quoted(node.text)} cannot be kept exactly"
+            hidden = outline is not None and outline.holds_secrets
+            shown = "this number" if hidden else f"the number {quoted(node.text)}"
+            what = f"{shown} cannot be kept exactly"
             self.findings.add(node.place, steps, what, "put it in quotes if it is text")
             return node.text
 
@@ -106,6 +108,6 @@ class _Reading:
 def _below(outline: Outline | None, key: str) -> Outline | None:
     if outline is None:
         return None
-    if outline.keys and outline.each is None and key not in outline.keys:
+    if outline.keys and outline.each is None and key not in outline.keys and not outline.hidden:
         return _UNKNOWN
     return outline.below(key)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from sipagent.errors import TokenError
@@ -12,6 +12,9 @@ from sipagent.providers.openai.credentials import AuthHeaders, Credentials
 from sipagent.providers.openai.health import AccountHealth
 
 _UNAUTHORIZED = 401
+
+Action = Literal["accept", "reject", "refer", "hangup", "attach"]
+"""What is asked for: the last word of a call's URL, or its socket."""
 
 
 class Answered(Protocol):
@@ -38,7 +41,7 @@ class Account:
     health: AccountHealth
     capabilities: Capabilities = CAPABILITIES["openai"]
 
-    def call_url(self, call_id: CallId, action: str) -> str:
+    def call_url(self, call_id: CallId, action: Action) -> str:
         return f"{self.base_url}/realtime/calls/{call_id}/{action}"
 
     def socket_url(self, call_id: CallId) -> str:
@@ -47,7 +50,9 @@ class Account:
         secure = "wss" if scheme == "https" else "ws"
         return urlunsplit((secure, host, f"{path}/realtime", f"call_id={call_id}", ""))
 
-    async def authorized(self, ask: Callable[[AuthHeaders], Awaitable[Answer]]) -> Answer:
+    async def authorized(
+        self, action: Action, ask: Callable[[AuthHeaders], Awaitable[Answer]]
+    ) -> Answer:
         """The answer to a request, sent again at once with other credentials for as long as it is
         refused with 401 and others are left. Raises what `ask` raises, and TokenError."""
         credentials = self.credentials
@@ -59,7 +64,7 @@ class Account:
         except TokenError as error:
             self.health.without_token(error.code)
             raise
-        self.health.answered(answer.status)
+        self.health.answered(answer.status, action)
         return answer
 
     async def _otherwise(

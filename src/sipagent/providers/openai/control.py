@@ -9,13 +9,11 @@ from pydantic_core import from_json, to_json
 
 from sipagent.errors import TokenError
 from sipagent.model import CallId, Json
-from sipagent.providers.openai.account import Account
+from sipagent.providers.openai.account import Account, Action
 from sipagent.providers.openai.preflight import preflight
-from sipagent.providers.openai.rest import ATTEMPT_WITHIN, Rest, RestAnswer, RestError
+from sipagent.providers.openai.rest import ATTEMPT_WITHIN, Body, Rest, RestAnswer, RestError
 from sipagent.sessions.machine.events import AcceptAnswered, Answer
-
-END_WITHIN: Final = 3.0
-"""Seconds for a reject or a hang-up, retries included."""
+from sipagent.sessions.ports import END_WITHIN
 
 REFER_WITHIN: Final = 5.0
 """Seconds for the provider to relay a REFER."""
@@ -26,6 +24,12 @@ _PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
 _NO_CALL: Final = CallId("rtc_sipagent_check")
 
 _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
+
+_UNKNOWN_CALL: Final = frozenset(
+    {"call_id_not_found", "call_not_found", "session_not_found", "session_id_not_found"}
+)
+"""Codes of a 404 that speak of the call. Others speak of something else that is not there: Azure's
+DeploymentNotFound, model_not_found, the address itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def judge(answer: RestAnswer) -> Attempt:
     detail = f"{status} {code}" if code else str(status)
     if code == "decision_already_made" or status == 409:
         return Attempt(Answer.DECIDED, detail)
-    if status == 404:
+    if status == 404 and (code is None or code in _UNKNOWN_CALL):
         return Attempt(Answer.GONE, detail)
     if status in _RETRIED:
         pause = retry_after(answer)
@@ -94,29 +98,31 @@ class OpenAICallControl:
             answer = Answer.DECIDED
         return AcceptAnswered(answer, f"accept answered {attempt.detail}")
 
-    async def reject(self, call_id: CallId, code: int) -> Answer:
+    async def reject(self, call_id: CallId, code: int, *, within: float = END_WITHIN) -> Answer:
         """Have the call refused with a SIP status code."""
-        attempt, _ = await self._persist(call_id, "reject", {"status_code": code}, END_WITHIN)
+        attempt, _ = await self._persist(call_id, "reject", {"status_code": code}, within)
         return attempt.answer
 
-    async def hang_up(self, call_id: CallId) -> Answer:
+    async def hang_up(self, call_id: CallId, *, within: float = END_WITHIN) -> Answer:
         """Have the call ended. To ask twice is harmless."""
-        attempt, _ = await self._persist(call_id, "hangup", None, END_WITHIN)
+        attempt, _ = await self._persist(call_id, "hangup", None, within)
         return attempt.answer
 
     async def refer(self, call_id: CallId, target_uri: str) -> Answer:
         """Have a REFER sent, once. DONE says that it was relayed, not that anybody answered.
 
-        Tried again only where the request cannot have been sent: a carrier that gets two REFERs
-        may ring two people.
+        Tried again only where the provider cannot have acted on the request: a carrier that gets
+        two REFERs may ring two people. UNSENT says that it never could, SILENT that it may have.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + REFER_WITHIN
         while True:
             left = deadline - loop.time()
             attempt = await self._try(call_id, "refer", {"target_uri": target_uri}, left)
-            if not attempt.again or attempt.effect or loop.time() + _PAUSES[0] >= deadline:
+            if not attempt.again or attempt.effect:
                 return attempt.answer
+            if loop.time() + _PAUSES[0] >= deadline:
+                return Answer.UNSENT
             await asyncio.sleep(_PAUSES[0])
 
     async def check(self) -> None:
@@ -125,7 +131,7 @@ class OpenAICallControl:
         await self._try(_NO_CALL, "hangup", None, ATTEMPT_WITHIN)
 
     async def _persist(
-        self, call_id: CallId, action: str, body: object, within: float
+        self, call_id: CallId, action: Action, body: object, within: float
     ) -> tuple[Attempt, bool]:
         """The last attempt, and whether an earlier one may have taken effect."""
         loop = asyncio.get_running_loop()
@@ -144,13 +150,13 @@ class OpenAICallControl:
             tries += 1
             await asyncio.sleep(pause)
 
-    async def _try(self, call_id: CallId, action: str, body: object, within: float) -> Attempt:
+    async def _try(self, call_id: CallId, action: Action, body: object, within: float) -> Attempt:
         url = self._account.call_url(call_id, action)
-        content = b"" if body is None else to_json(body)
+        sending = Body(b"" if body is None else to_json(body))
         try:
             async with asyncio.timeout(within):
                 answer = await self._account.authorized(
-                    lambda headers: self._rest.post(url, headers.raw, content)
+                    action, lambda headers: self._rest.post(url, headers.raw, sending)
                 )
         except TokenError as error:  # nothing has been sent
             answer_word = Answer.REFUSED if error.refused else Answer.SILENT
@@ -158,5 +164,7 @@ class OpenAICallControl:
         except RestError as error:
             return Attempt(Answer.SILENT, error.what, again=True, effect=error.sent)
         except TimeoutError as error:
-            return Attempt(Answer.SILENT, type(error).__name__, again=True, effect=True)
+            # Time may have run out while a token or a connection was waited for.
+            effect = sending.begun
+            return Attempt(Answer.SILENT, type(error).__name__, again=True, effect=effect)
         return judge(answer)

@@ -17,6 +17,11 @@ _FORBIDDEN: Final = 403
 _HEALS: Final = frozenset({404, 409})
 """Refusals that nobody hears without credentials that work, as any answer below 400."""
 
+_ACCEPT: Final = "accept"
+
+FORBIDDEN_FOR: Final = 300.0
+"""Seconds after a 403 in which only what was forbidden can show that it is allowed again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -38,10 +43,14 @@ class AccountHealth:
         account: AccountName,
         fallen_ill: Callable[[], None] | None = None,
         wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._account = account
         self._fallen_ill = fallen_ill
         self._wall = wall
+        self._monotonic = monotonic
+        self._forbidden = ""
+        self._forbidden_at = float("-inf")
         self.trouble: Trouble | None = None
         self.stale: Trouble | None = None
 
@@ -49,17 +58,32 @@ class AccountHealth:
     def healthy(self) -> bool:
         return self.trouble is None
 
-    def answered(self, status: int) -> None:
+    def answered(self, status: int, action: str) -> None:
         """Note how the provider has answered a request with this account's credentials."""
         if self.trouble is None and status < 400:
             return
         if status == _UNAUTHORIZED:
             self._ill("unauthorized", "The provider refuses every key or token of the account.")
         elif status == _FORBIDDEN:
+            self._note_forbidden(action)
             self._ill("forbidden", "The account's key or identity may not do what calls need.")
-        elif self.trouble is not None and (status < 400 or status in _HEALS):
+        elif self.trouble is not None and self._heals(self.trouble, status, action):
             log.info("account works again", account=self._account, after=self.trouble.code)
             self.trouble = None
+
+    def _note_forbidden(self, action: str) -> None:
+        ill = self.trouble is not None and self.trouble.code == "forbidden"
+        if not ill or self._forbidden != _ACCEPT:  # what calls need most is what must work again
+            self._forbidden = action
+        self._forbidden_at = self._monotonic()
+
+    def _heals(self, trouble: Trouble, status: int, action: str) -> bool:
+        """Whether an answer shows that the account works. To be allowed one thing proves nothing
+        of another: a key that may not accept calls may well be let reject them."""
+        allowed = status < 400 or status in _HEALS
+        if trouble.code != "forbidden" or self._monotonic() >= self._forbidden_at + FORBIDDEN_FOR:
+            return allowed
+        return status < 400 if action == _ACCEPT else allowed and action == self._forbidden
 
     def without_token(self, code: str) -> None:
         """Note that no token could be had, and the identity provider's word for why."""

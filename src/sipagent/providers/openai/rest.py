@@ -6,11 +6,11 @@ request itself.
 """
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -59,6 +59,21 @@ class RestAnswer:
         return None
 
 
+class Body:
+    """The bytes of a request. `begun` says that they are on their way, after its headers, and that
+    no answer has come."""
+
+    __slots__ = ("begun", "content")
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.begun = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.begun = True
+        yield self.content
+
+
 class Rest:
     """One pool of connections, for all accounts. Used as `async with`: its end closes them.
 
@@ -90,7 +105,7 @@ class Rest:
         await self._pool.aclose()
 
     async def post(
-        self, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
+        self, url: str, headers: Sequence[tuple[bytes, bytes]], body: Body
     ) -> RestAnswer:
         """Post JSON and read the whole answer, each step within `ATTEMPT_WITHIN`.
 
@@ -102,7 +117,7 @@ class Rest:
             (b"Host", authority.encode("ascii")),
             (b"User-Agent", _AGENT),
             (b"Content-Type", b"application/json"),
-            (b"Content-Length", str(len(body)).encode()),
+            (b"Content-Length", str(len(body.content)).encode()),
             *headers,
         ]
         target = f"{path}?{query}" if query else path
@@ -125,28 +140,40 @@ class Rest:
             raise RestError(type(error).__name__, sent=False) from error
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             raise RestError(type(error).__name__, sent=True) from error
+        body.begun = False
         return RestAnswer(response.status, response.headers, content)
 
 
 def environment_proxy(base_url: str) -> str | None:
-    """The proxy that HTTPS_PROXY and its kin ask for on the way to this URL."""
+    """The proxy that HTTPS_PROXY and its kin ask for on the way to this URL.
+
+    Raises ValueError for one that cannot be used.
+    """
     url = urlsplit(base_url)
     if proxy_bypass(url.hostname or ""):
         return None
     proxies = getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if proxy is not None:
+        _parts(proxy)
+    return proxy
 
 
 def _proxy(url: str, context: ssl.SSLContext | None) -> httpcore.Proxy:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("only http:// and https:// proxies are supported")
+    parts = _parts(url)
     credentials = (parts.username or "", parts.password or "") if parts.username else None
     return httpcore.Proxy(
         f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme.encode()]}",
         auth=credentials,
         ssl_context=context if parts.scheme == "https" else None,
     )
+
+
+def _parts(proxy: str) -> SplitResult:
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("only http:// and https:// proxies are supported")
+    return parts
 
 
 def _host_and_port(authority: str) -> tuple[bytes, int | None]:

@@ -177,7 +177,7 @@ class OpenAIDial:
         try:
             async with asyncio.timeout(ATTACH_WITHIN):
                 self._warm = await self._route.open()
-        except (OSError, TimeoutError, InvalidHandshake, ssl.SSLError) as error:
+        except (OSError, TimeoutError, InvalidHandshake, EOFError, ssl.SSLError) as error:
             log.info("socket host not reached ahead of time", error=type(error).__name__)
 
     async def attach(self, deliver: Callable[[Event], None]) -> OpenAISocket:
@@ -201,7 +201,7 @@ class OpenAIDial:
         """Dial once more: 404 proves that the call has ended, an open socket that it lives."""
         try:
             async with asyncio.timeout(PROBE_WITHIN):
-                upgrade = await self._account.authorized(self._ask)
+                upgrade = await self._account.authorized("attach", self._ask)
         except (OSError, TimeoutError, ValueError, ssl.SSLError, TokenError):
             return None
         return {101: True, 404: False}.get(upgrade.status)
@@ -216,7 +216,7 @@ class OpenAIDial:
         """One attempt. Raises AttachError only."""
         try:
             async with asyncio.timeout_at(deadline):
-                upgrade = await self._account.authorized(self._handshake)
+                upgrade = await self._account.authorized("attach", self._handshake)
         except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
             raise AttachError(None, type(error).__name__) from error
         except TokenError as error:
@@ -308,12 +308,13 @@ class Route:
             writer.transport.abort()
 
     async def _upgrade_status_by_proxy(self, headers: AuthHeaders) -> int:
-        connection = await self.open()
+        connection: Connection | None = None
         try:
+            connection = await self.open()
             await connection.handshake(headers.lines, "sipagent")
         except InvalidStatus as refused:
             return refused.response.status_code
-        except InvalidHandshake as error:
+        except (InvalidHandshake, EOFError) as error:
             raise OSError("the proxy or the upgrade failed") from error
         else:
             return 101

@@ -31,7 +31,12 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """Ask the provider to end the call. Leads to `HangUpAnswered`."""
+    """Ask the provider to end the call. Leads to `HangUpAnswered`.
+
+    `rings`: the caller may still wait for an answer, so that there is little time for it.
+    """
+
+    rings: bool = False
 
 
 @dataclass(frozen=True, slots=True)

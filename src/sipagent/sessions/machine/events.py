@@ -15,6 +15,7 @@ class Answer(StrEnum):
     DONE: the provider says so. GONE: there is no such call any more (404). DECIDED: the provider
     refuses because the call has been decided before. REFUSED: any other definite refusal.
     SILENT: no usable answer within the time; the request may or may not have taken effect.
+    UNSENT: no usable answer, and the request has not taken effect; only a refer tells it apart.
     """
 
     DONE = "done"
@@ -22,6 +23,7 @@ class Answer(StrEnum):
     DECIDED = "decided"
     REFUSED = "refused"
     SILENT = "silent"
+    UNSENT = "unsent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class HangUpAnswered:
 
 @dataclass(frozen=True, slots=True)
 class Referred:
-    """DONE says that the REFER was relayed; nothing ever says what came of it."""
+    """DONE says that the REFER was relayed, SILENT that it may have been; nothing ever says what
+    came of it."""
 
     answer: Answer
 

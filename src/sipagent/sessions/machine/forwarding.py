@@ -5,8 +5,9 @@
 
 The provider says that it has relayed a REFER, never what came of it: only the call's end says that
 somebody took the call, or that the caller gave up. So the socket is attached once the REFER is on
-its way, and the call is watched. Nobody speaks, whatever is asked for, and no second REFER is ever
-sent: a carrier that gets two may ring two people.
+its way, or may be, and the call is watched: to hang up would break off a transfer whose answer got
+lost. Nobody speaks, whatever is asked for, and no second REFER is ever sent: a carrier that gets
+two may ring two people.
 """
 
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,7 @@ from sipagent.sessions.machine.signals import (
 )
 
 WATCH: Final = 45.0
-"""Seconds from the relayed REFER in which somebody must have taken the call."""
+"""Seconds from the REFER in which somebody must have taken the call."""
 
 LAST_WATCH: Final = 15.0
 """Seconds that are left of the watch when somebody wants the call ended."""
@@ -52,12 +53,13 @@ class Stage(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Forwarding:
     """`target` is the URI that the call is sent to. `until` is when the watch ends; `asked` an end
-    that somebody asked for meanwhile."""
+    that somebody asked for meanwhile. `relayed`: the provider has said that the REFER is sent."""
 
     stage: Stage = Stage.IDLE
     target: str = field(default="", repr=False)
     until: float = 0.0
     asked: EndRequested | None = None
+    relayed: bool = False
 
 
 Heeded = (
@@ -94,10 +96,12 @@ def step(state: Forwarding, event: Heeded, now: float) -> Result:
 
 
 def _referred(state: Forwarding, answer: Answer, now: float) -> Result:
-    if answer is not Answer.DONE:
+    if answer not in (Answer.DONE, Answer.SILENT):
         # To hang up is also to learn whether the caller has gone: 404 says so.
         gone = Reason.LINE_CLOSED if answer is Answer.GONE else Reason.REFER_FAILED
-        return _give_up(state, Reason.REFER_FAILED, gone, f"refer answered {answer}")
+        detail = "refer not sent" if answer is Answer.UNSENT else f"refer answered {answer}"
+        return _give_up(state, Reason.REFER_FAILED, gone, detail)
+    state = replace(state, relayed=answer is Answer.DONE)
     if state.asked is not None and state.asked.goodbye is None:
         return _give_up(state, state.asked.reason)
     until = now + (WATCH if state.asked is None else LAST_WATCH)
@@ -120,7 +124,9 @@ def _watching(state: Forwarding, event: Heeded, now: float) -> Result:
         case DeadlineReached(Timer.FORWARD_TAKEN) if state.asked is not None:
             return _give_up(state, state.asked.reason)
         case DeadlineReached(Timer.FORWARD_TAKEN):
-            return _give_up(state, Reason.REFER_FAILED, detail="nobody took the call")
+            detail = "nobody took the call"
+            detail = detail if state.relayed else f"refer answered {Answer.SILENT}; {detail}"
+            return _give_up(state, Reason.REFER_FAILED, detail=detail)
         case _:
             # A socket that is lost while the call lives is not replaced: to hang up would end a
             # transfer that is under way, and the end of the watch tells as much.

@@ -162,7 +162,7 @@ def _answering(state: Lifecycle, event: Heeded) -> Result:
             return _finish(state, Finish(Reason.CALLER_GONE, None))
         case AcceptAnswered(Answer.REFUSED, detail):
             return _reject(state, Finish(Reason.ACCEPT_REFUSED, detail, SERVICE_UNAVAILABLE))
-        case AcceptAnswered(Answer.SILENT, detail):
+        case AcceptAnswered(Answer.SILENT | Answer.UNSENT, detail):
             return _reject(state, Finish(Reason.ACCEPT_TIMEOUT, detail, SERVICE_UNAVAILABLE))
         case EndRequested():
             return replace(state, asked=event), ()
@@ -190,7 +190,7 @@ def _rejecting(state: Lifecycle, event: Heeded) -> Result:
             # The accept did take effect, only its answer never came: the caller is on the line.
             return _answered(replace(state, end=None))
         case RejectAnswered(), Finish() as end:
-            return _hang_up(state, replace(end, sip_code=None))
+            return _hang_up(state, replace(end, sip_code=None), rings=True)
         case EndRequested(), _:
             return replace(state, asked=event), ()
         case _:
@@ -284,8 +284,8 @@ def _probing(state: Lifecycle, event: Heeded) -> Result:
             return state, ()
 
 
-def _hang_up(state: Lifecycle, end: Finish) -> Result:
-    return replace(state, phase=Phase.HANGING_UP, end=end), (HangUp(),)
+def _hang_up(state: Lifecycle, end: Finish, *, rings: bool = False) -> Result:
+    return replace(state, phase=Phase.HANGING_UP, end=end), (HangUp(rings),)
 
 
 def _hanging_up(state: Lifecycle, event: Heeded, now: float) -> Result:

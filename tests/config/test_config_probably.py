@@ -1,0 +1,148 @@
+"""What is probably not meant: warnings, and what is told once instead of again and again."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sipagent.config.models import SPEAKERS, meant_model
+from sipagent.config.numbers import length_problem
+from sipagent.config.schema.pending import NOT_IN_FORCE
+from tests.config.support import loaded, told, write
+
+ROOT = Path(__file__).parents[2]
+MAIN = """\
+version: 1
+defaults: {model: gpt-realtime-2.1}
+agents: {a: {}}
+"""
+ODD = "no number of this country has so many digits (one may be missing, or stand twice)"
+
+
+@pytest.mark.parametrize(
+    "number", ["+1713481012", "+171348101111", "+44207946095812", "+331234567890"]
+)
+def test_a_number_of_a_wrong_length_is_odd(number: str) -> None:
+    assert length_problem(number) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["+17134810111", "+442079460958", "+390612345678", "+49301234567", "default", "101", "+1713*"],
+)
+def test_other_numbers_are_not(text: str) -> None:
+    assert length_problem(text) is None
+
+
+def test_lost_and_doubled_digits_are_told_where_they_stand(tmp_path: Path) -> None:
+    main = MAIN + (
+        "destinations: {desk: '+1713555010', out: 'sip:+1713555010@x.example', in: 'sip:1001@x'}\n"
+        'numbers: {table: "n.csv", "+1 713 481 012": a, "+1 713 481 0111": a}\n'
+    )
+    table = "number,agent\n+1 713 481 0112,a\n+1 713 481 01111,a\n"
+    config = loaded(tmp_path, {"agents.yaml": main, "n.csv": table})
+    assert [str(each).replace(f"{tmp_path}/", "") for each in config.warnings] == [
+        f"agents.yaml:4:22: destinations.desk: {ODD}",
+        f"agents.yaml:4:42: destinations.out: {ODD}",
+        f'agents.yaml:5:27: numbers."+1 713 481 012": {ODD}',
+        f"n.csv:3:1: number: {ODD}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("standrd", "standard"),
+        ("gpt-realtme-2.1", "gpt-realtime-2.1"),
+        ("gpt-realtime-2.1-mni", "gpt-realtime-2.1-mini"),
+        ("gpt-live-transcrib", "gpt-live-transcribe"),
+        ("standard", None),
+        ("gpt-realtime-2.2", None),
+        ("gpt-realtime-2.1-large", None),
+        ("our-deployment", None),
+    ],
+)
+def test_the_model_that_was_probably_meant(name: str, meant: str | None) -> None:
+    assert meant_model(name, ("standard",)) == meant
+
+
+def test_no_known_model_is_taken_for_another() -> None:
+    assert [name for name in SPEAKERS if meant_model(name, ())] == []
+
+
+def test_keys_that_are_not_in_force_are_those_that_the_page_names() -> None:
+    page = (ROOT / "docs" / "agents-yaml.md").read_text("utf-8")
+    table = page.partition("## What is not in force yet")[2].partition("\n## ")[0]
+    named: dict[str, set[str]] = {}
+    for row in re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE)[1:]:
+        where = ["agents", "defaults"] if "an agent" in row[0] else [row[0].strip("`")]
+        keys, _, granted = row[1].partition("of `grants`:")
+        found = set(re.findall(r"`(\w+)`", keys))
+        found |= {f"grants.{key}" for key in re.findall(r"`(\w+)`", granted)}
+        named |= dict.fromkeys(["" if each == "any file" else each for each in where], found)
+    assert named == {section: set(keys) for section, keys in NOT_IN_FORCE.items()}
+
+
+TENANT = {
+    "agents.yaml": MAIN
+    + "tenants: {acme: {}}\ninclude: tenants/*/tenant.yaml\n"
+    + "numbers: {table: n.csv, default: a}\n",
+    "tenants/acme/tenant.yaml": 'tenant: acme\nagents: {b: {}}\nnumbers: {"+1 713 481 0111": b}\n',
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (
+            "number,tenant\n+1 713 481 0111,acme,x\n",
+            (
+                "n.csv:2:3: the row has 3 cells and the first row 2"
+                " (a cell with a comma needs quotes around it)"
+            ),
+        ),
+        (
+            "Number,Agent\n+1 713 481 0111,a\n",
+            'n.csv:1:1: "Number": this cannot be a variable (did you mean "number"?)',
+        ),
+        (
+            "number\ttenant\n+1 713 481 0111\tacme\n",
+            (
+                "n.csv:1:1: the cells are separated by tabs"
+                " (separate them by commas, or by semicolons)"
+            ),
+        ),
+    ],
+)
+def test_numbers_of_a_table_that_cannot_be_read_are_nobody_elses(
+    table: str, expected: str, tmp_path: Path
+) -> None:
+    lines = told(write(tmp_path, TENANT | {"n.csv": table}))
+    assert lines[0] == expected
+    assert not [line for line in lines if "not the tenant's" in line]
+
+
+def test_an_environment_that_is_no_folder_is_not_called_unset(tmp_path: Path) -> None:
+    main = MAIN + 'numbers: {table: "{env}/*.csv", default: a}\n'
+    path = write(tmp_path, {"agents.yaml": main})
+    what = "agents.yaml:4:18: numbers.table: {env} stands for SIPAGENT_ENV, which "
+    repair = "(set it to production, for example)"
+    assert told(path, SIPAGENT_ENV="a/b") == [f"{what}cannot be a folder's name {repair}"]
+    assert told(path) == [f"{what}is not set {repair}"]
+
+
+def test_an_account_that_is_wrong_counts_as_one_of_two(tmp_path: Path) -> None:
+    secret = "webhook_secrets: {file: h}"
+    azure = f"provider: azure, endpoint: 'https://x.openai.azure.com', {secret}"
+    accounts = f"accounts: {{z: {{{azure}, api_keys: {{file: k}}}}, o: {{{secret}}}}}\n"
+    main = MAIN + accounts + "numbers: {default: {reject: 404}}\n"
+    lines = told(write(tmp_path, {"agents.yaml": main}))
+    assert lines
+    assert not [line for line in lines if "no instructions" in line]
+
+
+@pytest.mark.parametrize("key", ["tenant: acme", "namespace: common"])
+def test_a_part_of_the_main_file_is_told_as_one(key: str, tmp_path: Path) -> None:
+    lines = told(write(tmp_path, {"agents.yaml": f"{key}\nagents: {{a: {{}}}}\n"}))
+    (line,) = lines
+    assert "is a part of the main file that includes it (check that one" in line
