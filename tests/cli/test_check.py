@@ -191,7 +191,10 @@ def test_a_model_that_is_almost_a_known_one(place: Place) -> None:
     place.change("model: gpt-realtime-2.1", "model: gpt-realtme-2.1")
     told = [line for line in warnings(place) if "is known" in line]
     assert told == [
-        'agents.yaml:12:21: models.standard.model: no model "gpt-realtme-2.1" is known (did you mean "gpt-realtime-2.1"?)',
+        (
+            'agents.yaml:12:21: models.standard.model: no model "gpt-realtme-2.1" is known'
+            ' (did you mean "gpt-realtime-2.1"?)'
+        ),
         'agents.yaml:14:10: defaults.model: no model "standrd" is known (did you mean "standard"?)',
     ]
 

@@ -93,3 +93,13 @@ def test_no_secret_and_no_value_of_the_environment_is_printed(place: Place) -> N
 def test_the_output_is_the_same_each_time(place: Place) -> None:
     first = place.run("print-config").stdout
     assert place.run("print-config").stdout == first
+
+
+def test_a_destination_that_reads_the_tenants_own_value_is_shown_as_it_is_written(
+    place: Place,
+) -> None:
+    text = place.acme.read_text().replace("vars: {", 'vars: {desk: "+17135550112", ')
+    own = 'destinations:\n  own_desk: {to: "{{ vars.desk }}"}\n'
+    place.acme.write_text(text.replace("destinations:\n", own))
+    tenants = printed(place)["tenants"]
+    assert tenants["acme"]["destinations"]["own_desk"]["to"] == "{{ vars.desk }}"  # type: ignore[index]

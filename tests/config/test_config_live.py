@@ -648,3 +648,13 @@ async def test_a_crash_of_the_reading_is_a_finding(site: Site) -> None:
     assert live.loaded is before
     crashing.clear()
     assert (await live.update()).is_current
+
+
+def test_a_pin_of_another_main_file_is_not_served(site: Site) -> None:
+    first = site.live()
+    kept = site.store.last()
+    assert kept is not None
+    site.store.pin(first.table.config_hash, kept[1].fingerprint)
+    site.main = site.write("other.yaml", "version: 1\nagents: [")
+    with pytest.raises(ConfigError):
+        site.live()

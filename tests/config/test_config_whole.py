@@ -261,10 +261,10 @@ SAME = [
         "speed: 1.1\n    extra: {max_output_tokens: 100}",
         "extra: {max_output_tokens: 100}\n    speed: 1.1",
     ),
-    ('"${K}"', '"${OTHER}"'),
-    ("file: k}", "file: other}"),
 ]
 OTHER = [
+    ('"${K}"', '"${OTHER}"'),
+    ("file: k}", "file: other}"),
     ("x-did", "x-number"),
     ("X-Key", "X-Other"),
     ("expose: [x-a]", "expose: [x-b]"),

@@ -94,8 +94,10 @@ def is_included(text: str) -> bool:
 
 
 def is_of_others(text: str) -> bool:
-    """Whether another program reads it: Compose, or the Actions of GitHub."""
+    """Whether another program reads it: an editor, Compose, or the Actions of GitHub."""
     found = yaml.safe_load(text)
+    if found is None:  # only comments
+        return True
     return isinstance(found, list) or not {"services", "on", "jobs", "steps"}.isdisjoint(found)
 
 

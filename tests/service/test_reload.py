@@ -160,7 +160,12 @@ class House:
 
     async def call(self, number: str = DESK, **options: Any) -> str:
         """A whole call: accepted once, greeted once, ended."""
-        call_id = await self.simulator.place_call(number, pace=0, patience=5, **{"script": [{"pause": 0.05}, {"hang_up": True}], **options})
+        call_id = await self.simulator.place_call(
+            number,
+            pace=0,
+            patience=5,
+            **{"script": [{"pause": 0.05}, {"hang_up": True}], **options},
+        )
         call = await self.simulator.wait_ended(call_id, timeout=30)
         assert call.answers["accept"] == [200]
         asked = [one for one in call.client_events if one["type"] == "response.create"]

@@ -11,7 +11,8 @@ what a name means for which tenant. `leaves` and `personas` make agents of them,
 read numbers, `ruling` and `routes` compile them, `rehearsal` has each say its texts once, and
 `compilation` names the whole by a hash.
 
-The files are either usable as a whole or refused with all of their findings at once.
+The files are either usable as a whole or refused with all of their findings at once; only what
+an item with a mistake of shape refers to is judged when that is mended.
 """
 
 from sipagent.config.loader import Loaded, load, parse

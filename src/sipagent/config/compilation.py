@@ -17,6 +17,7 @@ from sipagent.model import (
     TrunkName,
 )
 from sipagent.providers.accounts import AccountSpec
+from sipagent.providers.secrets import SecretSource
 from sipagent.routing import (
     Action,
     AnswerWith,
@@ -50,6 +51,7 @@ def table_of(
     accounts: Iterable[AccountSpec],
     region: str | None,
     destinations: Mapping[DestinationName, Destination],
+    trunk_secrets: Mapping[TrunkName, SecretSource],
 ) -> RoutingTable:
     """The table of one version. A number is in the directory of its tenant's account; one whose
     tenant has none is in all of them."""
@@ -62,7 +64,9 @@ def table_of(
         directories=MappingProxyType(directories),
         agents=MappingProxyType(agents),
         tenants=MappingProxyType(dict(tenants)),
-        config_hash=_hash(agents, lines, tenants, trunks, specs, region, destinations),
+        config_hash=_hash(
+            agents, lines, tenants, trunks, specs, region, destinations, trunk_secrets
+        ),
         trunks=MappingProxyType(dict(trunks)),
         region=region,
         destinations=MappingProxyType(dict(destinations)),
@@ -83,6 +87,7 @@ def _hash(
     accounts: tuple[AccountSpec, ...],
     region: str | None,
     destinations: Mapping[DestinationName, Destination],
+    trunk_secrets: Mapping[TrunkName, SecretSource],
 ) -> str:
     """12 hex digits that change when anything changes that a call could notice."""
     digest = hashlib.sha256()
@@ -95,10 +100,41 @@ def _hash(
     for trunk in sorted(trunks):
         digest.update(_canonical(_trunk_facts(trunks[trunk])))
     for spec in sorted(accounts, key=lambda spec: spec.name):
-        digest.update(_canonical([spec.name, spec.provider, spec.base_url]))
+        digest.update(_canonical(_account_facts(spec)))
+    for trunk, secret in sorted(trunk_secrets.items()):
+        digest.update(_canonical([trunk, _place(secret)]))
     digest.update(_canonical(region))
     digest.update(_canonical([_destination(found) for _, found in sorted(destinations.items())]))
     return digest.hexdigest()[:_HASH_LENGTH]
+
+
+def _account_facts(spec: AccountSpec) -> list[Any]:
+    """What an account is and where its secrets stand; the secrets themselves are read live."""
+    entra = None
+    if spec.entra is not None:
+        identity = spec.entra.identity
+        places = [
+            _place(value) if isinstance(value, SecretSource) else value
+            for value in (getattr(identity, name) for name in identity.__dataclass_fields__)
+        ]
+        entra = [type(identity).__name__, places, spec.entra.scope, spec.entra.authority]
+    return [
+        spec.name,
+        spec.provider,
+        spec.base_url,
+        spec.organization,
+        spec.project,
+        _place(spec.api_keys),
+        _place(spec.webhook_secrets),
+        entra,
+    ]
+
+
+def _place(secret: SecretSource | None) -> str | None:
+    """Where a secret stands; of a file its name, as its folder may be written in several ways."""
+    if secret is None:
+        return None
+    return secret.file.name if secret.file is not None else secret.where
 
 
 def agent_facts(profile: AgentProfile) -> list[Any]:

@@ -148,6 +148,7 @@ class _Parts:
             self.gathered.main.complain(complaint)
         self.report.raise_if_any()
         profiles = [persona.profile for persona in squad.usable]
+        trunk_secrets = operations.trunk_secrets()
         return {
             "table": table_of(
                 profiles,
@@ -157,9 +158,10 @@ class _Parts:
                 accounts,
                 region,
                 tenancy.shared(destinations),
+                trunk_secrets,
             ),
             "accounts": accounts,
-            "trunk_secrets": operations.trunk_secrets(),
+            "trunk_secrets": trunk_secrets,
         }
 
     def _verify_all(self, places: Places, squad: Squad) -> None:

@@ -167,6 +167,14 @@ def filled(text: Text | None, values: Mapping[str, str]) -> Text | None:
     return Filled(text, own) if own else text
 
 
+def source_of(text: Text | None) -> str | None:
+    """The text as it was written; a template is not rendered."""
+    template = template_in(text)
+    if template is not None:
+        return template.source
+    return text if isinstance(text, str) else None
+
+
 def template_in(text: Text | None) -> CompiledTemplate | None:
     """The template of a destination's text, None where it is plain."""
     if isinstance(text, Filled):

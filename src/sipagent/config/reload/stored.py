@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from sipagent.config.findings import without_numbers
 from sipagent.config.reload.apart import Version, read_bundle, read_version
 from sipagent.config.reload.versions import Pin, VersionStore
 from sipagent.config.sources import Bundle, DiskSource
@@ -204,11 +205,11 @@ class Versions:
         assert self._store is not None
         try:
             kept = self._store.get(hash_)
-            if kept is None:
-                return None, "there is none, or it is damaged"
+            if kept is None or not self._is_of_this_file(kept[1]):
+                return None, "there is none of this main file, or it is damaged"
             return Version(read_bundle(kept[1], self._environment), kept[1], ()), ""
         except (StoreError, ConfigError) as error:
-            return None, str(error)
+            return None, without_numbers(str(error))
 
     def _last_kept(self) -> Bundle | None:
         """The newest version that can be read, if it was made from this main file."""
@@ -217,9 +218,10 @@ class Versions:
         except StoreError as error:
             self._tell(Trouble("data", "unreadable", str(error)))
             return None
-        if kept is None or kept[1].main_path.absolute() != self._path.absolute():
-            return None
-        return kept[1]
+        return kept[1] if kept is not None and self._is_of_this_file(kept[1]) else None
+
+    def _is_of_this_file(self, bundle: Bundle) -> bool:
+        return bundle.main_path.absolute() == self._path.absolute()
 
     def _last_good(self) -> Chosen | None:
         if self._good is None:
@@ -227,7 +229,7 @@ class Versions:
         try:
             loaded = read_bundle(self._good, self._environment)
         except ConfigError as error:
-            self._tell(Trouble("data", "unusable", str(error)))
+            self._tell(Trouble("data", "unusable", without_numbers(str(error))))
             return None
         return Chosen(Version(loaded, self._good, ()), Origin.STORED)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from sipagent.config.loader import Loaded
+from sipagent.config.places import source_of
 from sipagent.config.report.wording import answering, masked, routes_of, rule_text
 from sipagent.config.schema import Entry
-from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.model import DEFAULT_TENANT, AgentProfile, Destination, Rate
 from sipagent.providers.accounts import AccountSpec, ClientSecret, FederatedToken
 from sipagent.providers.secrets import SecretSource
@@ -217,7 +217,7 @@ def _plain(value: Any) -> Any:
 
 
 def _text(text: Any) -> str | None:
-    return text.source if isinstance(text, CompiledTemplate) else text
+    return source_of(text)
 
 
 def _written(settings: Mapping[str, str | None]) -> dict[str, str]:

@@ -13,9 +13,9 @@ from sipagent.config.findings import Steps
 from sipagent.config.gathering import Gathered, SourceFile
 from sipagent.config.leaves import ancestry, leaves_of
 from sipagent.config.loader import Loaded
+from sipagent.config.places import source_of
 from sipagent.config.report.wording import agents_of, condition_text, masked, routes_of
 from sipagent.config.spaces import Space, spaces_of
-from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.config.yamlfile.document import Listing, Node, Scalar, Table
 from sipagent.config.yamlfile.scalars import core_value
 from sipagent.model import AgentProfile
@@ -186,7 +186,7 @@ def _action(action: Action) -> dict[str, Any]:
 
 
 def _source(text: Any) -> Any:
-    return text.source if isinstance(text, CompiledTemplate) else text
+    return source_of(text)
 
 
 def _written(source: SourceFile[Any], steps: Steps) -> Any:
