@@ -77,14 +77,12 @@ class Rehearsal:
             return persona.transfers
         values = {**persona.profile.vars, **route.vars, **rule_vars}
         if self._verify_values(line, persona, values) and persona.templated:
-            said: set[CompiledTemplate] = set()
-            for edition in persona.profile.editions:
-                facts = self._sample(route, space, agent, edition.language, values)
-                for text in (edition.instructions, edition.greeting, edition.disclosure):
-                    if isinstance(text, CompiledTemplate) and text not in said:
-                        self._render(line, text, facts, f"the agent {quoted(agent)}")
-                        if "language" not in text.reads:  # it is the same in the next one
-                            said.add(text)
+            # A call hears the number's language and no other.
+            edition = persona.profile.edition(route.language)
+            facts = self._sample(route, space, agent, edition.language, values)
+            for text in (edition.instructions, edition.greeting, edition.disclosure):
+                if isinstance(text, CompiledTemplate):
+                    self._render(line, text, facts, f"the agent {quoted(agent)}")
         return persona.transfers
 
     def _verify_values(self, line: NumberLine, persona: Persona, values: Mapping[str, str]) -> bool:
