@@ -22,7 +22,6 @@ from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.metrics import Metrics
 from sipagent.model import CallId, TrunkName
 from sipagent.providers.accounts import AccountSpec
-from sipagent.providers.openai.codec import Oddity
 from sipagent.providers.registry import Accounts
 from sipagent.routing import Controls, RoutingTable
 from sipagent.sessions.intake import Intake
@@ -92,16 +91,12 @@ def build(
     records = records or LogRecords(metrics)
     # One TLS context for REST and sockets: a default one costs 14 to 18 ms of CPU.
     context = httpx.create_ssl_context()
-
-    def note(oddity: Oddity) -> None:
-        metrics.odd_frames.labels(oddity).inc()
-
     table = configuration if isinstance(configuration, RoutingTable) else configuration.table
     live = configuration if isinstance(configuration, LiveConfiguration) else None
     environment = described_account(settings)
     if accounts is None:
         accounts = accounts_of(() if live is None else live.loaded.accounts, environment)
-    providers = Accounts(accounts, context, note)
+    providers = Accounts(accounts, context, metrics.odd)
     supervisor = Supervisor(Surroundings(providers, records, tap or Unwatched(), clock))
     intake = Intake(
         configuration=live or Fixed(table),
@@ -115,11 +110,7 @@ def build(
     _observe(metrics, supervisor, connections, providers)
     receiver = WebhookReceiver(providers.webhook_secrets, intake, metrics)
     upkeep = None if live is None else Upkeep(live, environment, providers, metrics)
-    if live is not None and upkeep is not None:
-        live.observe(upkeep)
-        upkeep.show(live.status)
-    readiness = Readiness(intake, providers, upkeep)
-    app = _application(receiver, supervisor, readiness)
+    app = _application(receiver, supervisor, Readiness(intake, providers, upkeep))
     return Service(app, providers, supervisor, intake, connections, settings.drain_timeout)
 
 

@@ -146,7 +146,7 @@ class Metrics:
         self.provider_errors = self._counter(
             "provider_errors_total", "Errors that the provider reported, by meaning.", "kind"
         )
-        self.odd_frames = self._counter(
+        self._odd_frames = self._counter(
             "odd_frames_total", "Frames ignored: unknown, malformed or too large.", "oddity"
         )
         build = Gauge(
@@ -166,6 +166,10 @@ class Metrics:
     def observe_accounts(self, healthy: Callable[[], Mapping[str, bool]]) -> None:
         """Have the accounts' health read whenever metrics are asked for."""
         self.registry.register(_Healthy(healthy))
+
+    def odd(self, oddity: str) -> None:
+        """Count a frame that was ignored."""
+        self._odd_frames.labels(oddity).inc()
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

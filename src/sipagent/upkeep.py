@@ -29,6 +29,7 @@ MOST_CHANGES: Final = 50
 @dataclass(slots=True)
 class Upkeep:
     """Carries a reload on to what is not asked for at each call: accounts, metrics, credentials.
+    It hears of every reload from its making on.
 
     `environment` is the account that the environment described when the process began, or why it
     described none. `problems` are why the configuration's accounts are not the ones in use.
@@ -39,6 +40,10 @@ class Upkeep:
     accounts: Accounts
     metrics: Metrics
     problems: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.live.observe(self)
+        self.show(self.live.status)
 
     def swapped(self, changes: Sequence[str]) -> None:
         for line in changes[:MOST_CHANGES]:

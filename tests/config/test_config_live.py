@@ -39,6 +39,11 @@ agents:
 """
 
 
+def is_current(status: Status) -> bool:
+    """Whether the files are what is in force, all of them."""
+    return status.origin is Origin.FILES and not status.findings and not status.stale
+
+
 class Site:
     """The files of one service, and its data directory."""
 
@@ -114,7 +119,7 @@ async def test_a_start_on_good_files_serves_and_stores_them(site: Site) -> None:
     live = site.live()
     status = live.status
     assert words(live) == "You speak for acme."
-    assert (status.origin, status.is_current, status.troubles) == (Origin.FILES, True, ())
+    assert (status.origin, is_current(status), status.troubles) == (Origin.FILES, True, ())
     assert status.config_hash == live.table.config_hash
     assert [kept.hash for kept in site.store.all()] == [status.config_hash]
     assert live.trunk_secrets == {CARRIER: (b"first",)}
@@ -136,14 +141,14 @@ async def test_a_start_on_broken_files_serves_the_stored_version(
     good = site.main.read_text()
     site.main.unlink() if broken is None else site.main.write_text(broken)
     live = site.live()
-    assert (live.status.origin, live.status.is_current) == (Origin.STORED, False)
+    assert (live.status.origin, is_current(live.status)) == (Origin.STORED, False)
     assert at(live.status)
     assert words(live) == "You speak for acme."
     assert live.table.config_hash == before.table.config_hash
     assert site.main in live.watched()
     site.main.write_text(good)
     status = await live.update()
-    assert (status.origin, status.findings, status.is_current) == (Origin.FILES, (), True)
+    assert (status.origin, status.findings, is_current(status)) == (Origin.FILES, (), True)
 
 
 def test_a_stored_version_of_another_main_file_is_not_used(site: Site) -> None:
@@ -172,10 +177,10 @@ async def test_a_broken_edit_changes_nothing_and_is_told_until_it_is_repaired(si
     status = await live.update()
     assert live.loaded is before
     assert (status.origin, at(status)) == (Origin.FILES, ["agents.yaml:7"])
-    assert not status.is_current
+    assert not is_current(status)
     site.main.write_text(good)
     status = await live.update()
-    assert (status.findings, status.is_current) == ((), True)
+    assert (status.findings, is_current(status)) == ((), True)
     assert (seen.swaps, [bool(tried.findings) for tried in seen.tries]) == ([], [True, False])
 
 
@@ -246,7 +251,7 @@ async def test_a_tenant_that_is_broken_goes_on_alone(
     site.write("tenants/acme/desk.md", "You are new.")
     status = await live.update()
     assert (words(live), words(live, BRAVO)) == ("You are new.", "You speak for bravo.")
-    assert (status.origin, status.findings, status.is_current) == (Origin.FILES, (), False)
+    assert (status.origin, status.findings, is_current(status)) == (Origin.FILES, (), False)
     assert list(status.stale) == [BRAVO]
     (found,) = status.stale[BRAVO]
     assert (found.line, found.tenant) == (line, BRAVO)
@@ -254,7 +259,7 @@ async def test_a_tenant_that_is_broken_goes_on_alone(
     assert list((await live.update()).stale) == [BRAVO]
     assert (words(live), words(live, BRAVO)) == ("You are newer.", "You speak for bravo.")
     path.write_text(good + "\n")
-    assert (await live.update()).is_current
+    assert is_current(await live.update())
 
 
 async def test_with_a_broken_operators_file_beside_it_everything_stays(site: Site) -> None:
@@ -647,7 +652,7 @@ async def test_a_crash_of_the_reading_is_a_finding(site: Site) -> None:
     assert "internal error (RecursionError)" in str(status.findings[0])
     assert live.loaded is before
     crashing.clear()
-    assert (await live.update()).is_current
+    assert is_current(await live.update())
 
 
 def test_a_pin_of_another_main_file_is_not_served(site: Site) -> None:

@@ -13,7 +13,6 @@ from sipagent.providers.accounts import (
     ManagedIdentity,
     azure_base_url,
     openai_base_url,
-    sip_uri,
 )
 from sipagent.providers.openai.account import Account
 from sipagent.providers.openai.credentials import AuthHeaders, KeyRing
@@ -51,24 +50,6 @@ def test_what_is_no_address_is_refused(url: str) -> None:
     for build in (azure_base_url, lambda given: openai_base_url(None, given)):
         with pytest.raises(ValueError, match=r"URL|has a query"):
             build(url)
-
-
-@pytest.mark.parametrize(
-    ("spec", "uri"),
-    [
-        (a_spec(base_url=openai_base_url()), "sip:$PROJECT_ID@sip.api.openai.com;transport=tls"),
-        (
-            a_spec(base_url=openai_base_url("eu"), project="proj_1"),
-            "sip:proj_1@sip-eu.api.openai.com;transport=tls",
-        ),
-        (
-            a_spec(base_url=azure_base_url("https://x.openai.azure.com"), provider="azure"),
-            "sip:proj_<internalId>@<region>.sip.ai.azure.com;transport=tls",
-        ),
-    ],
-)
-def test_where_the_carrier_sends_its_calls(spec: AccountSpec, uri: str) -> None:
-    assert sip_uri(spec) == uri
 
 
 @pytest.mark.parametrize(

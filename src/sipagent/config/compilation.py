@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -115,7 +116,7 @@ def _account_facts(spec: AccountSpec) -> list[Any]:
         identity = spec.entra.identity
         places = [
             _place(value) if isinstance(value, SecretSource) else value
-            for value in (getattr(identity, name) for name in identity.__dataclass_fields__)
+            for value in (getattr(identity, field.name) for field in fields(identity))
         ]
         entra = [type(identity).__name__, places, spec.entra.scope, spec.entra.authority]
     return [

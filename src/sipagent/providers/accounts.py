@@ -116,17 +116,6 @@ def azure_base_url(endpoint: str) -> str:
     return root if root.endswith("/openai/v1") else f"{root}/openai/v1"
 
 
-def sip_uri(spec: AccountSpec) -> str:
-    """Where the carrier sends this account's calls, with placeholders for what we do not know."""
-    if spec.provider == "azure":
-        return "sip:proj_<internalId>@<region>.sip.ai.azure.com;transport=tls"
-    project = spec.project or "$PROJECT_ID"
-    host = urlsplit(spec.base_url).hostname or ""
-    region, dot, rest = host.partition(".")
-    regional = bool(dot) and rest == "api.openai.com"
-    return f"sip:{project}@sip{f'-{region}' if regional else ''}.api.openai.com;transport=tls"
-
-
 def _root(url: str) -> str:
     """The URL without a slash at the end. Raises ValueError for what is no API's root."""
     parts = urlsplit(url)  # raises ValueError by itself for some

@@ -42,7 +42,7 @@ _NO_VARS: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(slots=True)
 class _Trace:
-    """The steps so far, and whose rules decide in the end."""
+    """The steps so far."""
 
     steps: list[TraceStep] = field(default_factory=list)
 
@@ -80,7 +80,7 @@ def decide(
         return Decision(verdict, tuple(trace.steps), found.number, found.source)
     trunk = _trunk_of(route, call, table)
     if trunk is not None and trunk.secret_header is not None and not _proven(trunk, call):
-        trace.add("trunks", trunk.name, held=False, because="the trunk's secret is not there")
+        trace.add("trunks", trunk.name, held=False, because="no secret of the trunk proves it")
         verdict = Reject(DECLINE, Reason.UNTRUSTED_TRUNK, route.tenant)
         return Decision(verdict, tuple(trace.steps), found.number, found.source, found.listed)
     around = Circumstances(

@@ -50,9 +50,9 @@ def arrival(
 
     Every secret is compared, each in constant time, so that the time tells nothing of them.
     """
-    hiding = {trunk.secret_header for trunk in trunks.values() if trunk.secret_header}
     if not trunks:
         return Arrival(headers, None, verified=False)
+    hiding = {trunk.secret_header for trunk in trunks.values() if trunk.secret_header}
     proven = [trunk for trunk in trunks.values() if _proves(headers, trunk, secrets)]
     open_headers = headers.without(*hiding) if hiding else headers
     if len(proven) == 1:

@@ -43,11 +43,6 @@ class Status:
     stale: Mapping[TenantName, tuple[Finding, ...]] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
 
-    @property
-    def is_current(self) -> bool:
-        """Whether the files are what is in force, all of them."""
-        return self.origin is Origin.FILES and not self.findings and not self.stale
-
 
 class Observer(Protocol):
     """Who wants to know of changes. It is told in the event loop, and must be quick."""

@@ -28,9 +28,6 @@ MAX_SOURCE_BYTES: Final = 64 * 1024
 MAX_OUTPUT_BYTES: Final = 256 * 1024
 _MOST_KEPT: Final = 4096
 
-FROM_OUTSIDE: Final = frozenset({"caller", "dialed", "headers"})
-"""The variables that a caller chooses: what says where a call is sent may read none of them."""
-
 _MARKS: Final = ("{{", "{%", "{#")
 _NEWLINE: Final = re.compile(r"\r\n|\r|\n")
 _TAG: Final = re.compile(r"\{%[-+]?\s*(end)?(if|for|raw)\b")
