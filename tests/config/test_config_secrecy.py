@@ -107,7 +107,7 @@ def test_the_log_and_the_probe_tell_no_whole_number(tmp_path: Path) -> None:
     status = replace(good, findings=found, stale={ACME: found}, troubles=(trouble,))
     with structlog.testing.capture_logs() as lines:
         tell(good, status)
-    live: Any = SimpleNamespace(status=status)
+    live: Any = SimpleNamespace(status=status, observe=Mock())
     upkeep = Upkeep(live, SettingsError(()), Mock(), Mock())
     shown = f"{lines} {upkeep.defects()}"
     assert shown.count("agents.yaml:5:22: ") == 5
