@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sipagent.model.facts import Template, Text
+from sipagent.model.failure import ON_FAILURE, FailureStep
 from sipagent.model.ids import AgentName, TenantName
+from sipagent.model.limit import Ceilings
+from sipagent.model.price import Prices
 
 Json = Mapping[str, Any]
 """A JSON object that nobody changes after it has been built."""
@@ -27,7 +30,8 @@ class Edition:
     profile has it, with `audio.input.turn_detection` always spelled out, because a greeting
     changes it for a moment and must know what to restore. Its instructions are those of every
     call, unless `instructions` is set, which each call renders anew. `disclosure` comes before
-    the greeting, and neither can be interrupted then.
+    the greeting, and neither can be interrupted then. `fallback_session` is the same with the model
+    that answers where the provider refuses this one.
     """
 
     language: str | None
@@ -36,6 +40,9 @@ class Edition:
     greeting: Text | None = None
     interruptible: bool = True
     disclosure: Text | None = None
+    prices: Prices = field(default=Prices())
+    fallback_session: Json | None = None
+    fallback_prices: Prices = field(default=Prices())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +50,15 @@ class AgentProfile:
     """One persona, in one or several languages; the first is what a caller hears by default.
 
     `vars` are the values that the defaults, the tenant and the agent give, without the number's.
+    `on_failure` is what is tried when the model fails, `ceilings` what each call may take.
     """
 
     name: AgentName
     tenant: TenantName
     editions: tuple[Edition, ...]
     vars: Mapping[str, str] = field(default_factory=dict)
+    ceilings: Ceilings = field(default=Ceilings())
+    on_failure: tuple[FailureStep, ...] = ON_FAILURE
 
     def edition(self, language: str | None) -> Edition:
         """The edition in this language, or the first one."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from sipagent.model.ids import DestinationName, TenantName
-from sipagent.model.limit import Cap
+from sipagent.model.limit import BUSY, UNAVAILABLE, Cap, Quota
 from sipagent.model.outcome import Reason
 from sipagent.model.plan import CallPlan
 
@@ -52,7 +52,10 @@ class Decision:
 
     `dialed` is the number that the verdict rests on, None where no header carried one.
     `listed` says whether the number directory has it: what is not listed is only a claim.
-    `caps` must all have room when the call is claimed.
+    `caps` and `quotas` must all have room when the call is claimed; `if_full` is the verdict where
+    the number or the tenant has none, and `if_spent` where it is money that is missing. Where one
+    of them sends the call on, `overflow` must have room for it, else the call is rejected with
+    `full_code` or `spent_code`.
     """
 
     verdict: Verdict
@@ -61,3 +64,15 @@ class Decision:
     dialed_source: str | None = None
     listed: bool = False
     caps: tuple[Cap, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    if_full: Verdict | None = None
+    if_spent: Verdict | None = None
+    full_code: int = BUSY
+    spent_code: int = UNAVAILABLE
+    overflow: tuple[Cap, ...] = ()
+
+    @property
+    def tenant(self) -> TenantName:
+        """Whose call it is."""
+        verdict = self.verdict
+        return verdict.tenant if isinstance(verdict, Reject) else verdict.plan.tenant

@@ -1,9 +1,35 @@
 """The plan of an accepted call: all that its runner needs, whatever the configuration is now."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from sipagent.model.agent import Greeting, Json
-from sipagent.model.ids import AccountName, AgentName, CallId, TenantName, TrunkName
+from sipagent.model.failure import ON_FAILURE, FailureStep
+from sipagent.model.ids import (
+    AccountName,
+    AgentName,
+    CallId,
+    DestinationName,
+    TenantName,
+    TrunkName,
+)
+from sipagent.model.limit import Ceilings
+from sipagent.model.price import Prices
+
+
+class Redaction(StrEnum):
+    """What is left out of everything that was said before it is stored, shown or sent."""
+
+    CARD = "card"
+    SSN = "ssn"
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Where a call is sent when nothing else is left. It needs neither model nor socket."""
+
+    destination: DestinationName
+    refer_to: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +37,9 @@ class CallPlan:
     """What was decided for one call. A reload of agents.yaml does not reach it.
 
     Credentials are not part of it: they are resolved live through the account's name. A plan with
-    `refer_to` (a `tel:` or `sip:` URI) sends the call there at once, and nobody speaks.
+    `refer_to` (a `tel:` or `sip:` URI of the `destination`) sends the call there at once, and
+    nobody speaks. `fallback_session` is the session of the model that answers where the provider
+    refuses the first one, and `fallback_prices` are what that one costs.
     """
 
     call_id: CallId
@@ -24,3 +52,11 @@ class CallPlan:
     language: str | None = None
     trunk: TrunkName | None = None
     refer_to: str | None = field(default=None, repr=False)
+    destination: DestinationName | None = None
+    ceilings: Ceilings = field(default=Ceilings())
+    prices: Prices = field(default=Prices())
+    on_failure: tuple[FailureStep, ...] = ON_FAILURE
+    fallback: Fallback | None = None
+    fallback_session: Json | None = None
+    fallback_prices: Prices = field(default=Prices())
+    redact: tuple[Redaction, ...] = ()

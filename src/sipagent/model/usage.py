@@ -1,0 +1,54 @@
+"""What the provider bills: tokens by modality, or seconds, of one response or transcription."""
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+
+
+class UsageKind(StrEnum):
+    RESPONSE = "response"
+    TRANSCRIPTION = "transcription"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens by modality. The cached ones are part of the input, not beside it (OpenAI,
+    `response.done.response.usage`: `cached_tokens_details` is within `input_token_details`)."""
+
+    text_in: int = 0
+    audio_in: int = 0
+    image_in: int = 0
+    text_cached: int = 0
+    audio_cached: int = 0
+    image_cached: int = 0
+    text_out: int = 0
+    audio_out: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.text_in + self.audio_in + self.image_in + self.text_out + self.audio_out
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(
+            *(getattr(self, each.name) + getattr(other, each.name) for each in fields(Tokens))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What one event says was used: `seconds` where a transcription is billed by time."""
+
+    tokens: Tokens = field(default=Tokens())
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One bill of one call. `source_id` is the response's or the transcribed item's id: the same
+    bill that comes twice is one. `cost` is in micro-dollars, None where no price is known."""
+
+    source_id: str
+    kind: UsageKind
+    model: str | None
+    bill: Bill
+    cost: int | None
+    price_version: str
