@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpcore
 import httpx
 import pytest
 import respx
@@ -20,6 +19,7 @@ from sipagent.providers.openai.rest import Body, Rest, RestAnswer
 from sipagent.sessions.machine.events import Answer
 from sipagent.testing import a_profile
 from tests.providers.keyed import an_account
+from tests.providers.mocked import MockedRest
 
 pytestmark = pytest.mark.virtual_time
 
@@ -36,7 +36,7 @@ def answer(status: int, code: str | None = None, **headers: str) -> httpx.Respon
 @pytest.fixture
 async def control() -> AsyncIterator[OpenAICallControl]:
     account = an_account("https://api.test/v1", organization="org_1", project="proj_1")
-    async with Rest() as rest:
+    async with MockedRest() as rest:
         yield OpenAICallControl(account, rest)
 
 
@@ -77,17 +77,19 @@ async def test_an_accept_carries_the_whole_session_and_the_accounts_headers(
         ([answer(400, "decision_already_made")], Answer.DECIDED, 1),
         ([answer(500), answer(200)], Answer.DONE, 2),
         ([answer(503), answer(502), answer(200)], Answer.DONE, 3),
+        ([answer(501), answer(520), answer(200)], Answer.DONE, 3),
+        ([answer(529, **{"retry-after": "60"})], Answer.SILENT, 1),
         ([answer(429, **{"retry-after": "1"}), answer(200)], Answer.DONE, 2),
         ([answer(429, **{"retry-after": "60"})], Answer.SILENT, 1),
-        ([httpcore.ConnectError, answer(200)], Answer.DONE, 2),
-        ([httpcore.ConnectError, answer(404)], Answer.GONE, 2),
-        ([httpcore.ProxyError, answer(200)], Answer.DONE, 2),
-        ([httpcore.ReadError, answer(404)], Answer.DECIDED, 2),
-        ([httpcore.ReadTimeout, answer(404)], Answer.DECIDED, 2),
-        ([httpcore.RemoteProtocolError, answer(409)], Answer.DECIDED, 2),
+        ([httpx.ConnectError, answer(200)], Answer.DONE, 2),
+        ([httpx.ConnectError, answer(404)], Answer.GONE, 2),
+        ([httpx.ProxyError, answer(200)], Answer.DONE, 2),
+        ([httpx.ReadError, answer(404)], Answer.DECIDED, 2),
+        ([httpx.ReadTimeout, answer(404)], Answer.DECIDED, 2),
+        ([httpx.RemoteProtocolError, answer(409)], Answer.DECIDED, 2),
         ([answer(500), answer(404)], Answer.DECIDED, 2),
         ([answer(429), answer(404)], Answer.GONE, 2),
-        ([httpcore.ReadError, answer(400, "x")], Answer.REFUSED, 2),
+        ([httpx.ReadError, answer(400, "x")], Answer.REFUSED, 2),
     ],
     ids=lambda value: str(value) if isinstance(value, Answer | int) else None,
 )
@@ -107,7 +109,7 @@ async def test_what_an_accept_leads_to(
 async def test_an_accept_that_nobody_answers_is_given_up_in_time(
     control: OpenAICallControl, upstream: respx.Router
 ) -> None:
-    upstream.post("/accept").mock(side_effect=httpcore.ConnectTimeout)
+    upstream.post("/accept").mock(side_effect=httpx.ConnectTimeout)
     began = asyncio.get_running_loop().time()
     accepted = await control.accept(CALL, SESSION, within=8)
     assert accepted.answer is Answer.SILENT
@@ -163,7 +165,7 @@ async def test_a_refused_key_is_followed_by_the_next_one_at_once(
 ) -> None:
     route = upstream.post(f"/{action}").mock(side_effect=[answer(401), answer(401), answer(200)])
     account = an_account("https://api.test/v1", api_keys="sk-1\nsk-2\nsk-3")
-    async with Rest() as rest:
+    async with MockedRest() as rest:
         began = asyncio.get_running_loop().time()
         answered = await ask(OpenAICallControl(account, rest))
     assert asyncio.get_running_loop().time() == began
@@ -184,7 +186,7 @@ async def test_a_rejection_says_the_sip_code(
 async def test_a_hang_up_is_tried_again_and_has_no_body(
     control: OpenAICallControl, upstream: respx.Router
 ) -> None:
-    route = upstream.post("/hangup").mock(side_effect=[httpcore.ReadTimeout, answer(200)])
+    route = upstream.post("/hangup").mock(side_effect=[httpx.ReadTimeout, answer(200)])
     assert await control.hang_up(CALL) is Answer.DONE
     assert route.call_count == 2
     assert route.calls.last.request.content == b""
@@ -210,10 +212,10 @@ async def test_an_error_without_a_readable_code_is_still_an_answer(
         ([answer(404)], Answer.GONE, 1),
         ([answer(500)], Answer.SILENT, 1),
         ([answer(504)], Answer.SILENT, 1),
-        ([httpcore.ReadError], Answer.SILENT, 1),
-        ([httpcore.ReadTimeout], Answer.SILENT, 1),
-        ([httpcore.ConnectError, answer(200)], Answer.DONE, 2),
-        ([httpcore.ConnectError, httpcore.RemoteProtocolError], Answer.SILENT, 2),
+        ([httpx.ReadError], Answer.SILENT, 1),
+        ([httpx.ReadTimeout], Answer.SILENT, 1),
+        ([httpx.ConnectError, answer(200)], Answer.DONE, 2),
+        ([httpx.ConnectError, httpx.RemoteProtocolError], Answer.SILENT, 2),
     ],
     ids=lambda value: str(value) if isinstance(value, Answer | int) else None,
 )
@@ -229,7 +231,7 @@ async def test_what_a_refer_leads_to(
     assert route.call_count == requests
 
 
-@pytest.mark.parametrize("failure", [httpcore.ConnectError, answer(429)])
+@pytest.mark.parametrize("failure", [httpx.ConnectError("x"), answer(429)])
 async def test_a_refer_that_could_never_be_sent_is_told_as_such(
     control: OpenAICallControl, upstream: respx.Router, failure: Any
 ) -> None:
@@ -268,7 +270,7 @@ async def test_a_wait_for_a_token_has_no_effect_on_the_call(upstream: respx.Rout
     upstream.post("/accept").mock(side_effect=[answer(404, "call_id_not_found")])
     account = an_account("https://api.test/v1")
     prompt, account.credentials = account.credentials, Slow()
-    async with Rest() as rest, asyncio.TaskGroup() as tasks:
+    async with MockedRest() as rest, asyncio.TaskGroup() as tasks:
         control = OpenAICallControl(account, rest)
         accepting = tasks.create_task(control.accept(CALL, SESSION, within=8))
         await asyncio.sleep(2.55)  # the first attempt has run out of its time

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpcore
 import httpx
 import pytest
 import respx
@@ -31,6 +30,7 @@ from sipagent.providers.registry import Accounts
 from sipagent.providers.secrets import SecretSource
 from sipagent.sessions.machine.events import Answer
 from tests.providers.keyed import SECRET, a_spec
+from tests.providers.mocked import MockedRest
 
 CALL = CallId("rtc_1")
 OTHER_SECRET = "whsec_" + "A" * 40
@@ -40,7 +40,8 @@ virtual = pytest.mark.virtual_time
 
 @asynccontextmanager
 async def registry(*specs: AccountSpec) -> AsyncIterator[Accounts]:
-    async with Accounts(specs, ssl.create_default_context(), lambda oddity: None) as accounts:
+    context = ssl.create_default_context()
+    async with Accounts(specs, context, lambda oddity: None, pool=MockedRest) as accounts:
         yield accounts
 
 
@@ -143,7 +144,7 @@ async def test_an_account_that_does_not_work_is_asked_until_it_does() -> None:
     with respx.mock:
         respx.post("https://api.test/v1/realtime/calls/rtc_1/reject").mock(return_value=refused)
         check = respx.post("https://api.test/v1/realtime/calls/rtc_sipagent_check/hangup")
-        check.mock(side_effect=[refused, httpx.Response(503), httpcore.ConnectError, unknown])
+        check.mock(side_effect=[refused, httpx.Response(503), httpx.ConnectError, unknown])
         async with registry(a_spec("a"), a_spec("b", base_url="https://b.test/v1")) as accounts:
             assert await accounts.control(A).reject(CALL, 503) is Answer.REFUSED
             ((name, trouble),) = accounts.troubles()
@@ -298,15 +299,14 @@ class TestForgetting:
 
 async def test_pools_are_made_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
-    made = Rest.__init__
 
-    def make(rest: Rest, *given: Any) -> None:
+    def pool(context: ssl.SSLContext, proxy: str | None) -> Rest:
         threads.append(threading.get_ident())
-        made(rest, *given)
+        return Rest(context, proxy)
 
-    monkeypatch.setattr(Rest, "__init__", make)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    async with registry() as accounts:
+    context = ssl.create_default_context()
+    async with Accounts((), context, lambda oddity: None, pool=pool) as accounts:
         await accounts.replace([a_spec("a")])
         monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
         with pytest.raises(SettingsError, match="only http"):

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -51,13 +51,21 @@ class Accounts:
     Nothing is opened before that; calls can be made without it.
     """
 
-    def __init__(self, specs: Sequence[AccountSpec], context: ssl.SSLContext, note: Note) -> None:
-        """Reads every secret, which blocks on the disk.
+    def __init__(
+        self,
+        specs: Sequence[AccountSpec],
+        context: ssl.SSLContext,
+        note: Note,
+        *,
+        pool: Callable[[ssl.SSLContext, str | None], Rest] = Rest,
+    ) -> None:
+        """Reads every secret, which blocks on the disk. `pool` makes the connections of a way out.
 
         Raises SettingsError with a sentence for each account that cannot be used.
         """
         self._context = context
         self._note = note
+        self._pool = pool
         self._rests: dict[str | None, Rest] = {}
         self._held: dict[AccountName, Held] = {}
         self._gone: dict[AccountName, Held] = {}
@@ -209,7 +217,7 @@ class Accounts:
         """The pool of connections for this way out."""
         proxy = environment_proxy(base_url)
         if proxy not in self._rests:
-            self._rests[proxy] = Rest(self._context, proxy)
+            self._rests[proxy] = self._pool(self._context, proxy)
         return self._rests[proxy]
 
     def _put(self, spec: AccountSpec, credentials: Credentials, secrets: WebhookSecrets) -> None:
