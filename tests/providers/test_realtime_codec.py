@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from openai.types.realtime import RealtimeClientEventParam, RealtimeServerEvent
 from pydantic import TypeAdapter
 
+from sipagent.model import Bill, Tokens
 from sipagent.providers.openai import codec
 from sipagent.providers.openai.codec import Oddity, decode, encode
 from sipagent.sessions.machine.commands import (
     CancelResponse,
     ClearAudio,
     CreateResponse,
+    Inform,
     UpdateSession,
 )
 from sipagent.sessions.machine.events import (
@@ -27,9 +29,12 @@ from sipagent.sessions.machine.events import (
     CallerStarted,
     CallerText,
     CallerTextDone,
+    DigitPressed,
     Event,
     FaultKind,
     ProviderFault,
+    RateLimit,
+    RateLimitsTold,
     ResponseCreated,
     ResponseDone,
     SessionUpdated,
@@ -37,6 +42,21 @@ from sipagent.sessions.machine.events import (
 
 RESPONSE = {"id": "r1", "object": "realtime.response", "status": "completed", "output": []}
 USAGE = {"type": "duration", "seconds": 1.0}
+SPENT = {
+    "total_tokens": 253,
+    "input_tokens": 132,
+    "output_tokens": 121,
+    "input_token_details": {
+        "text_tokens": 119,
+        "audio_tokens": 13,
+        "image_tokens": 0,
+        "cached_tokens": 64,
+        "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0, "image_tokens": 0},
+    },
+    "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
+}
+SPENT_BILL = Bill(Tokens(text_in=119, audio_in=13, text_cached=64, text_out=30, audio_out=91))
+TOKENS_LEFT = {"name": "tokens", "limit": 800_000, "remaining": 12, "reset_seconds": 0.5}
 
 
 def frame(kind: str, **fields: Any) -> bytes:
@@ -46,6 +66,10 @@ def frame(kind: str, **fields: Any) -> bytes:
 def error(**fields: Any) -> bytes:
     fields = {"type": "invalid_request_error", "message": "m", **fields}
     return frame("error", error=fields)
+
+
+def rate_limit(**fields: Any) -> bytes:
+    return frame("rate_limits.updated", rate_limits=[{**TOKENS_LEFT, **fields}])
 
 
 SPOKEN = {"response_id": "r1", "item_id": "i1", "output_index": 0, "content_index": 0}
@@ -77,7 +101,7 @@ KNOWN: list[tuple[bytes, Event]] = [
             transcript="Hi.",
             usage=USAGE,
         ),
-        CallerTextDone("i1", "Hi."),
+        CallerTextDone("i1", "Hi.", Bill(seconds=1.0)),
     ),
     (
         frame(
@@ -111,7 +135,16 @@ KNOWN: list[tuple[bytes, Event]] = [
                 "status_details": {"type": "failed", "error": {"code": "rate_limit_exceeded"}},
             },
         ),
-        ResponseDone("r1", completed=False, error_code="rate_limit_exceeded"),
+        ResponseDone("r1", completed=False, error_code="rate_limit_exceeded", failed=True),
+    ),
+    (
+        frame("response.done", response={**RESPONSE, "usage": SPENT}),
+        ResponseDone("r1", completed=True, bill=SPENT_BILL),
+    ),
+    (frame("input_audio_buffer.dtmf_event_received", event="#", received_at=1), DigitPressed("#")),
+    (
+        frame("rate_limits.updated", rate_limits=[TOKENS_LEFT, {"name": "requests"}]),
+        RateLimitsTold((RateLimit("tokens", 800_000, 12, 0.5),)),
     ),
     (
         frame("response.output_audio_transcript.delta", delta="Hel", obfuscation="x", **SPOKEN),
@@ -152,6 +185,29 @@ def test_events_of_the_sdk_become_events_of_the_machine(raw: bytes, event: Event
     assert decode(raw) == event
 
 
+def test_a_digit_is_read_as_the_providers_own_example_spells_it() -> None:
+    assert decode(frame(" input_audio_buffer.dtmf_event_received", event="9")) == DigitPressed("9")
+
+
+def test_a_message_of_ours_is_the_systems() -> None:
+    assert json.loads(encode(Inform("q4", "Come to the end."))) == {
+        "type": "conversation.item.create",
+        "event_id": "q4",
+        "item": {
+            "type": "message",
+            "role": "system",
+            "content": [{"type": "input_text", "text": "Come to the end."}],
+        },
+    }
+
+
+def test_a_response_whose_bill_cannot_be_read_has_ended_all_the_same() -> None:
+    odd = {**SPENT, "output_token_details": {"text_tokens": -1}}
+    assert decode(frame("response.done", response={**RESPONSE, "usage": odd})) == ResponseDone(
+        "r1", completed=True
+    )
+
+
 def test_every_event_type_of_the_sdk_is_known() -> None:
     union = get_args(get_args(RealtimeServerEvent)[0])
     kinds = {get_args(kind.model_fields["type"].annotation)[0] for kind in union}
@@ -174,6 +230,16 @@ def test_every_event_type_of_the_sdk_is_known() -> None:
         (b'{"type":"response.done","response":{"id":5,"status":"completed"}}', Oddity.MALFORMED),
         (b'{"type":"error","error":{"code":7}}', Oddity.MALFORMED),
         (b'{"type":"output_audio_buffer.started"}', Oddity.MALFORMED),
+        (frame("input_audio_buffer.dtmf_event_received", event="E"), Oddity.MALFORMED),
+        (frame("input_audio_buffer.dtmf_event_received", event=["5"]), Oddity.MALFORMED),
+        (frame("rate_limits.updated", rate_limits={}), Oddity.MALFORMED),
+        (frame("rate_limits.updated", rate_limits=[{}] * 17), Oddity.MALFORMED),
+        (frame("rate_limits.updated", rate_limits=[5]), Oddity.MALFORMED),
+        (rate_limit(remaining=-1), Oddity.MALFORMED),
+        (rate_limit(limit=10**16), Oddity.MALFORMED),
+        (rate_limit(limit=True), Oddity.MALFORMED),
+        (rate_limit(reset_seconds="1s"), Oddity.MALFORMED),
+        (rate_limit(name=5), Oddity.MALFORMED),
         (b'{"type":"input_audio_buffer.committed","item_id":"\\ud800"}', Oddity.MALFORMED),
         (b'{"type":' + b"[" * 100_000, Oddity.MALFORMED),
         (b"\xff\xfe", Oddity.MALFORMED),
@@ -192,7 +258,19 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=8,
 )
-FIELDS = ("response", "item_id", "response_id", "delta", "transcript", "text", "error", "session")
+FIELDS = (
+    "response",
+    "item_id",
+    "response_id",
+    "delta",
+    "transcript",
+    "text",
+    "error",
+    "session",
+    "usage",
+    "rate_limits",
+    "event",
+)
 
 
 @settings(max_examples=2_000, deadline=None)
@@ -210,6 +288,7 @@ REQUESTS = [
     CreateResponse("q2", "reply", None),
     CancelResponse("r1"),
     ClearAudio(),
+    Inform("q4", "The call will be ended in about a minute."),
     UpdateSession(
         "q3", {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
     ),
@@ -220,7 +299,7 @@ REQUESTS = [
 def test_requests_are_client_events_of_the_sdk_without_unknown_keys(request_: Any) -> None:
     adapter = TypeAdapter[Any](RealtimeClientEventParam)
     event = json.loads(encode(request_))
-    assert adapter.dump_python(adapter.validate_python(event)) == event
+    assert json.loads(adapter.dump_json(adapter.validate_python(event))) == event
 
 
 @pytest.mark.parametrize(("code", "kept"), [("x" * 100, "x" * 64), ("a\nb", "unprintable")])

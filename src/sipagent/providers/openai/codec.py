@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
+from sipagent.providers.openai.bills import response_bill, transcription_bill
 from sipagent.sessions.machine.commands import (
     CancelResponse,
     ClearAudio,
     CreateResponse,
+    Inform,
     UpdateSession,
 )
 from sipagent.sessions.machine.events import (
@@ -28,9 +30,12 @@ from sipagent.sessions.machine.events import (
     CallerStarted,
     CallerText,
     CallerTextDone,
+    DigitPressed,
     Event,
     FaultKind,
     ProviderFault,
+    RateLimit,
+    RateLimitsTold,
     ResponseCreated,
     ResponseDone,
     SessionUpdated,
@@ -67,7 +72,7 @@ def decode(frame: bytes) -> Event | Oddity | None:
         return Oddity.MALFORMED
 
 
-def encode(request: CreateResponse | CancelResponse | ClearAudio | UpdateSession) -> str:
+def encode(request: CreateResponse | CancelResponse | ClearAudio | UpdateSession | Inform) -> str:
     """The client event that a request of ours is."""
     match request:
         case CreateResponse(request_id, tag, instructions):
@@ -82,6 +87,10 @@ def encode(request: CreateResponse | CancelResponse | ClearAudio | UpdateSession
         case UpdateSession(request_id, session):
             # Without `type` inside the session the update is ignored (OpenAI staff, 2025-09).
             return _event("session.update", event_id=request_id, session=dict(session))
+        case Inform(request_id, text):
+            content = [{"type": "input_text", "text": text}]
+            item = {"type": "message", "role": "system", "content": content}
+            return _event("conversation.item.create", event_id=request_id, item=item)
 
 
 def _event(kind: str, **fields: Any) -> str:
@@ -107,6 +116,7 @@ _delta: Final = _Text("delta")
 _text: Final = _Text("text")
 _transcript: Final = _Text("transcript")
 _id: Final = _Text("id")
+_name: Final = _Text("name")
 
 
 def _response_created(wire: Any) -> Event:
@@ -121,11 +131,14 @@ def _response_done(wire: Any) -> Event:
     details = response.get("status_details")
     error = details.get("error") if isinstance(details, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
+    status = response["status"]
     return ResponseDone(
         _id(response),
         # An incomplete one is cut by its token limit; what there is of it is played.
-        completed=response["status"] in ("completed", "incomplete"),
+        completed=status in ("completed", "incomplete"),
         error_code=_word(code) if isinstance(code, str) else None,
+        failed=status == "failed",
+        bill=response_bill(response.get("usage")),
     )
 
 
@@ -160,15 +173,54 @@ def _caller_text(wire: Any) -> Event:
     return CallerText(_item(wire), delta if isinstance(delta, str) else "")
 
 
+def _caller_text_done(wire: Any) -> Event:
+    return CallerTextDone(_item(wire), _transcript(wire), transcription_bill(wire.get("usage")))
+
+
+_DIGITS: Final = frozenset("0123456789*#ABCD")
+
+
+def _digit(wire: Any) -> Event:
+    digit = wire["event"]
+    if digit not in _DIGITS:
+        raise ValueError("event")
+    return DigitPressed(digit)
+
+
+_MOST_LIMITS: Final = 16
+_LARGEST: Final = 10.0**15
+
+
+def _rate_limits(wire: Any) -> Event:
+    told = wire["rate_limits"]
+    if type(told) is not list or len(told) > _MOST_LIMITS:
+        raise TypeError("rate_limits")
+    limits = (_rate_limit(one) for one in told)
+    return RateLimitsTold(tuple(limit for limit in limits if limit is not None))
+
+
+def _rate_limit(wire: Any) -> RateLimit | None:
+    """One limit, None of which not all is told: each part is optional."""
+    limit, remaining, seconds = (wire.get(key) for key in ("limit", "remaining", "reset_seconds"))
+    if limit is None or remaining is None or seconds is None or wire.get("name") is None:
+        return None
+    counts = type(limit) is int and type(remaining) is int and type(seconds) in (int, float)
+    if not counts or not all(0 <= value <= _LARGEST for value in (limit, remaining, seconds)):
+        raise ValueError("rate_limits")
+    return RateLimit(_word(_name(wire)), limit, remaining, float(seconds))
+
+
 _READERS: Final[dict[str, Callable[[Any], Event]]] = {
     "error": _error,
     "session.updated": lambda wire: SessionUpdated(),
     "input_audio_buffer.speech_started": lambda wire: CallerStarted(_item(wire)),
     "input_audio_buffer.committed": lambda wire: CallerCommitted(_item(wire)),
+    "input_audio_buffer.dtmf_event_received": _digit,
+    # As OpenAI's own example spells it.
+    " input_audio_buffer.dtmf_event_received": _digit,
+    "rate_limits.updated": _rate_limits,
     "conversation.item.input_audio_transcription.delta": _caller_text,
-    "conversation.item.input_audio_transcription.completed": lambda wire: CallerTextDone(
-        _item(wire), _transcript(wire)
-    ),
+    "conversation.item.input_audio_transcription.completed": _caller_text_done,
     "conversation.item.input_audio_transcription.failed": lambda wire: CallerTextDone(
         _item(wire), None
     ),
@@ -202,13 +254,11 @@ _UNHEEDED: Final = frozenset(
         "conversation.item.retrieved",
         "conversation.item.truncated",
         "input_audio_buffer.cleared",
-        "input_audio_buffer.dtmf_event_received",
         "input_audio_buffer.speech_stopped",
         "input_audio_buffer.timeout_triggered",
         "mcp_list_tools.completed",
         "mcp_list_tools.failed",
         "mcp_list_tools.in_progress",
-        "rate_limits.updated",
         "response.content_part.added",
         "response.content_part.done",
         "response.function_call_arguments.delta",

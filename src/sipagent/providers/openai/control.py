@@ -23,7 +23,8 @@ _PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
 
 _NO_CALL: Final = CallId("rtc_sipagent_check")
 
-_RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
+_RETRIED: Final = frozenset({408, 429})
+"""And everything from 500 on, what proxies on the way answer (520 to 530) included."""
 
 _UNKNOWN_CALL: Final = frozenset(
     {"call_id_not_found", "call_not_found", "session_not_found", "session_id_not_found"}
@@ -54,7 +55,7 @@ def judge(answer: RestAnswer) -> Attempt:
         return Attempt(Answer.DECIDED, detail)
     if status == 404 and (code is None or code in _UNKNOWN_CALL):
         return Attempt(Answer.GONE, detail)
-    if status in _RETRIED:
+    if status in _RETRIED or status >= 500:
         pause = retry_after(answer)
         return Attempt(Answer.SILENT, detail, again=True, effect=status >= 500, pause=pause)
     return Attempt(Answer.REFUSED, detail)

@@ -180,7 +180,9 @@ class OpenAIDial:
         except (OSError, TimeoutError, InvalidHandshake, EOFError, ssl.SSLError) as error:
             log.info("socket host not reached ahead of time", error=type(error).__name__)
 
-    async def attach(self, deliver: Callable[[Event], None]) -> OpenAISocket:
+    async def attach(
+        self, deliver: Callable[[Event], None], *, again: bool = False
+    ) -> OpenAISocket:
         """Open the call's socket, trying again what may pass, for ATTACH_WITHIN seconds."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -189,7 +191,8 @@ class OpenAIDial:
                 connection = await self._upgrade(began + ATTACH_WITHIN)
             except AttachError as refused:
                 within = NOT_FOUND_WITHIN if refused.status == 404 else ATTACH_WITHIN
-                if refused.status in _FINAL or loop.time() + pause > began + within:
+                gone = again and refused.status == 404
+                if gone or refused.status in _FINAL or loop.time() + pause > began + within:
                     raise
                 await asyncio.sleep(pause)
             else:
