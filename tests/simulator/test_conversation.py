@@ -57,6 +57,12 @@ SCRIPTS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
         {"pace": 6},
     ),
     "failure": ([{"caller": "Hi"}, {"fail": "insufficient_quota"}], {"patience": 1}),
+    "no-answer": ([{"caller": "Hi"}, {"no_answer": "never_begun"}], {"patience": 1}),
+    "without-usage": ([{"caller": "Hi"}], {"usage": False}),
+    "limits": (
+        [],
+        {"rate_limits": [{"name": "requests", "limit": 10, "remaining": 3, "reset_seconds": 6.0}]},
+    ),
     "digits": ([{"dtmf": "12#"}, {"pause": 2}, {"hang_up": True}], {}),
     "transcription-fails": ([{"caller": "Hm", "transcription_fails": True}], {}),
     "token-usage": (
@@ -417,6 +423,48 @@ def test_a_failed_response_has_no_usage_and_says_why() -> None:
     response = table.last("response.done")["response"]
     assert (response["status"], response["usage"]) == ("failed", None)
     assert response["status_details"]["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_a_turn_may_be_left_without_a_response() -> None:
+    script = [{"caller": "Hi"}, {"no_answer": "never_begun"}, {"agent": "Good morning."}]
+    table = Table(script, stay=True, patience=20).attach().greet().run(10.0)
+    assert table.kinds.count("input_audio_buffer.committed") == 1
+    assert table.kinds.count("response.created") == 1
+    table.send("response.create").run()
+    said = table.last("response.output_audio_transcript.done")["transcript"]
+    assert (said, table.all("error")) == ("Good morning.", [])
+
+
+def test_a_request_may_be_left_without_a_response() -> None:
+    table = Table([{"no_answer": "never_begun"}], stay=True).attach().send("response.create").run()
+    assert table.events == []
+
+
+def test_a_response_may_begin_and_put_nothing_out_until_it_is_cancelled() -> None:
+    script = [{"caller": "Hi"}, {"no_answer": "never_finished"}]
+    table = Table(script, stay=True).attach().greet().run(100.0)
+    hanging = table.last("response.created")["response"]["id"]
+    assert [each["response"]["id"] for each in table.all("response.done")] != [hanging]
+    table.send("response.create")
+    assert table.last("error")["error"]["code"] == "conversation_already_has_active_response"
+    table.send("response.cancel", response_id=hanging)
+    done = table.last("response.done")["response"]
+    assert (done["id"], done["status"], done["output"]) == (hanging, "cancelled", [])
+    for event in table.events:
+        assert_official(event)
+
+
+def test_a_response_whose_usage_is_not_told_is_billed() -> None:
+    table = Table(usage=False, stay=True).attach().greet().run()
+    assert table.last("response.done")["response"]["usage"] is None
+    assert table.line.ledger.totals()["output_tokens"] > 0
+
+
+def test_the_limits_that_are_told_can_be_chosen() -> None:
+    chosen = {"name": "tokens", "limit": 100, "remaining": 0, "reset_seconds": 60.0}
+    table = Table(rate_limits=[chosen], stay=True).attach().greet().run()
+    assert table.last("rate_limits.updated")["rate_limits"] == [chosen]
+    assert not Table(rate_limits=False, stay=True).attach().greet().run().all("rate_limits.updated")
 
 
 def test_digits_have_no_event_id() -> None:

@@ -16,6 +16,8 @@ class Manner:
     `pace` is words per second, 0 as fast as possible. The caller answers after `reaction`, takes
     `patience` of silence for an answer, and hangs up `linger` after the last line (None: a moment
     later if speech takes time or the model called a function, else at once), unless `stay`.
+    `rate_limits` are told after each response: what the bills leave, these, or none. Without
+    `usage` a response is billed and its end does not tell so.
     """
 
     pace: float = 0.0
@@ -26,7 +28,8 @@ class Manner:
     transcripts: str = "before"
     session_created: bool = False
     max_duration: float = 3600.0
-    rate_limits: bool = True
+    rate_limits: bool | tuple[JsonObject, ...] = True
+    usage: bool = True
 
     def seconds(self, text: str) -> float:
         return len(text.split()) / self.pace if self.pace else 0.0

@@ -27,6 +27,7 @@ from sipagent.simulator.script import (
     CallerLine,
     Digits,
     HangUp,
+    Missing,
     Pause,
     Script,
     Step,
@@ -93,6 +94,13 @@ class FailOrder(Order):
         return Answer(failure=self.fail)
 
 
+class NoAnswerOrder(Order):
+    no_answer: Literal["never_begun", "never_finished"]
+
+    def step(self) -> Step:
+        return Answer(missing=Missing(self.no_answer))
+
+
 class PauseOrder(Order):
     pause: Seconds
 
@@ -118,7 +126,7 @@ class DigitsOrder(Order):
         return Digits(self.dtmf, self.barge_in, self.after)
 
 
-_STEPS = ("caller", "agent", "tool", "fail", "pause", "hang_up", "dtmf")
+_STEPS = ("caller", "agent", "tool", "fail", "no_answer", "pause", "hang_up", "dtmf")
 
 
 def _step_kind(value: Any) -> str | None:
@@ -130,6 +138,7 @@ StepOrder = Annotated[
     | Annotated[AgentOrder, Tag("agent")]
     | Annotated[ToolsOrder, Tag("tool")]
     | Annotated[FailOrder, Tag("fail")]
+    | Annotated[NoAnswerOrder, Tag("no_answer")]
     | Annotated[PauseOrder, Tag("pause")]
     | Annotated[HangUpOrder, Tag("hang_up")]
     | Annotated[DigitsOrder, Tag("dtmf")],
@@ -145,6 +154,13 @@ class HeaderOrder(Order):
 class ReferOrder(Order):
     outcome: Literal["transferred", "nothing", "error500"] = "transferred"
     after: Seconds = 0.2
+
+
+class RateLimitOrder(Order):
+    name: Literal["requests", "tokens"]
+    limit: Annotated[int, Field(ge=0)]
+    remaining: Annotated[int, Field(ge=0)]
+    reset_seconds: Seconds = 1.0
 
 
 class ChatterOrder(Order):
@@ -214,7 +230,8 @@ class PlaceOrder(Order):
     stay: bool | None = None
     transcripts: Literal["before", "after"] = "before"
     session_created: bool = False
-    rate_limits: bool = True
+    rate_limits: bool | list[RateLimitOrder] = True
+    usage: bool = True
     max_duration: Seconds = _MANNER.max_duration
     ring_timeout: Seconds = RING_TIMEOUT
     faults: FaultOrders = {}
@@ -277,7 +294,10 @@ class PlaceOrder(Order):
             transcripts=self.transcripts,
             session_created=self.session_created,
             max_duration=self.max_duration,
-            rate_limits=self.rate_limits,
+            rate_limits=self.rate_limits
+            if isinstance(self.rate_limits, bool)
+            else tuple(limit.model_dump() for limit in self.rate_limits),
+            usage=self.usage,
         )
 
 

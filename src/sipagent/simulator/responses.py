@@ -9,7 +9,7 @@ from sipagent.simulator.items import Items
 from sipagent.simulator.line import Line
 from sipagent.simulator.playback import Playback, Utterance
 from sipagent.simulator.refusal import JsonObject, Refusal
-from sipagent.simulator.script import Answer, Prompter, ToolCall
+from sipagent.simulator.script import Answer, Missing, Prompter, ToolCall
 
 _GENERATION_SPEED = 5  # times faster than speech
 _MAX_DELTAS = 8
@@ -76,6 +76,8 @@ class Responses:
                 "conversation_already_has_active_response",
             )
         answer = self._prompter.answer(params.get("instructions"))
+        if answer.missing is Missing.NEVER_BEGUN:
+            return None
         modalities = params.get("output_modalities", self._line.session["output_modalities"])
         response = Response(
             id=self._line.ids.new("resp"),
@@ -109,6 +111,8 @@ class Responses:
         self._emit_response("response.created", response, status="in_progress")
         if response.answer.failure is not None:
             self._finish(response, "failed")
+            return
+        if response.answer.missing is Missing.NEVER_FINISHED:
             return
         if response.answer.text or not response.answer.tools:
             yield from self._say(response)
@@ -223,12 +227,12 @@ class Responses:
             error = {"type": "server_error", "code": response.answer.failure, "message": _FAILED}
             details = {"type": "failed", "error": error}
         else:
-            usage = self._usage(response)
+            billed = self._usage(response)
+            usage = billed if self._line.manner.usage else None
         self._emit_response(
             "response.done", response, status=status, status_details=details, usage=usage
         )
-        if self._line.manner.rate_limits:
-            self._emit_rate_limits()
+        self._tell_rate_limits()
         if response.utterance is not None:
             self._playback.finish(response.utterance)
         self._when_finished(response)
@@ -266,7 +270,13 @@ class Responses:
     def _emit_content(self, kind: str, response: Response, *, text: str) -> None:
         self._line.emit(kind, **self._place(response), part=events.part(text, response.audio))
 
-    def _emit_rate_limits(self) -> None:
+    def _tell_rate_limits(self) -> None:
+        told = self._line.manner.rate_limits
+        if isinstance(told, tuple):
+            self._line.emit("rate_limits.updated", rate_limits=list(told))
+            return
+        if not told:
+            return
         spent = self._line.ledger.input_tokens + self._line.ledger.output_tokens
         limit = {
             "name": "tokens",

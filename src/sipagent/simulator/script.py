@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)+"', re.DOTALL)
 _CANNED = "I see. Is there anything else that I can do for you?"
@@ -42,13 +43,23 @@ class ToolCall:
     arguments: str
 
 
+class Missing(StrEnum):
+    """How an answer fails to come. NEVER_BEGUN: nothing follows the turn or the request.
+    NEVER_FINISHED: the response begins and puts nothing out until it is cancelled."""
+
+    NEVER_BEGUN = "never_begun"
+    NEVER_FINISHED = "never_finished"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model puts out in one response: words, then function calls, or a failure."""
+    """What the model puts out in one response: words, then function calls, or a failure, or
+    nothing."""
 
     text: str = ""
     tools: tuple[ToolCall, ...] = ()
     failure: str | None = None
+    missing: Missing | None = None
 
 
 CallerStep = CallerLine | Digits | Pause | HangUp
@@ -96,8 +107,8 @@ class Prompter:
     def answer(self, instructions: str | None) -> Answer:
         """What the model says next.
 
-        A quoted text takes the place of the model's line if that line is due. Function calls wait
-        for the caller's lines before them; plain lines may be said early.
+        A quoted text takes the place of the model's line if that line is due. Function calls and
+        failures wait for the caller's lines before them; plain lines may be said early.
         """
         quoted = quoted_text(instructions) if instructions else None
         due = isinstance(self.cue(), Answer)
@@ -108,7 +119,7 @@ class Prompter:
         for index in range(self._position, len(self._script)):
             step = self._script[index]
             if isinstance(step, Answer) and not self._taken[index]:
-                if not due and (step.tools or step.failure):
+                if not due and (step.tools or step.failure or step.missing):
                     break
                 self._taken[index] = True
                 return step
