@@ -2,11 +2,12 @@
 
 import asyncio
 
-from sipagent.model import Reason
-from sipagent.sessions.machine.events import Answer
+from sipagent.model import CallPlan, Reason
+from sipagent.sessions.machine.events import Answer, CallerStarted
 from sipagent.sessions.supervisor import Supervisor, Surroundings
 from sipagent.testing import (
     FakeControl,
+    FakeEngine,
     FakeProviders,
     FakeSideband,
     FakeSocket,
@@ -34,17 +35,24 @@ class House:
         self.records = MemoryRecords()
         self.tap = FakeTap()
         self.providers = Moving(self.control, self.sideband)
-        around = Surroundings(self.providers, self.records, self.tap, VirtualClock())
+        self.clock = VirtualClock()
+        self.engine = FakeEngine()
+        around = Surroundings(self.providers, self.engine, self.records, self.tap, self.clock)
         self.supervisor = Supervisor(around)
 
     def answer(self, *, call_id: str = "rtc_1", greeting: str | None = "Hello.") -> None:
         plan = a_plan(a_profile(greeting=greeting), call_id=call_id)
-        self.supervisor.answer(plan, within=8)
+        self.start(plan)
+
+    def start(self, plan: CallPlan, *, within: float = 8) -> None:
+        self.supervisor.answer(plan, within=within, began_at=self.clock.wall())
 
     async def held(self, call_id: str = "rtc_1") -> FakeSocket:
-        """A call without a greeting that is attached."""
+        """A call without a greeting that is attached, and whose caller has been heard."""
         self.answer(call_id=call_id, greeting=None)
-        return await self.sideband.socket(call_id)
+        socket = await self.sideband.socket(call_id)
+        socket.deliver(CallerStarted("c0"))
+        return socket
 
     async def over(self) -> None:
         while self.supervisor.busy:

@@ -45,7 +45,8 @@ class Desk:
         self.sideband = FakeSideband()
         self.records = MemoryRecords()
         providers = FakeProviders(self.control, self.sideband)
-        around = Surroundings(providers, self.records, FakeTap(), self.clock)
+        engine = EmbeddedEngine(self.clock)
+        around = Surroundings(providers, engine, self.records, FakeTap(), self.clock)
         self.supervisor = Supervisor(around)
         rules = (Rule(AnswerWith(AgentName("reception"))),)
         route = Route(
@@ -56,7 +57,7 @@ class Desk:
         )
         self.intake = Intake(
             configuration=self.configuration,
-            engine=EmbeddedEngine(self.clock),
+            engine=engine,
             supervisor=self.supervisor,
             records=self.records,
             ring_window=120,

@@ -30,7 +30,7 @@ from sipagent.sessions.machine.events import (
     SocketRefused,
 )
 from sipagent.sessions.machine.forwarding import LAST_WATCH, WATCH
-from sipagent.testing import SILENT, Playbook, a_forward
+from sipagent.testing import SILENT, Playbook, Some, a_forward
 
 TARGET = "tel:+17135550100"
 GENTLE = EndRequested(Reason.OPERATOR_HUNG_UP, "Say goodbye.")
@@ -109,19 +109,19 @@ class TestRefused:
     def test_a_refer_that_is_refused_or_never_sent_ends_the_call(
         self, answer: Answer, detail: str, hung_up: Answer
     ) -> None:
-        call = referring().feed(Referred(answer)).expect(HangUp())
+        call = referring().feed(Referred(answer)).expect(Some(HangUp))
         ended(call.feed(HangUpAnswered(hung_up)), Reason.REFER_FAILED, detail)
 
     def test_a_caller_who_left_before_the_refer_has_closed_the_line(self) -> None:
-        call = referring().feed(Referred(Answer.GONE)).expect(HangUp())
+        call = referring().feed(Referred(Answer.GONE)).expect(Some(HangUp))
         ended(call.feed(HangUpAnswered(Answer.GONE)), Reason.LINE_CLOSED)
 
     def test_a_call_that_is_there_although_the_refer_found_none_has_failed(self) -> None:
-        call = referring().feed(Referred(Answer.GONE)).expect(HangUp())
+        call = referring().feed(Referred(Answer.GONE)).expect(Some(HangUp))
         ended(call.feed(HangUpAnswered(Answer.DONE)), Reason.REFER_FAILED, "refer answered gone")
 
     def test_a_hang_up_that_nobody_confirms_is_told(self) -> None:
-        call = referring().feed(Referred(Answer.REFUSED)).expect(HangUp())
+        call = referring().feed(Referred(Answer.REFUSED)).expect(Some(HangUp))
         detail = "refer answered refused; hang-up not confirmed"
         ended(call.feed(HangUpAnswered(Answer.SILENT)), Reason.REFER_FAILED, detail)
 
@@ -136,28 +136,28 @@ class TestUnanswered:
 
     def test_a_call_that_nobody_took_is_hung_up_after_the_watch(self) -> None:
         call = referring().feed(Referred(Answer.SILENT), SocketRefused("why"), Probed(None))
-        call.expect(Attach(), Probe()).wait(WATCH).expect(HangUp())
+        call.expect(Attach(), Probe()).wait(WATCH).expect(Some(HangUp))
         detail = "refer answered silent; nobody took the call"
         ended(call.feed(HangUpAnswered(Answer.DONE)), Reason.REFER_FAILED, detail)
 
     def test_an_end_at_once_that_was_asked_for_comes_at_once(self) -> None:
-        call = referring().feed(AT_ONCE, Referred(Answer.SILENT)).expect(HangUp())
+        call = referring().feed(AT_ONCE, Referred(Answer.SILENT)).expect(Some(HangUp))
         ended(call.feed(HangUpAnswered(Answer.DONE)), Reason.OPERATOR_HUNG_UP)
 
 
 class TestWatch:
     def test_a_call_that_nobody_took_is_hung_up(self) -> None:
-        call = watching().wait(WATCH - 0.1).expect().wait(0.1).expect(HangUp())
+        call = watching().wait(WATCH - 0.1).expect().wait(0.1).expect(Some(HangUp))
         call.feed(HangUpAnswered(Answer.DONE)).expect()
         ended(call.feed(SocketClosed(1000)), Reason.REFER_FAILED, "nobody took the call")
 
     def test_a_socket_that_does_not_close_after_the_hang_up_delays_the_end_only(self) -> None:
-        call = watching().wait(WATCH).expect(HangUp())
+        call = watching().wait(WATCH).expect(Some(HangUp))
         call.feed(HangUpAnswered(Answer.DONE)).expect().wait(5)
         ended(call, Reason.REFER_FAILED, "nobody took the call")
 
     def test_a_call_that_ended_in_the_same_moment_was_transferred(self) -> None:
-        call = watching().wait(WATCH).expect(HangUp())
+        call = watching().wait(WATCH).expect(Some(HangUp))
         ended(call.feed(HangUpAnswered(Answer.GONE)), Reason.TRANSFERRED)
 
     @pytest.mark.parametrize(
@@ -172,14 +172,14 @@ class TestWatch:
     @pytest.mark.parametrize("alive", [True, None])
     def test_a_lost_socket_breaks_off_no_transfer(self, sign: Event, alive: bool | None) -> None:
         call = relayed().wait(1).feed(sign).expect(Probe()).feed(Probed(alive)).expect()
-        call.wait(WATCH - 1).expect(HangUp())
+        call.wait(WATCH - 1).expect(Some(HangUp))
         # No socket is left whose end could confirm the hang-up: its answer must do.
         call.feed(HangUpAnswered(Answer.DONE))
         ended(call, Reason.REFER_FAILED, "nobody took the call")
 
     def test_a_call_that_ended_behind_a_lost_socket_was_transferred(self) -> None:
         call = relayed().feed(SocketRefused("attach answered 500")).expect(Probe())
-        call.feed(Probed(alive=None)).wait(WATCH).expect(HangUp())
+        call.feed(Probed(alive=None)).wait(WATCH).expect(Some(HangUp))
         ended(call.feed(HangUpAnswered(Answer.GONE)), Reason.TRANSFERRED)
 
     def test_a_call_that_was_over_before_its_socket_was_there_was_transferred(self) -> None:
@@ -194,30 +194,30 @@ class TestEndRequested:
         ended(call.feed(Probed(alive=False)), Reason.TRANSFERRED)
 
     def test_a_gentle_end_comes_when_the_transfer_does_not(self) -> None:
-        call = watching().feed(GENTLE).wait(LAST_WATCH).expect(HangUp())
+        call = watching().feed(GENTLE).wait(LAST_WATCH).expect(Some(HangUp))
         call.feed(HangUpAnswered(Answer.DONE))
         ended(call.feed(SocketClosed(1000)), Reason.OPERATOR_HUNG_UP)
 
     def test_a_gentle_end_late_in_the_watch_does_not_prolong_it(self) -> None:
-        watching().wait(WATCH - 1).feed(GENTLE).wait(1).expect(HangUp())
+        watching().wait(WATCH - 1).feed(GENTLE).wait(1).expect(Some(HangUp))
 
     def test_an_end_at_once_comes_at_once_when_the_refer_has_been_answered(self) -> None:
-        call = referring().feed(AT_ONCE).expect().feed(Referred(Answer.DONE)).expect(HangUp())
+        call = referring().feed(AT_ONCE).expect().feed(Referred(Answer.DONE)).expect(Some(HangUp))
         ended(call.feed(HangUpAnswered(Answer.DONE)), Reason.OPERATOR_HUNG_UP)
-        watching().feed(AT_ONCE).expect(HangUp())
+        watching().feed(AT_ONCE).expect(Some(HangUp))
 
     def test_an_end_asked_for_while_the_refer_is_unanswered_waits_for_it(self) -> None:
         call = referring().feed(GENTLE).wait(4).expect().feed(Referred(Answer.DONE))
-        call.expect(Attach()).wait(LAST_WATCH).expect(HangUp())
+        call.expect(Attach()).wait(LAST_WATCH).expect(Some(HangUp))
 
     def test_an_end_asked_for_while_answering_still_gets_the_caller_through(self) -> None:
         call = Playbook(a_forward(TARGET)).expect(Accept(SILENT))
         call.feed(GENTLE, AcceptAnswered(Answer.DONE)).expect(Refer(TARGET))
-        call.feed(Referred(Answer.DONE)).expect(Attach()).wait(LAST_WATCH).expect(HangUp())
+        call.feed(Referred(Answer.DONE)).expect(Attach()).wait(LAST_WATCH).expect(Some(HangUp))
 
     def test_an_end_at_once_while_answering_sends_no_refer(self) -> None:
         call = Playbook(a_forward(TARGET)).expect(Accept(SILENT))
-        call.feed(AT_ONCE, AcceptAnswered(Answer.DONE)).expect(HangUp())
+        call.feed(AT_ONCE, AcceptAnswered(Answer.DONE)).expect(Some(HangUp))
         ended(call.feed(HangUpAnswered(Answer.DONE)), Reason.OPERATOR_HUNG_UP)
 
 

@@ -1,12 +1,26 @@
 """Events in any order and any number: what must hold whatever the provider and the caller do."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sipagent.model import Reason
+from sipagent.model import (
+    Bill,
+    CallPlan,
+    Ceilings,
+    DestinationName,
+    FailureStep,
+    Fallback,
+    Happening,
+    Mark,
+    ModelPrice,
+    Prices,
+    Reason,
+    Tokens,
+)
 from sipagent.sessions.machine import transcript
 from sipagent.sessions.machine.commands import (
     Accept,
@@ -14,7 +28,12 @@ from sipagent.sessions.machine.commands import (
     CancelResponse,
     CreateResponse,
     Finish,
+    HangUp,
+    Inform,
+    Probe,
+    RecordStep,
     RecordTurn,
+    RecordUsage,
     Refer,
 )
 from sipagent.sessions.machine.events import (
@@ -29,12 +48,15 @@ from sipagent.sessions.machine.events import (
     CallerStarted,
     CallerText,
     CallerTextDone,
+    DigitPressed,
     EndRequested,
     Event,
     FaultKind,
     HangUpAnswered,
     Probed,
     ProviderFault,
+    RateLimit,
+    RateLimitsTold,
     Referred,
     RejectAnswered,
     ResponseCreated,
@@ -51,6 +73,9 @@ ITEMS = st.sampled_from(["i1", "i2", "i3", "i4"])
 TEXTS = st.sampled_from(["", "a", "hello there"])
 TAGS = st.sampled_from([None, "greeting", "reply", "goodbye", "strange"])
 ANSWERS = st.sampled_from(Answer)
+BILLS = st.none() | st.builds(
+    Bill, st.builds(Tokens, text_in=st.integers(0, 500), audio_out=st.integers(0, 500))
+)
 REQUESTS = st.sampled_from(
     [None, "restore-turn-detection", "other", *(f"response-{number}" for number in range(4))]
 )
@@ -61,7 +86,7 @@ ANYTHING: st.SearchStrategy[Event] = st.one_of(
     st.builds(HangUpAnswered, ANSWERS),
     st.builds(Referred, ANSWERS),
     st.just(SocketOpened()),
-    st.builds(SocketRefused, st.just("why")),
+    st.builds(SocketRefused, st.just("why"), st.booleans()),
     st.builds(SocketClosed, st.sampled_from([1000, 1001, 1006, 1011]), st.booleans()),
     st.builds(Probed, st.sampled_from([True, False, None])),
     st.builds(EndRequested, st.just(Reason.OPERATOR_HUNG_UP), st.sampled_from([None, "Bye."])),
@@ -69,9 +94,12 @@ ANYTHING: st.SearchStrategy[Event] = st.one_of(
     st.builds(CallerStarted, ITEMS),
     st.builds(CallerCommitted, ITEMS),
     st.builds(CallerText, ITEMS, TEXTS),
-    st.builds(CallerTextDone, ITEMS, st.none() | TEXTS),
+    st.builds(CallerTextDone, ITEMS, st.none() | TEXTS, BILLS),
+    st.builds(DigitPressed, st.sampled_from("15#")),
+    st.just(RateLimitsTold((RateLimit("tokens", 100, 0, 60.0),))),
     st.builds(ResponseCreated, IDS, TAGS),
-    st.builds(ResponseDone, IDS, st.booleans()),
+    st.builds(ResponseDone, IDS, st.just(True), bill=BILLS),
+    st.builds(ResponseDone, IDS, st.just(False), st.just("code"), st.booleans(), BILLS),
     st.builds(AgentText, IDS, ITEMS, TEXTS),
     st.builds(AgentTextDone, IDS, ITEMS, TEXTS),
     st.builds(AudioStarted, IDS),
@@ -86,9 +114,31 @@ STEP = 0.5
 GREETINGS = st.sampled_from([None, "Hello."])
 
 
+def plans(greeting: str | None) -> st.SearchStrategy[CallPlan]:
+    """Plans that differ in what is tried when the model fails, and in what a call may take."""
+    return st.builds(
+        lambda fallback, on_failure, ceilings: replace(
+            a_plan(a_profile(greeting=greeting)),
+            fallback=fallback,
+            on_failure=tuple(on_failure),
+            ceilings=ceilings,
+            prices=Prices("v1", ModelPrice(text_in=4_000, audio_out=64_000)),
+        ),
+        st.sampled_from([None, Fallback(DestinationName("front"), "tel:+17135550100")]),
+        st.lists(st.sampled_from(FailureStep), max_size=3),
+        st.builds(Ceilings, st.sampled_from([None, 30.0]), st.sampled_from([None, 40_000])),
+    )
+
+
+PLANS = GREETINGS.flatmap(plans)
+
+
 def live(greeting: str | None) -> Playbook:
-    call = Playbook(a_plan(a_profile(greeting=greeting)))
-    return call.feed(AcceptAnswered(Answer.DONE), SocketOpened())
+    return attached(a_plan(a_profile(greeting=greeting)))
+
+
+def attached(plan: CallPlan) -> Playbook:
+    return Playbook(plan).feed(AcceptAnswered(Answer.DONE), SocketOpened())
 
 
 def story(call: Playbook, moments: list[tuple[Event, float]]) -> list[Any]:
@@ -108,15 +158,16 @@ def story(call: Playbook, moments: list[tuple[Event, float]]) -> list[Any]:
 
 
 @settings(max_examples=1_500, deadline=None)
-@given(greeting=GREETINGS, moments=MOMENTS)
+@given(plan=PLANS, moments=MOMENTS)
 def test_no_story_breaks_a_call_and_each_ends_at_most_once(
-    greeting: str | None, moments: list[tuple[Event, float]]
+    plan: CallPlan, moments: list[tuple[Event, float]]
 ) -> None:
-    call = Playbook(a_plan(a_profile(greeting=greeting)))
+    call = Playbook(plan)
     told = story(call, moments)
     commands = [entry for entry in told if not isinstance(entry, tuple)]
     assert sum(isinstance(entry, Accept) for entry in told) == 1
-    assert sum(isinstance(entry, Attach) for entry in told) <= 1
+    assert sum(isinstance(entry, Attach) and not entry.again for entry in told) <= 1
+    assert sum(isinstance(entry, Refer) for entry in told) <= 1
     ends = [place for place, entry in enumerate(commands) if isinstance(entry, Finish)]
     assert len(ends) <= 1
     assert call.state.over == (len(ends) == 1)
@@ -136,7 +187,7 @@ def test_a_forward_is_referred_at_most_once_says_nothing_and_ends_once(
     told = story(call, moments)
     assert not any(isinstance(entry, CreateResponse) for entry in told)
     assert sum(isinstance(entry, Refer) for entry in told) <= 1
-    assert sum(isinstance(entry, Attach) for entry in told) <= 1
+    assert sum(isinstance(entry, Attach) and not entry.again for entry in told) <= 1
     for _ in range(4):
         call.feed(AcceptAnswered(Answer.DONE), RejectAnswered(Answer.DONE), Referred(Answer.DONE))
         call.feed(SocketOpened()).wait(60).feed(HangUpAnswered(Answer.DONE)).wait(60)
@@ -148,11 +199,11 @@ def test_a_forward_is_referred_at_most_once_says_nothing_and_ends_once(
 
 
 @settings(max_examples=2_500, deadline=None)
-@given(greeting=GREETINGS, moments=MOMENTS)
+@given(plan=PLANS, moments=MOMENTS)
 def test_no_response_is_asked_for_while_one_is_asked_for_or_active(
-    greeting: str | None, moments: list[tuple[Event, float]]
+    plan: CallPlan, moments: list[tuple[Event, float]]
 ) -> None:
-    call = live(greeting)
+    call = attached(plan)
     asked: CreateResponse | None = None
     active: set[str] = set()
     now = since = 0.0
@@ -167,6 +218,9 @@ def test_no_response_is_asked_for_while_one_is_asked_for_or_active(
                 asked = None if asked is not None and tag in (None, asked.tag) else asked
             case ResponseDone(response_id) | AudioStopped(response_id):
                 active.discard(response_id)
+            case Probe():
+                # With the socket goes all knowledge of what was asked for.
+                asked, active = None, set()
             case ProviderFault(kind, _, request_id):
                 # "There is nothing to cancel" proves that no response is active.
                 active = set() if kind is FaultKind.IDLE else active
@@ -202,19 +256,67 @@ def test_every_turn_is_recorded_once_in_an_order_that_sorts(
     assert len(sequences) == len(set(sequences))
 
 
+@settings(max_examples=600, deadline=None)
+@given(plan=PLANS, moments=MOMENTS)
+def test_what_a_call_keeps_to_itself_happens_once(
+    plan: CallPlan, moments: list[tuple[Event, float]]
+) -> None:
+    call = attached(plan)
+    told = story(call, moments)
+    billed = [entry.usage.source_id for entry in told if isinstance(entry, RecordUsage)]
+    assert len(billed) == len(set(billed))
+    cost = sum(entry.usage.cost or 0 for entry in told if isinstance(entry, RecordUsage))
+    assert call.state.spending.cost == cost
+    assert call.notes.count(Mark.SOMEBODY) <= 1
+    assert sum(isinstance(entry, Inform) for entry in told) <= 1
+    steps = [entry.what for entry in told if isinstance(entry, RecordStep)]
+    assert steps.count(Happening.FELL_BACK) <= 1
+    assert steps.count(Happening.WOUND_DOWN) <= 1
+
+
+@settings(max_examples=600, deadline=None)
+@given(plan=PLANS, moments=MOMENTS)
+def test_a_call_that_falls_back_says_nothing_more_and_is_not_ended_by_its_limits(
+    plan: CallPlan, moments: list[tuple[Event, float]]
+) -> None:
+    told = story(attached(plan), moments)
+    referred = next((place for place, one in enumerate(told) if isinstance(one, Refer)), len(told))
+    for entry in told[referred:]:
+        assert not isinstance(entry, CreateResponse | Inform)
+        if isinstance(entry, HangUp):
+            assert entry.reason in (Reason.REFER_FAILED, Reason.OPERATOR_HUNG_UP)
+
+
+@settings(max_examples=300, deadline=None)
+@given(moments=MOMENTS)
+def test_a_call_in_which_nothing_is_said_any_more_ends_by_itself(
+    moments: list[tuple[Event, float]],
+) -> None:
+    """Whatever has happened: the clock and answers to what is asked bring every call to an end."""
+    call = live("Hello.")
+    story(call, moments)
+    for _ in range(16):
+        call.wait(20 * 60).feed(Probed(alive=True), SocketRefused("gone", gone=True))
+        call.feed(HangUpAnswered(Answer.DONE), Referred(Answer.DONE))
+    assert call.state.over
+
+
 def test_memory_stays_bounded_however_long_the_call() -> None:
     call = live(None)
     for number in range(5_000):
         response, item = f"r{number}", f"i{number}"
         call.feed(CallerStarted(f"c{number}"), CallerText(f"c{number}", "word " * 10))
         call.feed(ResponseCreated(response, None), AgentText(response, item, "word " * 1_000))
-        call.feed(ResponseDone(response, completed=True))
+        call.feed(ResponseDone(response, completed=True, bill=Bill(Tokens(text_in=1))))
+        call.feed(CallerTextDone(f"c{number}", "word", Bill(seconds=1.0)), DigitPressed("1"))
         call.commands = []
     state = call.state
     assert len(state.transcript.open) <= 16
     assert len(state.transcript.closed) <= 64
     assert len(state.playback.tracks) <= 8
-    assert len(state.deadlines.pending) <= 4
+    assert len(state.deadlines.pending) <= 5
+    assert len(state.spending.billed) <= 64
+    assert len(state.spending.open) <= 8
     assert len(state.responses.wishes) <= 3
 
 

@@ -1,6 +1,7 @@
 """Calls on fake ports in virtual time: what supervisor and runners do around the machine."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from sipagent.model import (
     AccountName,
     CallId,
     IncomingCall,
+    Json,
     Reason,
     Reject,
     TenantName,
@@ -15,6 +17,7 @@ from sipagent.model import (
 )
 from sipagent.sessions.machine.commands import CreateResponse, UpdateSession
 from sipagent.sessions.machine.events import (
+    AcceptAnswered,
     AgentText,
     Answer,
     AudioStarted,
@@ -28,6 +31,7 @@ from sipagent.sessions.machine.events import (
 )
 from sipagent.sip import Invite
 from sipagent.testing import (
+    SILENT,
     FakeControl,
     FakeSocket,
     a_plan,
@@ -220,11 +224,43 @@ async def test_nobody_rings_for_longer_than_three_and_a_half_seconds_after_the_a
 ) -> None:
     house = House()
     house.control.mute = {"accept", "reject", "hang_up"}
-    house.supervisor.answer(a_plan(), within=within)
+    house.start(a_plan(), within=within)
     await house.over()
     assert house.asked == ["accept", "reject", "hang_up"]
     assert asyncio.get_running_loop().time() == pytest.approx(within + 3.5, abs=0.05)
     assert house.reasons == [Reason.ACCEPT_TIMEOUT]
+
+
+class Picky(FakeControl):
+    """Refuses the first session after some seconds, and leaves the second one unanswered."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
+        self.asked.append(("accept", call_id, session))
+        if len(self.asked) == 1:
+            await asyncio.sleep(self.seconds)
+            return AcceptAnswered(Answer.REFUSED)
+        await asyncio.sleep(within)
+        return AcceptAnswered(Answer.SILENT)
+
+
+@pytest.mark.parametrize(("refused_after", "over_after"), [(0.5, 6.5), (6.4, 7.4)])
+async def test_two_sessions_share_the_time_for_an_answer(
+    refused_after: float, over_after: float
+) -> None:
+    house = House()
+    control = Picky(refused_after)
+    house.providers.move(control)
+    house.start(replace(a_plan(), fallback_session=SILENT), within=6.5)
+    await house.over()
+    asked = [action for action, _, _ in control.asked]
+    assert asked == ["accept", "accept", "reject"]
+    assert asyncio.get_running_loop().time() == pytest.approx(over_after, abs=0.05)
+    assert house.reasons == [Reason.ACCEPT_TIMEOUT]
+    assert house.sideband.abandoned == 2
 
 
 async def test_a_call_that_does_not_ring_is_hung_up_in_the_whole_time_for_it() -> None:
@@ -263,7 +299,7 @@ async def test_a_crash_while_rejecting_is_recorded() -> None:
     [
         (Answer.DONE, Reason.RULE, 486, None),
         (Answer.GONE, Reason.CALLER_GONE, None, None),
-        (Answer.SILENT, Reason.RULE, None, "reject silent"),
+        (Answer.DECIDED, Reason.RULE, None, "reject decided"),
     ],
 )
 async def test_a_rejection_is_recorded(
@@ -275,6 +311,42 @@ async def test_a_rejection_is_recorded(
     (outcome,) = house.records.outcomes
     assert (outcome.reason, outcome.sip_code, outcome.detail) == (reason, code, detail)
     assert house.control.asked == [("reject", "rtc_1", 486)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "hung_up", "detail"),
+    [
+        (Answer.SILENT, Answer.DONE, "reject silent"),
+        (Answer.SILENT, Answer.GONE, "reject silent"),
+        (Answer.REFUSED, Answer.DONE, "reject refused"),
+        (Answer.SILENT, Answer.SILENT, "reject silent; hang-up not confirmed"),
+    ],
+)
+async def test_a_caller_whose_rejection_is_not_taken_is_hung_up(
+    answer: Answer, hung_up: Answer, detail: str
+) -> None:
+    house = House(reject=answer, hang_up=hung_up)
+    house.supervisor.refuse(incoming(), Reject(503, Reason.BUSY, TenantName("default")))
+    await house.over()
+    (outcome,) = house.records.outcomes
+    assert (outcome.reason, outcome.sip_code, outcome.detail) == (Reason.BUSY, None, detail)
+    assert house.asked == ["reject", "hang_up"]
+
+
+async def test_a_caller_of_a_refused_call_rings_for_six_seconds_at_most() -> None:
+    house = House()
+    house.control.mute = {"reject", "hang_up"}
+    house.supervisor.refuse(incoming(), Reject(503, Reason.BUSY, TenantName("default")))
+    await house.over()
+    assert asyncio.get_running_loop().time() == pytest.approx(6.0, abs=0.05)
+
+
+async def test_a_call_to_a_number_of_somebody_else_is_not_hung_up() -> None:
+    """Another service that shares the account may have answered it."""
+    house = House(reject=Answer.SILENT)
+    house.supervisor.refuse(incoming(), Reject(404, Reason.UNKNOWN_NUMBER, TenantName("default")))
+    await house.over()
+    assert house.asked == ["reject"]
 
 
 async def test_a_peer_that_does_not_read_is_given_up() -> None:

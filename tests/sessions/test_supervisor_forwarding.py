@@ -14,7 +14,7 @@ pytestmark = pytest.mark.virtual_time
 
 async def test_a_call_that_is_taken_has_been_transferred() -> None:
     house = House()
-    house.supervisor.answer(a_forward("tel:+17135550100"), within=8)
+    house.start(a_forward("tel:+17135550100"))
     socket = await house.sideband.socket()
     assert house.control.asked[1] == ("refer", "rtc_1", "tel:+17135550100")
     await asyncio.sleep(8)
@@ -28,7 +28,7 @@ async def test_a_call_that_is_taken_has_been_transferred() -> None:
 
 async def test_a_call_that_nobody_takes_is_hung_up_after_the_watch() -> None:
     house = House()
-    house.supervisor.answer(a_forward(), within=8)
+    house.start(a_forward())
     socket = await house.sideband.socket()
     while "hang_up" not in house.asked:
         await asyncio.sleep(0.1)
@@ -46,7 +46,7 @@ async def test_a_call_that_nobody_takes_is_hung_up_after_the_watch() -> None:
 )
 async def test_a_refer_that_is_refused_ends_the_call(answer: Answer, detail: str) -> None:
     house = House(refer=answer)
-    house.supervisor.answer(a_forward(), within=8)
+    house.start(a_forward())
     await house.over()
     (outcome,) = house.records.outcomes
     assert (outcome.name, outcome.detail) == ("failed.refer_failed", detail)
@@ -55,7 +55,7 @@ async def test_a_refer_that_is_refused_ends_the_call(answer: Answer, detail: str
 
 async def test_a_refer_that_may_have_been_relayed_is_watched() -> None:
     house = House(refer=Answer.SILENT)
-    house.supervisor.answer(a_forward(), within=8)
+    house.start(a_forward())
     socket = await house.sideband.socket()
     await asyncio.sleep(20)
     socket.end(1000)
@@ -66,7 +66,7 @@ async def test_a_refer_that_may_have_been_relayed_is_watched() -> None:
 
 async def test_a_drain_lets_the_transfer_finish() -> None:
     house = House()
-    house.supervisor.answer(a_forward(), within=8)
+    house.start(a_forward())
     socket = await house.sideband.socket()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(house.supervisor.drain(5))
@@ -78,7 +78,7 @@ async def test_a_drain_lets_the_transfer_finish() -> None:
 
 async def test_a_drain_ends_a_transfer_that_comes_to_nothing() -> None:
     house = House()
-    house.supervisor.answer(a_forward(), within=8)
+    house.start(a_forward())
     await house.sideband.socket()
     await house.supervisor.drain(5)
     assert house.reasons == [Reason.OPERATOR_HUNG_UP]
@@ -89,7 +89,7 @@ async def test_a_drain_ends_a_transfer_that_comes_to_nothing() -> None:
 async def test_an_immediate_end_hangs_up_while_the_refer_hangs() -> None:
     house = House()
     house.control.hanging = {"refer"}
-    house.supervisor.answer(a_forward(), within=8)
+    house.start(a_forward())
     await asyncio.sleep(1)
     await house.supervisor.abort()
     assert house.reasons == [Reason.OPERATOR_HUNG_UP]

@@ -15,15 +15,14 @@ from sipagent.model import (
     Forward,
     IncomingCall,
     MediaSecurity,
+    Quota,
     Reason,
     Reject,
-    TenantName,
-    TraceStep,
     WebhookId,
 )
-from sipagent.routing import Arrival, arrival, decide, invite_of
-from sipagent.sessions.machine.lifecycle import SERVICE_UNAVAILABLE
-from sipagent.sessions.ports import Claim, Clock, Configuration, Engine, Records
+from sipagent.routing import Arrival, arrival, decide, invite_of, within_process
+from sipagent.sessions.machine.life import SERVICE_UNAVAILABLE
+from sipagent.sessions.ports import Claim, Claims, Clock, Configuration, Records
 from sipagent.sessions.supervisor import Supervisor
 from sipagent.sip import Headers, Invite
 
@@ -51,10 +50,6 @@ class Announcement:
     media_security: MediaSecurity
 
 
-BUSY: Final = 486
-"""RFC 3261 21.4.24: busy here."""
-
-
 class Taken(StrEnum):
     """What became of a delivery. None of these is a reason for the provider to deliver again."""
 
@@ -67,18 +62,20 @@ class Taken(StrEnum):
 class Intake:
     """Claims each incoming call once and hands it to the supervisor, without waiting for anyone.
 
-    `ring_window` is how many seconds after its creation a call may still ring.
+    `ring_window` is how many seconds after its creation a call may still ring, `process` what all
+    calls may take together.
     """
 
     def __init__(
         self,
         *,
         configuration: Configuration,
-        engine: Engine,
+        engine: Claims,
         supervisor: Supervisor,
         records: Records,
         ring_window: float,
         clock: Clock,
+        process: Quota | None = None,
     ) -> None:
         self._configuration = configuration
         self._clock = clock
@@ -86,6 +83,7 @@ class Intake:
         self._supervisor = supervisor
         self._records = records
         self._ring_window = ring_window
+        self._process = process
         self.draining = False
 
     async def take(self, announced: Announcement) -> Taken:
@@ -98,17 +96,15 @@ class Intake:
             log.warning("stale delivery", call_id=announced.call_id, account=announced.account)
             return Taken.STALE
         call, decision = self._decide(announced)
-        match await self._engine.offer(call, decision.caps):
-            case Claim.DUPLICATE:
-                return Taken.DUPLICATE
-            case Claim.LIMIT if not isinstance(decision.verdict, Reject):
-                decision = _over_limit(decision, decision.verdict.plan.tenant)
-        self._records.decided(call, decision)
-        match decision.verdict:
+        began_at = self._clock.wall()
+        offer = await self._engine.offer(call, decision)
+        if offer.claim is Claim.DUPLICATE:
+            return Taken.DUPLICATE
+        self._records.decided(call, offer.decision)
+        match offer.decision.verdict:
             case Accept(plan) | Forward(plan):
-                self._supervisor.answer(
-                    plan, within=min(ACCEPT_WITHIN, max(1.0, self._ring_window - age))
-                )
+                within = min(ACCEPT_WITHIN, max(1.0, self._ring_window - age))
+                self._supervisor.answer(plan, within=within, began_at=began_at)
                 return Taken.ACCEPTED
             case Reject() as verdict:
                 self._supervisor.refuse(call, verdict)
@@ -126,6 +122,8 @@ class Intake:
             )
             call = _call(announced, invite_of(arrived, table.trunks, table.region), arrived)
             decision = decide(call, table, self._clock.wall(), self._configuration.controls)
+            if self._process is not None:
+                decision = within_process(decision, self._process, table)
         except Exception:
             log.exception("decision failed", call_id=announced.call_id)
             verdict = Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, DEFAULT_TENANT)
@@ -133,15 +131,8 @@ class Intake:
         if self.draining and not isinstance(decision.verdict, Reject):
             tenant = decision.verdict.plan.tenant
             verdict = Reject(SERVICE_UNAVAILABLE, Reason.DRAINING, tenant)
-            decision = replace(decision, verdict=verdict, caps=())
+            decision = replace(decision, verdict=verdict, caps=(), quotas=())
         return call, decision
-
-
-def _over_limit(decision: Decision, tenant: TenantName) -> Decision:
-    limits = ", ".join(cap.which for cap in decision.caps)
-    step = TraceStep("limits", limits, held=True, because="there is no room")
-    refused = Reject(BUSY, Reason.QUOTA, tenant)
-    return replace(decision, verdict=refused, trace=(*decision.trace, step))
 
 
 def _call(announced: Announcement, invite: Invite, arrived: Arrival | None = None) -> IncomingCall:

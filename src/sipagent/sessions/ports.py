@@ -14,19 +14,22 @@ from sipagent.model import (
     CallId,
     CallOutcome,
     CallPlan,
-    Cap,
     Decision,
+    Happening,
     IncomingCall,
     Json,
     Speaker,
+    Transfer,
     TrunkName,
     Turn,
+    Usage,
 )
 from sipagent.routing import Controls, RoutingTable
 from sipagent.sessions.machine.commands import (
     CancelResponse,
     ClearAudio,
     CreateResponse,
+    Inform,
     UpdateSession,
 )
 from sipagent.sessions.machine.events import AcceptAnswered, Answer, Event
@@ -41,23 +44,93 @@ class Clock(Protocol):
 
 
 class Claim(StrEnum):
-    """What an offer led to: OK, the call is ours; DUPLICATE, it has been offered before; LIMIT, it
-    is ours and one of its caps has no room."""
+    """What an offer led to: OK, the call is ours; DUPLICATE, it has been offered before; FULL, it
+    is ours and one of its caps or quotas has no room; SPENT, the money of one is used up."""
 
     OK = "ok"
     DUPLICATE = "duplicate"
-    LIMIT = "limit"
+    FULL = "full"
+    SPENT = "spent"
 
 
-class Engine(Protocol):
-    """Who holds which call."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The answer to an offer, and what is to happen to the call: the decision that was offered, or
+    what it says of a call for which there is no room."""
 
-    async def offer(self, call: IncomingCall, caps: Sequence[Cap] = ()) -> Claim:
+    claim: Claim
+    decision: Decision
+
+
+class Marked(StrEnum):
+    """What asking for a mark led to: DONE_NOW, the effect is ours to do; ALREADY, it was marked
+    before, and may have been done; NOT_OWNER, the call is somebody else's by now."""
+
+    DONE_NOW = "done_now"
+    ALREADY = "already"
+    NOT_OWNER = "not_owner"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCall:
+    """A call that a process before this one has claimed, and whose end is not in the records.
+
+    `epoch` counts its owners, this one included. `marks` are the unix seconds of what has been done
+    for it. `outcome` is there if it has ended, and the records may not know.
+    """
+
+    call: IncomingCall
+    decision: Decision
+    claimed_at: float
+    epoch: int
+    marks: Mapping[str, float]
+    outcome: CallOutcome | None = None
+
+
+FIRST_EPOCH: Final = 1
+
+
+class Claims(Protocol):
+    """Who may hold a call that has just come in."""
+
+    async def offer(self, call: IncomingCall, decision: Decision) -> Offer:
         """Claim a call in one atomic step, by its webhook id and by its call id.
 
-        A call that is claimed counts for each of its caps, unless one of them has no room; a
-        duplicate counts for none.
+        A call that is claimed counts for each cap and quota of the decision, unless one of them
+        has no room or the verdict is a rejection; a duplicate counts for none. Returns when the
+        claim outlives this process, or after 250 ms.
         """
+
+
+class Engine(Claims, Protocol):
+    """Who holds which call, what has been done for it, and what all of them take.
+
+    What an owner asks for names its epoch: an owner from whom the call has been taken is told so,
+    and changes nothing.
+    """
+
+    async def mark(self, call_id: CallId, epoch: int, key: str) -> Marked:
+        """Write down, before it is done, what must not be done twice. Returns when it is written.
+
+        Where that takes longer than a second, or fails, the call goes on: DONE_NOW.
+        """
+
+    def note(self, call_id: CallId, epoch: int, key: str) -> None:
+        """Write down soon what has been done."""
+
+    def spent(self, call_id: CallId, cost: int) -> Sequence[CallId]:
+        """Count so many micro-dollars for each quota of the call; the calls whose money is used up
+        by it."""
+
+    def finish(self, outcome: CallOutcome, epoch: int) -> None:
+        """The call counts as held no more. Its ids are remembered, and its outcome until it is
+        `settled`."""
+
+    def settled(self, call_id: CallId) -> None:
+        """The records have the call's outcome: nothing of it is needed here any more."""
+
+    async def adopt(self) -> Sequence[HeldCall]:
+        """The calls that processes before this one have left, each ours from now on."""
 
 
 class Configuration(Protocol):
@@ -97,7 +170,7 @@ class CallControl(Protocol):
         it may have been; UNSENT that it was not."""
 
 
-SocketRequest = CreateResponse | CancelResponse | ClearAudio | UpdateSession
+SocketRequest = CreateResponse | CancelResponse | ClearAudio | UpdateSession | Inform
 
 
 class CallSocket(Protocol):
@@ -120,8 +193,8 @@ class Dial(Protocol):
     async def warm(self) -> None:
         """Open the connection as far as can be done before the call is answered. Never raises."""
 
-    async def attach(self, deliver: Callable[[Event], None]) -> CallSocket:
-        """Attach to the answered call.
+    async def attach(self, deliver: Callable[[Event], None], *, again: bool = False) -> CallSocket:
+        """Attach to the answered call. `again`: a 404 is final, as the call has been there before.
 
         Every event goes to `deliver` as it arrives, first `SocketOpened`, last `SocketClosed`.
         Raises AttachError where the socket could not be opened within its time.
@@ -154,7 +227,18 @@ class Records(Protocol):
 
     def decided(self, call: IncomingCall, decision: Decision) -> None: ...
 
+    def adopted(self, call: IncomingCall, decision: Decision, began_at: float) -> None:
+        """Go on with the call of another process; what that one could not keep of its decision is
+        kept now. It began at `began_at`, unix seconds."""
+
+    def happened(self, plan: CallPlan, what: Happening, detail: str | None = None) -> None:
+        """Keep a step of the call's story. `detail` holds no words of a caller and no number."""
+
     def turn(self, plan: CallPlan, turn: Turn) -> None: ...
+
+    def used(self, plan: CallPlan, usage: Usage) -> None: ...
+
+    def transfer(self, plan: CallPlan, transfer: Transfer) -> None: ...
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         """Note that the provider has reported something wrong; `code` is its word for it."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from sipagent.errors import AttachError
-from sipagent.model import CallOutcome, CallPlan, Speaker
-from sipagent.sessions.machine import begin, step
+from sipagent.model import CallOutcome, CallPlan, Mark
+from sipagent.sessions.logbook import Keeping, Logbook
+from sipagent.sessions.machine import CallState, Past, adopted, begin, resume, step
 from sipagent.sessions.machine.commands import (
     Accept,
     Attach,
@@ -21,39 +22,36 @@ from sipagent.sessions.machine.commands import (
     CreateResponse,
     Finish,
     HangUp,
+    Inform,
+    Note,
     Probe,
+    RecordStep,
     RecordTurn,
+    RecordUsage,
     Refer,
     Reject,
     UpdateSession,
 )
 from sipagent.sessions.machine.events import (
-    AgentText,
     Answer,
-    AudioStarted,
-    CallerText,
     DeadlineReached,
     Event,
     HangUpAnswered,
     Probed,
-    ProviderFault,
     Referred,
     RejectAnswered,
-    ResponseDone,
     SocketRefused,
 )
-from sipagent.sessions.machine.lifecycle import Phase
+from sipagent.sessions.machine.life import Phase
 from sipagent.sessions.ports import (
     END_WITHIN,
     CallControl,
     CallSocket,
     Clock,
     Dial,
-    Records,
+    HeldCall,
     Sideband,
     SocketRequest,
-    Tap,
-    Words,
 )
 
 SEND_WITHIN: Final = 5.0
@@ -63,59 +61,74 @@ UNANSWERED_WITHIN: Final = 3.5
 """Seconds for a reject and the hang-up after it once the time for an answer is over: meanwhile the
 caller may still hear it ring."""
 
+_SHORTEST_ACCEPT: Final = 1.0
+"""Seconds for an accept whose time has been taken by another one that was refused."""
+
 KEPT_FOR_HANG_UP: Final = 1.5
 """Seconds of these that a reject leaves to the hang-up."""
 
-_SPEECH: Final = (AgentText, CallerText)
-_RINGING: Final = frozenset({Phase.NEW, Phase.ANSWERING, Phase.REJECTING})
+_NOT_FOUND: Final = 404
+_RINGING: Final = frozenset({Phase.NEW, Phase.ADOPTED, Phase.ANSWERING, Phase.REJECTING})
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports that one call speaks to."""
+    """The ports that one call speaks to. `gate` bounds how many lost sockets are dialed at once."""
 
     control: CallControl
     sideband: Sideband
-    records: Records
-    tap: Tap
+    keeping: Keeping
     clock: Clock
+    gate: asyncio.Semaphore
 
 
 class CallRunner:
     """Holds one call from its claim to its outcome.
 
     `answer_within` is how many seconds are left to have the call answered; what rings then is
-    rejected, or else hung up, within UNANSWERED_WITHIN more.
+    rejected, or else hung up, within UNANSWERED_WITHIN more. A call that is `held` already goes on
+    from its marks; `rings` says that it may still be answered if nobody has.
     """
 
     __slots__ = (
-        "_answered_at",
-        "_attached_at",
         "_began",
-        "_began_at",
         "_commands",
         "_crash",
         "_dial",
         "_end",
-        "_heard_at",
         "_socket",
         "_state",
         "_timer",
         "_timer_at",
-        "_turns",
         "_wake",
         "_world",
         "answer_within",
+        "log",
         "plan",
     )
 
-    def __init__(self, plan: CallPlan, world: World, *, answer_within: float) -> None:
+    def __init__(
+        self,
+        plan: CallPlan,
+        world: World,
+        *,
+        answer_within: float,
+        began_at: float,
+        held: HeldCall | None = None,
+        rings: bool = False,
+    ) -> None:
         self.plan = plan
         self.answer_within = answer_within
+        self.log = Logbook(plan, world.keeping, began_at, held)
         self._world = world
-        self._began = world.clock.monotonic()
-        self._began_at = world.clock.wall()
-        self._state, commands = begin(plan)
+        self._began = world.clock.monotonic() - max(0.0, world.clock.wall() - began_at)
+        self._state: CallState
+        if held is None:
+            self._state, commands = begin(plan)
+        else:
+            since = {key: at - began_at for key, at in held.marks.items()}
+            state = adopted(plan, Past(held.epoch, since, rings))
+            self._state, commands = resume(state, self._now())
         self._commands: deque[Command] = deque(commands)
         self._wake: asyncio.Future[None] | None = None
         self._crash: Exception | None = None
@@ -124,10 +137,6 @@ class CallRunner:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._end: Finish | None = None
-        self._answered_at: float | None = None
-        self._attached_at: float | None = None
-        self._heard_at: float | None = None
-        self._turns = 0
 
     async def run(self) -> CallOutcome:
         """Hold the call to its end and say how it ended.
@@ -136,18 +145,23 @@ class CallRunner:
         cancels hangs up.
         """
         try:
+            self._set_timer()
             while self._end is None:
                 await self._carry_out(await self._next_command())
             return self.outcome(self._end)
         finally:
             await self._let_go()
 
+    def outcome(self, end: Finish) -> CallOutcome:
+        """The call's outcome, had it ended so at this moment."""
+        return self.log.outcome(end, usage_complete=self._state.usage_complete)
+
     def deliver(self, event: Event) -> None:
         """Take an event, now. After the end, and after a crash, events are dropped."""
         if self._crash is not None or self._end is not None:
             return
         try:
-            self._observe(event)
+            self.log.observe(event)
             self._state, commands = step(self._state, event, self._now())
         except Exception as crash:  # noqa: BLE001  # the crash boundary: `run` raises it
             self._crash = crash
@@ -158,25 +172,6 @@ class CallRunner:
             self._rouse()
         if self._state.deadlines.earliest != self._timer_at:
             self._set_timer()
-
-    def outcome(self, end: Finish) -> CallOutcome:
-        """The call's outcome, had it ended so at this moment."""
-        plan = self.plan
-        return CallOutcome(
-            call_id=plan.call_id,
-            account=plan.account,
-            tenant=plan.tenant,
-            agent=plan.agent,
-            reason=end.reason,
-            detail=end.detail,
-            sip_code=end.sip_code,
-            began_at=self._began_at,
-            ended_at=self._world.clock.wall(),
-            answered_at=self._answered_at,
-            attached_at=self._attached_at,
-            heard_at=self._heard_at,
-            turns=self._turns,
-        )
 
     @property
     def control(self) -> CallControl:
@@ -190,20 +185,6 @@ class CallRunner:
 
     def _now(self) -> float:
         return self._world.clock.monotonic() - self._began
-
-    def _observe(self, event: Event) -> None:
-        """Show words as they are spoken, and note the first sound and what went wrong."""
-        if isinstance(event, _SPEECH):
-            if self._world.tap.watched(self.plan.call_id):
-                speaker = Speaker.AGENT if isinstance(event, AgentText) else Speaker.CALLER
-                words = Words(self.plan.call_id, speaker, event.item_id, event.delta)
-                self._world.tap.publish(words)
-        elif isinstance(event, AudioStarted):
-            self._heard_at = self._heard_at or self._world.clock.wall()
-        elif isinstance(event, ProviderFault):
-            self._world.records.fault(self.plan, event.kind, event.code)
-        elif isinstance(event, ResponseDone) and event.error_code is not None:
-            self._world.records.fault(self.plan, "response_failed", event.error_code)
 
     async def _next_command(self) -> Command:
         while self._crash is None and not self._commands:
@@ -219,40 +200,59 @@ class CallRunner:
 
     async def _carry_out(self, command: Command) -> None:
         match command:
-            case CreateResponse() | CancelResponse() | ClearAudio() | UpdateSession():
-                await self._send(command)
-            case RecordTurn(turn):
-                self._turns += 1
-                self._world.records.turn(self.plan, turn)
+            case CreateResponse() | CancelResponse() | ClearAudio() | UpdateSession() | Inform():
+                await self._ask(command)
+            case RecordTurn() | RecordUsage() | RecordStep() | Note():
+                self.log.record(command)
+            case Accept() | Reject() | Refer() | HangUp():
+                await self._control(command)
+            case Attach(again):
+                await self._attach(again=again)
+            case Probe():
+                await self._release_socket()
+                self.deliver(Probed(await self._new_dial().probe()))
+            case Finish():
+                self._end = command
+            case _:
+                assert_never(command)
+
+    async def _ask(self, request: SocketRequest) -> None:
+        """Send a request; one that must not be made twice only if it has not been."""
+        mark = request.mark if isinstance(request, CreateResponse) else None
+        if mark is None or await self.log.mark(mark):
+            await self._send(request)
+
+    async def _control(self, command: Accept | Reject | Refer | HangUp) -> None:
+        match command:
             case Accept():
                 await self._accept(command)
             case Reject(code):
                 within = self._ringing_left(KEPT_FOR_HANG_UP)
                 answer = await self.control.reject(self.plan.call_id, code, within=within)
                 self.deliver(RejectAnswered(answer))
-            case Attach():
-                await self._attach()
-            case Probe():
-                await self._release_socket()
-                self.deliver(Probed(await self._new_dial().probe()))
-            case Refer(target_uri):
-                answer = await self.control.refer(self.plan.call_id, target_uri)
-                self.deliver(Referred(answer))
-            case HangUp(rings):
+            case Refer():
+                await self._refer(command)
+            case HangUp(reason, rings):
+                await self.log.mark(f"{Mark.HANG_UP}:{reason}")
                 within = self._ringing_left(0.0) if rings else END_WITHIN
                 answer = await self.control.hang_up(self.plan.call_id, within=within)
                 self.deliver(HangUpAnswered(answer))
-            case Finish():
-                self._end = command
-            case _:
-                assert_never(command)
+
+    async def _refer(self, command: Refer) -> None:
+        """Have the REFER sent, if it has not been: one whose mark is there may have been."""
+        answer = Answer.SILENT
+        if await self.log.mark(command.mark):
+            answer = await self.control.refer(self.plan.call_id, command.target_uri)
+        self.log.referred(command.target_uri, answer)
+        self.deliver(Referred(answer))
 
     async def _accept(self, command: Accept) -> None:
         """Have the call answered, and meanwhile the way to its socket opened if that is far."""
+        if self._dial is not None:  # there is one where the provider has refused another session
+            self._dial.abandon()
         self._dial = dial = self._new_dial()
-        accepting = self.control.accept(
-            self.plan.call_id, command.session, within=self.answer_within
-        )
+        within = max(_SHORTEST_ACCEPT, self.answer_within - self._now())
+        accepting = self.control.accept(self.plan.call_id, command.session, within=within)
         if dial.far:
             async with asyncio.TaskGroup() as tasks:
                 warming = tasks.create_task(dial.warm(), name=f"warm:{self.plan.call_id}")
@@ -262,7 +262,7 @@ class CallRunner:
         else:
             answered = await accepting
         if answered.answer is Answer.DONE:
-            self._answered_at = self._world.clock.wall()
+            self.log.answered()
         self.deliver(answered)
 
     def _ringing_left(self, kept: float) -> float:
@@ -270,17 +270,20 @@ class CallRunner:
         left = self.answer_within + UNANSWERED_WITHIN - self._now()
         return min(END_WITHIN, max(KEPT_FOR_HANG_UP, left - kept))
 
-    async def _attach(self) -> None:
+    async def _attach(self, *, again: bool) -> None:
         dial, self._dial = self._dial or self._new_dial(), None
+        await self._release_socket()
         try:
-            self._socket = await dial.attach(self.deliver)
+            if again:
+                async with self._world.gate:
+                    self._socket = await dial.attach(self.deliver, again=True)
+            else:
+                self._socket = await dial.attach(self.deliver)
         except AttachError as refused:
             detail = f"attach answered {refused.status}" if refused.status else "attach unanswered"
-            self.deliver(SocketRefused(detail))
+            self.deliver(SocketRefused(detail, gone=refused.status == _NOT_FOUND))
         else:
-            self._attached_at = self._world.clock.wall()
-            # An accept whose own answer was lost is known to have been taken only now.
-            self._answered_at = self._answered_at or self._attached_at
+            self.log.attached()
 
     async def _send(self, request: SocketRequest) -> None:
         if self._socket is None:

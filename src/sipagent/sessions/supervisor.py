@@ -1,8 +1,8 @@
 """All calls of this process: each has its own task, and none can harm another."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -17,10 +17,20 @@ from sipagent.model import (
     Reason,
     Reject,
 )
+from sipagent.sessions.logbook import Keeping
 from sipagent.sessions.machine.commands import Finish
-from sipagent.sessions.machine.events import Answer, EndRequested
-from sipagent.sessions.machine.lifecycle import SERVICE_UNAVAILABLE, unconfirmed
-from sipagent.sessions.ports import CallControl, Clock, Providers, Records, Tap
+from sipagent.sessions.machine.events import Answer, EndRequested, RateLimitsTold
+from sipagent.sessions.machine.life import SERVICE_UNAVAILABLE, unconfirmed
+from sipagent.sessions.ports import (
+    FIRST_EPOCH,
+    CallControl,
+    Clock,
+    Engine,
+    HeldCall,
+    Providers,
+    Records,
+    Tap,
+)
 from sipagent.sessions.runner import CallRunner, World
 
 log = structlog.get_logger(__name__)
@@ -30,6 +40,17 @@ GOODBYE: Final = (
     " language of the conversation, apologise in one short sentence, ask the caller to call again"
     " in a few minutes, and say goodbye. Do not ask anything."
 )
+
+MONEY_SPENT: Final = (
+    "The call has to end now. In the language of the conversation, say in one short sentence that"
+    " you have to end the call, and say goodbye politely. Do not mention money and ask nothing."
+)
+
+_DIALS_AT_ONCE: Final = 100
+"""Lost sockets that are dialed at the same time: after a restart all of them are due at once."""
+
+_RINGING_LEFT: Final = 5.0
+"""Seconds to have a call answered that another process has left ringing."""
 
 _LAST_WORDS: Final = 30.0
 """Seconds for a goodbye, its hang-up and the socket's end: more than their own deadlines."""
@@ -41,14 +62,20 @@ _ABORT_WITHIN: Final = 1.0
 _OVER: Final = (Answer.DONE, Answer.GONE)
 
 
+def _unheeded(_: CallPlan, __: RateLimitsTold) -> None:
+    """What is left to an account, told to nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """The ports that all calls share."""
 
     providers: Providers
+    engine: Engine
     records: Records
     tap: Tap
     clock: Clock
+    limits: Callable[[CallPlan, RateLimitsTold], None] = field(default=_unheeded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +87,24 @@ class Refusal:
     control: CallControl
     clock: Clock
     began_at: float
+    epoch: int = FIRST_EPOCH
 
     async def run(self) -> CallOutcome:
         answer = await self.control.reject(self.call.call_id, self.verdict.code)
         if answer is Answer.GONE:
-            return self.outcome(Reason.CALLER_GONE)
-        if answer is not Answer.DONE:
+            if self.epoch == FIRST_EPOCH:
+                return self.outcome(Reason.CALLER_GONE)
+            # The owner before may have had it rejected.
             return self.outcome(self.verdict.reason, detail=f"reject {answer}")
-        return self.outcome(self.verdict.reason, sip_code=self.verdict.code)
+        if answer is Answer.DONE:
+            return self.outcome(self.verdict.reason, sip_code=self.verdict.code)
+        detail = f"reject {answer}"
+        if answer is not Answer.DECIDED and self.verdict.reason is not Reason.UNKNOWN_NUMBER:
+            # Until somebody says no, the caller rings on. A call that has been decided, or whose
+            # number is not ours, may be held by another service that shares the account.
+            answer = await self.control.hang_up(self.call.call_id)
+            detail = detail if answer in _OVER else unconfirmed(detail)
+        return self.outcome(self.verdict.reason, detail=detail)
 
     async def cut_off(self, reason: Reason) -> CallOutcome:
         """Try once more, for a second: until somebody says no, the caller rings on."""
@@ -102,6 +139,15 @@ class Supervisor:
         self._around = around
         self._tasks = TaskOwner(self._task_crashed)
         self._runners: dict[CallId, CallRunner] = {}
+        self._gate = asyncio.Semaphore(_DIALS_AT_ONCE)
+        self._keeping = Keeping(
+            around.engine,
+            around.records,
+            around.tap,
+            around.clock,
+            self._spent,
+            around.limits,
+        )
 
     @property
     def live(self) -> int:
@@ -113,24 +159,85 @@ class Supervisor:
         """Tasks that run now: calls that are held, and rejections on their way."""
         return len(self._tasks)
 
-    def answer(self, plan: CallPlan, *, within: float) -> None:
-        """Answer and hold a call. `within`: seconds that are left to have it answered."""
-        world = World(
-            control=self._around.providers.control(plan.account),
-            sideband=self._around.providers.sideband(plan.account),
-            records=self._around.records,
-            tap=self._around.tap,
-            clock=self._around.clock,
-        )
-        runner = CallRunner(plan, world, answer_within=within)
-        self._runners[plan.call_id] = runner
-        self._tasks.start(self._hold(runner), name=f"call:{plan.call_id}")
+    def answer(self, plan: CallPlan, *, within: float, began_at: float) -> None:
+        """Answer and hold a call that has been claimed at `began_at`, unix seconds. `within`: the
+        seconds that are left to have it answered."""
+        world = self._world(plan)
+        self._start(CallRunner(plan, world, answer_within=within, began_at=began_at))
 
     def refuse(self, call: IncomingCall, verdict: Reject) -> None:
         """Refuse a call and record it."""
+        self._refuse_from(call, verdict, self._around.clock.wall(), FIRST_EPOCH)
+
+    def adopt(self, held: Sequence[HeldCall], ring_window: float) -> None:
+        """Go on with calls that processes before this one have left.
+
+        A call that has ended is recorded, one that lives is held to its end, and one that was left
+        ringing is answered if it may still ring, `ring_window` seconds after its creation.
+        """
+        for one in held:
+            try:
+                self._adopt(one, ring_window)
+            except Exception as error:  # the crash boundary of one call
+                call_id = one.call.call_id
+                log.exception("call not adopted", call_id=call_id, error=type(error).__name__)
+
+    def wind_down(self, calls: Sequence[CallId]) -> None:
+        """End these calls politely, because their money is used up."""
+        for call_id in calls:
+            if (runner := self._runners.get(call_id)) is not None:
+                runner.deliver(EndRequested(Reason.BUDGET, MONEY_SPENT))
+
+    def _adopt(self, held: HeldCall, ring_window: float) -> None:
+        records, verdict = self._around.records, held.decision.verdict
+        records.adopted(held.call, held.decision, held.claimed_at)
+        if held.outcome is not None:
+            self._ended(held.outcome, held.epoch)
+        elif isinstance(verdict, Reject):
+            self._refuse_from(held.call, verdict, held.claimed_at, held.epoch)
+        else:
+            plan = verdict.plan
+            created_at = held.call.created_at or held.claimed_at
+            runner = CallRunner(
+                plan,
+                self._world(plan),
+                answer_within=self._around.clock.wall() - held.claimed_at + _RINGING_LEFT,
+                began_at=held.claimed_at,
+                held=held,
+                rings=self._around.clock.wall() - created_at < ring_window,
+            )
+            self._start(runner)
+
+    def _world(self, plan: CallPlan) -> World:
+        around, account = self._around, plan.account
+        return World(
+            control=around.providers.control(account),
+            sideband=around.providers.sideband(account),
+            keeping=self._keeping,
+            clock=around.clock,
+            gate=self._gate,
+        )
+
+    def _start(self, runner: CallRunner) -> None:
+        call_id = runner.plan.call_id
+        self._runners[call_id] = runner
+        self._tasks.start(self._hold(runner), name=f"call:{call_id}")
+
+    def _refuse_from(
+        self, call: IncomingCall, verdict: Reject, began_at: float, epoch: int
+    ) -> None:
         control, clock = self._around.providers.control(call.account), self._around.clock
-        refusal = Refusal(call, verdict, control, clock, clock.wall())
+        refusal = Refusal(call, verdict, control, clock, began_at, epoch)
         self._tasks.start(self._refuse(refusal), name=f"reject:{call.call_id}")
+
+    def _spent(self, call_id: CallId, cost: int) -> None:
+        self.wind_down(self._around.engine.spent(call_id, cost))
+
+    def _ended(self, outcome: CallOutcome, epoch: int) -> None:
+        """Record the outcome. The engine is told first: until the records have the outcome, it is
+        what remembers it."""
+        self._around.engine.finish(outcome, epoch)
+        self._around.records.ended(outcome)
 
     async def drain(self, within: float) -> None:
         """Let all calls go on to their end for `within` seconds, then end them with a goodbye.
@@ -161,34 +268,35 @@ class Supervisor:
             call_id=plan.call_id, tenant=plan.tenant, agent=plan.agent
         ):
             try:
-                await self._recorded(runner.run(), partial(self._cut_off, runner))
+                await self._recorded(runner.run(), partial(self._cut_off, runner), runner.log.epoch)
             finally:
                 self._runners.pop(plan.call_id, None)
 
     async def _refuse(self, refusal: Refusal) -> None:
         call_id, tenant = refusal.call.call_id, refusal.verdict.tenant
         with structlog.contextvars.bound_contextvars(call_id=call_id, tenant=tenant):
-            await self._recorded(refusal.run(), refusal.cut_off)
+            await self._recorded(refusal.run(), refusal.cut_off, refusal.epoch)
 
     async def _recorded(
         self,
         work: Coroutine[None, None, CallOutcome],
         cut_off: Callable[[Reason], Coroutine[None, None, CallOutcome]],
+        epoch: int,
     ) -> None:
         """Record the outcome of `work`; if it is cancelled or crashes, that of `cut_off`."""
         try:
             outcome = await work
         except asyncio.CancelledError:
-            await finish(self._last(cut_off(Reason.OPERATOR_HUNG_UP)), name="last words")
+            await finish(self._last(cut_off(Reason.OPERATOR_HUNG_UP), epoch), name="last words")
             raise
         except Exception as crash:  # the crash boundary of one call
             log.exception("call crashed", error=type(crash).__name__)
-            await finish(self._last(cut_off(Reason.INTERNAL_ERROR)), name="last words")
+            await finish(self._last(cut_off(Reason.INTERNAL_ERROR), epoch), name="last words")
         else:
-            self._around.records.ended(outcome)
+            self._ended(outcome, epoch)
 
-    async def _last(self, work: Coroutine[None, None, CallOutcome]) -> None:
-        self._around.records.ended(await work)
+    async def _last(self, work: Coroutine[None, None, CallOutcome], epoch: int) -> None:
+        self._ended(await work, epoch)
 
     async def _cut_off(self, runner: CallRunner, reason: Reason) -> CallOutcome:
         """End a call whatever state it was in, within a second.

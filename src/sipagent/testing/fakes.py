@@ -17,10 +17,13 @@ from sipagent.model import (
     Decision,
     Edition,
     Greeting,
+    Happening,
     IncomingCall,
     Json,
+    Transfer,
     TrunkName,
     Turn,
+    Usage,
 )
 from sipagent.routing import Controls, NumberDirectory, Route, RoutingTable, TenantProfile, Trunk
 from sipagent.sessions.machine.events import (
@@ -30,7 +33,15 @@ from sipagent.sessions.machine.events import (
     SocketClosed,
     SocketOpened,
 )
-from sipagent.sessions.ports import END_WITHIN, SocketRequest, Words
+from sipagent.sessions.ports import (
+    END_WITHIN,
+    Claim,
+    HeldCall,
+    Marked,
+    Offer,
+    SocketRequest,
+    Words,
+)
 
 SILENT: Json = {
     "type": "realtime",
@@ -207,7 +218,8 @@ class FakeDial:
     async def warm(self) -> None:
         await asyncio.sleep(0)
 
-    async def attach(self, deliver: Callable[[Event], None]) -> FakeSocket:
+    async def attach(self, deliver: Callable[[Event], None], *, again: bool = False) -> FakeSocket:
+        self._sideband.dials.append(again)
         if self._sideband.refusal is not None:
             raise AttachError(self._sideband.refusal, "refused by the test")
         socket = FakeSocket(deliver)
@@ -225,13 +237,14 @@ class FakeDial:
 
 class FakeSideband:
     """Sockets of fake calls. `refusal` is the status that refuses attaching; `alive` is what a
-    probe finds."""
+    probe finds. `dials` says of each attempt to attach whether it was one more."""
 
     def __init__(self) -> None:
         self.refusal: int | None = None
         self.alive: bool | None = False
         self.probes = 0
         self.abandoned = 0
+        self.dials: list[bool] = []
         self.sockets: dict[CallId, FakeSocket] = {}
         self._waiting: dict[CallId, asyncio.Future[FakeSocket]] = {}
 
@@ -266,12 +279,54 @@ class FakeProviders:
         return self._sideband
 
 
+class FakeEngine:
+    """An engine that claims everything for one owner. `marks` are what was asked for, in order;
+    those in `already` have been marked before. `costs` and `finished` are what it was told."""
+
+    def __init__(self) -> None:
+        self.marks: list[tuple[CallId, str]] = []
+        self.notes: list[tuple[CallId, str]] = []
+        self.already: set[str] = set()
+        self.costs: list[int] = []
+        self.spent_up: Sequence[CallId] = ()
+        self.finished: list[tuple[CallOutcome, int]] = []
+        self.held: Sequence[HeldCall] = ()
+
+    async def offer(self, call: IncomingCall, decision: Decision) -> Offer:
+        return Offer(Claim.OK, decision)
+
+    async def mark(self, call_id: CallId, epoch: int, key: str) -> Marked:
+        await asyncio.sleep(0)
+        self.marks.append((call_id, key))
+        return Marked.ALREADY if key in self.already else Marked.DONE_NOW
+
+    def note(self, call_id: CallId, epoch: int, key: str) -> None:
+        self.notes.append((call_id, key))
+
+    def spent(self, call_id: CallId, cost: int) -> Sequence[CallId]:
+        self.costs.append(cost)
+        return self.spent_up
+
+    def finish(self, outcome: CallOutcome, epoch: int) -> None:
+        self.finished.append((outcome, epoch))
+
+    def settled(self, call_id: CallId) -> None:
+        """Nothing is kept that could be let go."""
+
+    async def adopt(self) -> Sequence[HeldCall]:
+        return self.held
+
+
 class MemoryRecords:
     """Records that a test can read."""
 
     def __init__(self) -> None:
         self.decisions: list[tuple[IncomingCall, Decision]] = []
+        self.adoptions: list[tuple[IncomingCall, Decision, float]] = []
+        self.happenings: list[tuple[CallId, Happening, str | None]] = []
         self.turns: list[Turn] = []
+        self.usages: list[Usage] = []
+        self.transfers: list[Transfer] = []
         self.faults: list[tuple[str, str]] = []
         self.outcomes: list[CallOutcome] = []
         self._news = asyncio.Event()
@@ -279,8 +334,20 @@ class MemoryRecords:
     def decided(self, call: IncomingCall, decision: Decision) -> None:
         self.decisions.append((call, decision))
 
+    def adopted(self, call: IncomingCall, decision: Decision, began_at: float) -> None:
+        self.adoptions.append((call, decision, began_at))
+
+    def happened(self, plan: CallPlan, what: Happening, detail: str | None = None) -> None:
+        self.happenings.append((plan.call_id, what, detail))
+
     def turn(self, plan: CallPlan, turn: Turn) -> None:
         self.turns.append(turn)
+
+    def used(self, plan: CallPlan, usage: Usage) -> None:
+        self.usages.append(usage)
+
+    def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
+        self.transfers.append(transfer)
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         self.faults.append((kind, code))

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sipagent.model import CallPlan
-from sipagent.sessions.machine import CallState, begin, step
-from sipagent.sessions.machine.commands import Command
+from sipagent.model import CallPlan, Mark
+from sipagent.sessions.machine import CallState, Past, adopted, begin, resume, step
+from sipagent.sessions.machine.commands import Command, Note
 from sipagent.sessions.machine.events import DeadlineReached, Event
 
 
@@ -31,21 +31,27 @@ class Some:
 class Playbook:
     """A call's machine, driven by hand.
 
-    Commands that have come since the last `expect` are kept in `commands`; deadlines are reached
-    in their order as `wait` lets the time pass.
+    Commands that have come since the last `expect` are kept in `commands`, but for notes of what
+    has been done, which are in `notes`; deadlines are reached in their order as `wait` lets the
+    time pass. With a `past` the call is one that another process has held.
     """
 
-    def __init__(self, plan: CallPlan) -> None:
-        self.now = 0.0
+    def __init__(self, plan: CallPlan, past: Past | None = None, *, now: float = 0.0) -> None:
+        self.now = now
         self.state: CallState
-        self.commands: list[Command]
-        self.state, self.commands = begin(plan)
+        self.commands: list[Command] = []
+        self.notes: list[Mark] = []
+        if past is None:
+            self.state, commands = begin(plan)
+        else:
+            self.state, commands = resume(adopted(plan, past), now)
+        self._keep(commands)
 
     def feed(self, *events: Event) -> "Playbook":
         """Let these events happen now."""
         for event in events:
             self.state, commands = step(self.state, event, self.now)
-            self.commands += commands
+            self._keep(commands)
         return self
 
     def wait(self, seconds: float) -> "Playbook":
@@ -65,3 +71,7 @@ class Playbook:
         expected = list(commands)
         assert expected == came, f"\nexpected: {expected}\ncame:     {came}"
         return self
+
+    def _keep(self, commands: list[Command]) -> None:
+        self.notes += [command.mark for command in commands if isinstance(command, Note)]
+        self.commands += [command for command in commands if not isinstance(command, Note)]

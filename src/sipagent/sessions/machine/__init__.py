@@ -2,13 +2,15 @@
 
 `lifecycle` answers, attaches and ends. `greeting` has the first words heard and hands the turn
 to the caller. `responses` alone asks the model to speak. `playback` knows what has been heard.
-`transcript` collects both sides. `forwarding` sends on a call that no agent answers. `deadlines`
-keeps the times. None reads another's state: they speak by the internal events of `signals`,
-passed round by `call` until none is left.
+`transcript` collects both sides. `forwarding` sends on a call that no agent answers. `spending`
+adds up what is billed, `recovery` knows what is tried when the model fails, `attendance` whether
+anybody is there, `duration` when the time is up. `deadlines` keeps the times. None reads another's
+state: they speak by the internal events of `signals`, passed round by `call` until none is left.
 
 Times are seconds since the call began, on a clock that only goes forward.
 """
 
-from sipagent.sessions.machine.call import CallState, begin, step
+from sipagent.sessions.machine.adoption import Past, adopted
+from sipagent.sessions.machine.call import CallState, begin, resume, step
 
-__all__ = ["CallState", "begin", "step"]
+__all__ = ["CallState", "Past", "adopted", "begin", "resume", "step"]

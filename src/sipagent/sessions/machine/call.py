@@ -5,29 +5,39 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
+from zlib import crc32
 
 from sipagent.model import CallPlan
 from sipagent.sessions.machine import (
+    attendance,
     deadlines,
+    duration,
     events,
     forwarding,
     greeting,
+    life,
     lifecycle,
     playback,
+    recovery,
     responses,
     signals,
+    spending,
     transcript,
 )
+from sipagent.sessions.machine.attendance import Attendance
 from sipagent.sessions.machine.commands import Command
 from sipagent.sessions.machine.deadlines import Deadlines
+from sipagent.sessions.machine.duration import Duration
 from sipagent.sessions.machine.events import Event
 from sipagent.sessions.machine.forwarding import Forwarding
 from sipagent.sessions.machine.greeting import FirstWords
-from sipagent.sessions.machine.lifecycle import Lifecycle, Phase
+from sipagent.sessions.machine.life import Lifecycle, Phase
 from sipagent.sessions.machine.opening import first_words, opening_session
 from sipagent.sessions.machine.playback import Playback
+from sipagent.sessions.machine.recovery import Recovery
 from sipagent.sessions.machine.responses import Responses
 from sipagent.sessions.machine.signals import Signal
+from sipagent.sessions.machine.spending import Spending
 from sipagent.sessions.machine.transcript import Transcript
 
 
@@ -41,11 +51,20 @@ class CallState:
     responses: Responses = field(default_factory=Responses)
     playback: Playback = field(default_factory=Playback)
     transcript: Transcript = field(default_factory=Transcript)
+    spending: Spending = field(default_factory=Spending)
+    recovery: Recovery = field(default_factory=Recovery)
+    attendance: Attendance = field(default_factory=Attendance)
+    duration: Duration = field(default_factory=Duration)
     deadlines: Deadlines = field(default_factory=Deadlines)
 
     @property
     def over(self) -> bool:
         return self.lifecycle.phase is Phase.OVER
+
+    @property
+    def usage_complete(self) -> bool:
+        """Whether all that the provider has billed so far is known."""
+        return self.spending.complete
 
 
 Step = Callable[[Any, Any, float], tuple[Any, tuple[Command | Signal, ...]]]
@@ -56,8 +75,12 @@ _ORDER: Final[tuple[tuple[str, Step, Any], ...]] = (
     ("playback", playback.step, playback.Heeded),
     ("transcript", transcript.step, transcript.Heeded),
     ("greeting", greeting.step, greeting.Heeded),
+    ("spending", spending.step, spending.Heeded),
+    ("recovery", recovery.step, recovery.Heeded),
+    ("attendance", attendance.step, attendance.Heeded),
+    ("duration", duration.step, duration.Heeded),
     ("forwarding", forwarding.step, forwarding.Heeded),
-    ("lifecycle", lifecycle.step, lifecycle.Heeded),
+    ("lifecycle", lifecycle.step, life.Heeded),
 )
 """Who is told first. `lifecycle` is last, so that its `Finish` comes after all records."""
 
@@ -76,12 +99,31 @@ _SIGNALS: Final = frozenset(signals.Signal.__args__)
 
 def begin(plan: CallPlan) -> tuple[CallState, list[Command]]:
     """The state of a call that has just been claimed, and the first thing to do for it."""
-    state = CallState(
-        lifecycle=Lifecycle(opening_session(plan), forwards=plan.refer_to is not None),
+    return _pass_round(new_state(plan), signals.CallBegun(), 0.0)
+
+
+def resume(state: CallState, now: float) -> tuple[CallState, list[Command]]:
+    """The first thing to do for a call that has been taken over: its `adopted` state goes on."""
+    return _pass_round(state, signals.CallBegun(), now)
+
+
+def new_state(plan: CallPlan) -> CallState:
+    """What is known of a call for which nothing has been done."""
+    return CallState(
+        lifecycle=Lifecycle(
+            opening_session(plan, plan.session),
+            forwards=plan.refer_to is not None,
+            spare=None
+            if plan.fallback_session is None
+            else opening_session(plan, plan.fallback_session),
+            jitter=crc32(plan.call_id.encode()) / 2**32,
+        ),
         greeting=first_words(plan),
         forwarding=forwarding.forwarding(plan.refer_to),
+        spending=spending.spending(plan),
+        recovery=recovery.recovery(plan),
+        duration=duration.duration(plan),
     )
-    return _pass_round(state, signals.CallBegun(), 0.0)
 
 
 def step(state: CallState, event: Event, now: float) -> tuple[CallState, list[Command]]:
@@ -134,6 +176,10 @@ def _with(state: CallState, changed: dict[str, Any]) -> CallState:
         part("responses", state.responses),
         part("playback", state.playback),
         part("transcript", state.transcript),
+        part("spending", state.spending),
+        part("recovery", state.recovery),
+        part("attendance", state.attendance),
+        part("duration", state.duration),
         part("deadlines", state.deadlines),
     )
 

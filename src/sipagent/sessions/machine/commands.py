@@ -1,8 +1,12 @@
-"""What a call wants done. The runner does it and reports back by an event, where one is due."""
+"""What a call wants done. The runner does it and reports back by an event, where one is due.
+
+A command with a `mark` is done only after the mark has been written down, so that whoever takes the
+call over does not do it again. A `note` is written down after the command has been carried out.
+"""
 
 from dataclasses import dataclass, field
 
-from sipagent.model import Json, Reason, Turn
+from sipagent.model import Happening, Json, Mark, Reason, Turn, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,13 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """Open the call's socket. Leads to `SocketOpened` or `SocketRefused`."""
+    """Open the call's socket. Leads to `SocketOpened` or `SocketRefused`.
+
+    `again`: the socket has been open before, or a process before this one may have had the call
+    answered, so that a 404 says at once that the call is not there.
+    """
+
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +43,11 @@ class Probe:
 class HangUp:
     """Ask the provider to end the call. Leads to `HangUpAnswered`.
 
-    `rings`: the caller may still wait for an answer, so that there is little time for it.
+    The mark carries the reason, which whoever takes the call over goes on with. `rings`: the caller
+    may still wait for an answer, so that there is little time for it.
     """
 
+    reason: Reason
     rings: bool = False
 
 
@@ -44,6 +56,7 @@ class Refer:
     """Have the carrier sent a REFER to this URI. Leads to `Referred`."""
 
     target_uri: str = field(repr=False)
+    mark: Mark = Mark.REFER
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,7 @@ class CreateResponse:
     request_id: str
     tag: str
     instructions: str | None
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +93,41 @@ class UpdateSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Inform:
+    """Put a message of the system's into the conversation, for the model to heed when it speaks
+    next."""
+
+    request_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Write down soon what has been done."""
+
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
 class RecordTurn:
     """Keep what one side said."""
 
     turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUsage:
+    """Keep what one response or transcription is billed."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStep:
+    """Keep a step of the call's story."""
+
+    what: Happening
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +150,10 @@ Command = (
     | CancelResponse
     | ClearAudio
     | UpdateSession
+    | Inform
+    | Note
     | RecordTurn
+    | RecordUsage
+    | RecordStep
     | Finish
 )

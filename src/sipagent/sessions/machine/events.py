@@ -6,7 +6,7 @@ The provider's words are translated by its codec; nothing here depends on one pr
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sipagent.model import Reason
+from sipagent.model import Bill, Reason
 
 
 class Answer(StrEnum):
@@ -57,9 +57,11 @@ class SocketOpened:
 
 @dataclass(frozen=True, slots=True)
 class SocketRefused:
-    """The call's socket could not be attached within the time for it."""
+    """The call's socket could not be attached within the time for it. `gone`: there is no such
+    call, as far as the provider says (404)."""
 
     detail: str
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,11 @@ class Timer(StrEnum):
     SOCKET_CLOSED = "socket-closed"
     LONGEST_CALL = "longest-call"
     FORWARD_TAKEN = "forward-taken"
+    REATTACH = "reattach"
+    ANSWER_DUE = "answer-due"
+    SOMEBODY_THERE = "somebody-there"
+    TIME_SHORT = "time-short"
+    TIME_OVER = "time-over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,31 @@ class CallerTextDone:
 
     item_id: str
     text: str | None
+    bill: Bill | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """The caller has pressed a key: 0 to 9, *, #, A to D (RFC 4733)."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What is left of one limit of the account's project, and seconds until it is whole again."""
+
+    name: str
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitsTold:
+    """What the provider says is left to the account's project."""
+
+    limits: tuple[RateLimit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +184,15 @@ class ResponseDone:
     """The model has ended a response.
 
     `completed` says that all it has put out is on its way to the caller; a response that was
-    cancelled or has failed may not be heard at all.
+    cancelled or has failed may not be heard at all. `failed`: the model could not make it.
+    `bill` is None where the provider tells no usage.
     """
 
     response_id: str
     completed: bool
     error_code: str | None = None
+    failed: bool = False
+    bill: Bill | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +274,8 @@ Event = (
     | CallerCommitted
     | CallerText
     | CallerTextDone
+    | DigitPressed
+    | RateLimitsTold
     | ResponseCreated
     | ResponseDone
     | AgentText

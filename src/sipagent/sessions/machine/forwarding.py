@@ -25,14 +25,17 @@ from sipagent.sessions.machine.events import (
     ProviderFault,
     Referred,
     SocketClosed,
+    SocketOpened,
     SocketRefused,
     Timer,
 )
 from sipagent.sessions.machine.signals import (
     CallAnswered,
+    CallBegun,
     DeadlineWanted,
     ForwardEnded,
     ForwardGivenUp,
+    SendAway,
 )
 
 WATCH: Final = 45.0
@@ -53,17 +56,22 @@ class Stage(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Forwarding:
     """`target` is the URI that the call is sent to. `until` is when the watch ends; `asked` an end
-    that somebody asked for meanwhile. `relayed`: the provider has said that the REFER is sent."""
+    that somebody asked for meanwhile. `relayed`: the provider has said that the REFER is sent.
+    `attached`: there is a socket whose closing will tell of the end."""
 
     stage: Stage = Stage.IDLE
     target: str = field(default="", repr=False)
     until: float = 0.0
     asked: EndRequested | None = None
     relayed: bool = False
+    attached: bool = False
 
 
 Heeded = (
-    CallAnswered
+    CallBegun
+    | CallAnswered
+    | SendAway
+    | SocketOpened
     | Referred
     | SocketClosed
     | SocketRefused
@@ -83,6 +91,14 @@ def forwarding(target: str | None) -> Forwarding:
 
 def step(state: Forwarding, event: Heeded, now: float) -> Result:
     match state.stage, event:
+        case _, SocketOpened():
+            return replace(state, attached=True), ()
+        case Stage.WATCHING, CallBegun():
+            return state, (Attach(again=True),)
+        case Stage.IDLE, SendAway(target):
+            return replace(state, stage=Stage.REFERRING, target=target), (Refer(target),)
+        case Stage.IDLE | Stage.DUE | Stage.REFERRING, SocketClosed():
+            return replace(state, attached=False), ()
         case Stage.DUE, CallAnswered():
             return replace(state, stage=Stage.REFERRING), (Refer(state.target),)
         case Stage.DUE | Stage.REFERRING, EndRequested():
@@ -106,13 +122,14 @@ def _referred(state: Forwarding, answer: Answer, now: float) -> Result:
         return _give_up(state, state.asked.reason)
     until = now + (WATCH if state.asked is None else LAST_WATCH)
     watched = DeadlineWanted(Timer.FORWARD_TAKEN, until)
-    return replace(state, stage=Stage.WATCHING, until=until), (Attach(), watched)
+    attach = () if state.attached else (Attach(),)
+    return replace(state, stage=Stage.WATCHING, until=until), (*attach, watched)
 
 
 def _watching(state: Forwarding, event: Heeded, now: float) -> Result:
     match event:
         case SocketClosed() | SocketRefused() | ProviderFault(FaultKind.UNKNOWN_CALL):
-            return state, (Probe(),)
+            return replace(state, attached=False), (Probe(),)
         case Probed(alive=False):
             return replace(state, stage=Stage.DONE), (ForwardEnded(Reason.TRANSFERRED),)
         case EndRequested(reason, None):

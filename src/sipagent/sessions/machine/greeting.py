@@ -4,14 +4,17 @@ While a greeting is due the session was accepted with `create_response: false`, 
 early hello does not lead to a second first sentence. When the greeting has been heard the
 profile's own turn detection is restored, and a turn that the caller finished meanwhile gets its
 one response.
+
+A greeting is asked for once. If the socket is lost while it is spoken, or another process takes the
+call over, the caller gets the turn instead.
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from sipagent.model import Json
-from sipagent.sessions.machine.commands import UpdateSession
+from sipagent.model import Json, Mark
+from sipagent.sessions.machine.commands import Note, UpdateSession
 from sipagent.sessions.machine.events import (
     CallerCommitted,
     DeadlineReached,
@@ -21,8 +24,12 @@ from sipagent.sessions.machine.events import (
 )
 from sipagent.sessions.machine.signals import (
     CallLive,
+    CallResumed,
     DeadlineDropped,
     DeadlineWanted,
+    GreetingOver,
+    Heard,
+    ModelFailed,
     PlaybackEnded,
     Purpose,
     ResponseDropped,
@@ -71,6 +78,7 @@ class FirstWords:
 
 Heeded = (
     CallLive
+    | CallResumed
     | PlaybackEnded
     | ResponseDropped
     | ResponseStarted
@@ -79,20 +87,23 @@ Heeded = (
     | ProviderFault
     | DeadlineReached
 )
-Output = ResponseWanted | UpdateSession | DeadlineWanted | DeadlineDropped
+Output = (
+    ResponseWanted
+    | UpdateSession
+    | Note
+    | GreetingOver
+    | ModelFailed
+    | DeadlineWanted
+    | DeadlineDropped
+)
 
 
 def step(state: FirstWords, event: Heeded, now: float) -> tuple[FirstWords, tuple[Output, ...]]:
     match state.stage, event:
-        case Stage.DUE, CallLive():
-            wish = ResponseWanted(Purpose.GREETING, state.instructions)
-            deadline = DeadlineWanted(Timer.GREETING_HEARD, now + HEARD_WITHIN)
-            return replace(state, stage=Stage.SPEAKING), (wish, deadline)
-        case (Stage.SPEAKING, PlaybackEnded(purpose=Purpose.GREETING)) | (
-            Stage.SPEAKING,
-            ResponseDropped(Purpose.GREETING) | DeadlineReached(Timer.GREETING_HEARD),
-        ):
-            return _hand_over(state, now)
+        case _, CallLive() | CallResumed():
+            return _attached(state, now)
+        case Stage.SPEAKING, PlaybackEnded() | ResponseDropped() | DeadlineReached():
+            return _said(state, event, now)
         case Stage.SPEAKING | Stage.RESTORING, CallerCommitted():
             return replace(state, owed=state.answers), ()
         case Stage.RESTORING, ResponseStarted():
@@ -111,22 +122,60 @@ def step(state: FirstWords, event: Heeded, now: float) -> tuple[FirstWords, tupl
             return state, ()
 
 
+def _attached(state: FirstWords, now: float) -> tuple[FirstWords, tuple[Output, ...]]:
+    match state.stage:
+        case Stage.DUE:
+            wish = ResponseWanted(Purpose.GREETING, state.instructions)
+            deadline = DeadlineWanted(Timer.GREETING_HEARD, now + HEARD_WITHIN)
+            return replace(state, stage=Stage.SPEAKING), (wish, deadline)
+        case Stage.SPEAKING:
+            return _hand_over(state, now)
+        case Stage.RESTORING | Stage.UNRESTORED:
+            return replace(state, stage=Stage.RESTORING), (*_restoring(state, now), GreetingOver())
+        case Stage.DONE:
+            return state, (GreetingOver(),)
+
+
+def _said(
+    state: FirstWords, event: PlaybackEnded | ResponseDropped | DeadlineReached, now: float
+) -> tuple[FirstWords, tuple[Output, ...]]:
+    """Hand over when the greeting has been heard or given up, and say so if nothing was heard."""
+    match event:
+        case DeadlineReached(Timer.GREETING_HEARD):
+            return _hand_over(state, now)
+        case PlaybackEnded(purpose=Purpose.GREETING, heard=heard):
+            silent = heard is Heard.NOTHING
+        case ResponseDropped(Purpose.GREETING):
+            silent = True
+        case _:
+            return state, ()
+    failed = (ModelFailed("greeting failed"),) if silent and not state.owed else ()
+    state, outputs = _hand_over(state, now)
+    return state, (*outputs, *failed)
+
+
 def _hand_over(state: FirstWords, now: float) -> tuple[FirstWords, tuple[Output, ...]]:
     heard = DeadlineDropped(Timer.GREETING_HEARD)
     if state.restore is None:
-        return replace(state, stage=Stage.DONE), (heard,)
-    outputs: tuple[Output, ...] = (
-        heard,
-        UpdateSession(_REQUEST, state.restore),
-        DeadlineWanted(Timer.DETECTION_RESTORED, now + RESTORED_WITHIN),
-    )
+        return replace(state, stage=Stage.DONE), (heard, GreetingOver())
+    outputs: tuple[Output, ...] = (heard, *_restoring(state, now), GreetingOver())
     if state.owed:
         outputs = (*outputs, ResponseWanted(Purpose.REPLY))
     return replace(state, stage=Stage.RESTORING, owed=False), outputs
 
 
+def _restoring(state: FirstWords, now: float) -> tuple[Output, ...]:
+    assert state.restore is not None
+    return (
+        UpdateSession(_REQUEST, state.restore),
+        DeadlineWanted(Timer.DETECTION_RESTORED, now + RESTORED_WITHIN),
+    )
+
+
 def _restored(state: FirstWords, stage: Stage) -> tuple[FirstWords, tuple[Output, ...]]:
     outputs: tuple[Output, ...] = (DeadlineDropped(Timer.DETECTION_RESTORED),)
+    if stage is Stage.DONE:
+        outputs = (*outputs, Note(Mark.TURN_RESTORED))
     if state.owed:
         outputs = (*outputs, ResponseWanted(Purpose.REPLY))
     return replace(state, stage=stage, owed=False), outputs

@@ -2,22 +2,34 @@
 
                         +-> REJECTING --+
     NEW -> ANSWERING ---+-> ATTACHING --+-> LIVE -> GOODBYE -> HANGING_UP -> OVER
-                        |                   |                   ^  ^          ^
-                        |                   +-> PROBING --------|--+----------+
+              ^         |                   |  ^                ^  ^          ^
+              |         |                   |  +-- REATTACHING  |  |          |
+    ADOPTED --+---------|-------------------+-> PROBING -^------|--+----------+
                         +-> FORWARDING -------------------------+-------------+
 
 The socket's end is the only sign that a call has ended, and it proves nothing by itself: a
-re-dial that is answered with 404 does. Whatever cannot be answered is rejected with 503, so that
-the carrier's own fallback can ring; whatever may have been answered and cannot be held is hung
-up, so that nobody talks to a model that nobody watches.
+re-dial that is answered with 404 does. A call that goes on without its socket is attached again.
+Whatever cannot be answered is rejected with 503, so that the carrier's own fallback can ring;
+whatever may have been answered and cannot be held is hung up, so that nobody talks to a model that
+nobody watches.
+
+A call that another process has held before is ADOPTED: its socket is dialed first, which tells
+whether it is there, and it is answered only if nothing says that it has been.
 """
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
-from sipagent.model import Json, Reason
-from sipagent.sessions.machine.commands import Accept, Attach, Finish, HangUp, Probe, Reject
+from sipagent.model import Happening, Reason
+from sipagent.sessions.machine.commands import (
+    Accept,
+    Attach,
+    Finish,
+    Probe,
+    RecordStep,
+    Reject,
+)
 from sipagent.sessions.machine.events import (
     AcceptAnswered,
     Answer,
@@ -33,133 +45,98 @@ from sipagent.sessions.machine.events import (
     SocketRefused,
     Timer,
 )
+from sipagent.sessions.machine.life import (
+    CLOSED_WITHIN,
+    LONGEST_CALL,
+    SERVICE_UNAVAILABLE,
+    Heeded,
+    Lifecycle,
+    Phase,
+    Result,
+    finish,
+    hang_up,
+    lost,
+    part,
+    unconfirmed,
+)
+from sipagent.sessions.machine.loss import Loss
 from sipagent.sessions.machine.signals import (
     CallAnswered,
     CallBegun,
+    CallDropped,
     CallLive,
     CallOver,
-    DeadlineDropped,
+    CallResumed,
     DeadlineWanted,
+    EndWanted,
+    FallbackWanted,
     ForwardEnded,
     ForwardGivenUp,
+    ModelFailed,
     Parting,
     PlaybackEnded,
     Purpose,
     ResponseDropped,
-    ResponseWanted,
+    SendAway,
+    UsageLost,
 )
-
-SERVICE_UNAVAILABLE: Final = 503
-"""RFC 3261 21.5.4: the carrier may try elsewhere."""
-
-LONGEST_CALL: Final = 65 * 60.0
-"""Seconds. The provider ends a session at 60 minutes; a call that outlives that is stuck."""
-
-GOODBYE_WITHIN: Final = 15.0
-"""Seconds for a goodbye to be heard."""
-
-CLOSED_WITHIN: Final = 5.0
-"""Seconds for the socket to close after the provider has confirmed a hang-up."""
-
-
-class Phase(StrEnum):
-    NEW = "new"
-    ANSWERING = "answering"
-    REJECTING = "rejecting"
-    ATTACHING = "attaching"
-    FORWARDING = "forwarding"
-    LIVE = "live"
-    GOODBYE = "goodbye"
-    HANGING_UP = "hanging_up"
-    PROBING = "probing"
-    OVER = "over"
-
-
-@dataclass(frozen=True, slots=True)
-class Lifecycle:
-    """`end` is what the outcome will be once the ending is through, and `gone` what it will be if
-    the call turns out to have ended before; `asked` is an end that somebody asked for before the
-    call was live. `attached`: there is a socket whose closing will confirm a hang-up. `expired`:
-    the provider said the session's time is over. A call that `forwards` is left to `forwarding`
-    as soon as it is answered.
-    """
-
-    session: Json
-    forwards: bool = False
-    phase: Phase = Phase.NEW
-    end: Finish | None = None
-    gone: Finish | None = None
-    asked: EndRequested | None = None
-    attached: bool = False
-    expired: bool = False
-
-
-Heeded = (
-    CallBegun
-    | AcceptAnswered
-    | RejectAnswered
-    | HangUpAnswered
-    | SocketOpened
-    | SocketRefused
-    | SocketClosed
-    | Probed
-    | EndRequested
-    | DeadlineReached
-    | ProviderFault
-    | PlaybackEnded
-    | ResponseDropped
-    | ForwardEnded
-    | ForwardGivenUp
-    | CallOver
-)
-Output = (
-    Accept
-    | Reject
-    | Attach
-    | Probe
-    | HangUp
-    | Finish
-    | CallAnswered
-    | CallLive
-    | CallOver
-    | Parting
-    | ResponseWanted
-    | DeadlineWanted
-    | DeadlineDropped
-)
-Result = tuple[Lifecycle, tuple[Output, ...]]
 
 
 def step(state: Lifecycle, event: Heeded, now: float) -> Result:
     """Late events of a phase that has passed are no-ops: both sides act at once on a phone."""
-    match state.phase:
-        case Phase.NEW:
-            return replace(state, phase=Phase.ANSWERING), (Accept(state.session),)
-        case Phase.ANSWERING:
-            return _answering(state, event)
-        case Phase.REJECTING:
-            return _rejecting(state, event)
-        case Phase.ATTACHING:
-            return _attaching(state, event, now)
-        case Phase.FORWARDING:
-            return _forwarding(state, event)
-        case Phase.LIVE | Phase.GOODBYE:
-            return _live(state, event, now)
-        case Phase.HANGING_UP:
-            return _hanging_up(state, event, now)
-        case Phase.PROBING:
-            return _probing(state, event)
-        case Phase.OVER:
-            return _over(state, event)
+    return _PHASES[state.phase](state, event, now)
 
 
-def _answering(state: Lifecycle, event: Heeded) -> Result:
+def _new(state: Lifecycle, _: Heeded, __: float) -> Result:
+    return replace(state, phase=Phase.ANSWERING), (Accept(state.session),)
+
+
+def _adopted(state: Lifecycle, event: Heeded, now: float) -> Result:
+    """Find out by the socket whether the call is there, and answer it if nobody has."""
+    match event:
+        case CallBegun() if state.end is not None:
+            return hang_up(state, state.end)
+        case CallBegun() | DeadlineReached(Timer.REATTACH):
+            return state, (Attach(again=True),)
+        case SocketOpened():
+            return _found(state, now)
+        case SocketRefused(gone=True):
+            return _not_found(state)
+        case SocketRefused():
+            return _dial_again(state, now)
+        case EndRequested():
+            return replace(state, asked=event), ()
+        case _:
+            return state, ()
+
+
+def _found(state: Lifecycle, now: float) -> Result:
+    if state.asked is not None:
+        return hang_up(replace(state, attached=True), Finish(state.asked.reason, None))
+    if state.forwards:
+        return replace(state, phase=Phase.FORWARDING, attached=True), (CallAnswered(),)
+    return _opened(replace(state, phase=Phase.LIVE), CallResumed(), now)
+
+
+def _not_found(state: Lifecycle) -> Result:
+    if state.answerable is None:
+        return finish(state, Finish(Reason.LINE_CLOSED, "ended while no process held it"))
+    if state.answerable:
+        return replace(state, phase=Phase.ANSWERING), (Accept(state.session),)
+    return finish(state, Finish(Reason.REPLICA_LOST, "no process had it answered"))
+
+
+def _answering(state: Lifecycle, event: Heeded, _: float) -> Result:
     match event:
         case AcceptAnswered(Answer.DONE | Answer.DECIDED):
             # DECIDED: an attempt of ours whose answer was lost, or of this service's former life.
             return _answered(state)
+        case AcceptAnswered(Answer.GONE) if state.answerable:
+            return _maybe_answered(state)
         case AcceptAnswered(Answer.GONE):
-            return _finish(state, Finish(Reason.CALLER_GONE, None))
+            return finish(state, Finish(Reason.CALLER_GONE, None))
+        case AcceptAnswered(Answer.REFUSED) if state.spare is not None:
+            return replace(state, spare=None), (Accept(state.spare),)
         case AcceptAnswered(Answer.REFUSED, detail):
             return _reject(state, Finish(Reason.ACCEPT_REFUSED, detail, SERVICE_UNAVAILABLE))
         case AcceptAnswered(Answer.SILENT | Answer.UNSENT, detail):
@@ -174,23 +151,30 @@ def _answered(state: Lifecycle) -> Result:
     if not state.forwards:
         return replace(state, phase=Phase.ATTACHING), (Attach(),)
     if state.asked is not None and state.asked.goodbye is None:
-        return _hang_up(state, Finish(state.asked.reason, None))
+        return hang_up(state, Finish(state.asked.reason, None))
     return replace(state, phase=Phase.FORWARDING), (CallAnswered(),)
+
+
+def _maybe_answered(state: Lifecycle) -> Result:
+    """The caller has gone, or an accept of the owner before was on its way: the socket shows it."""
+    state, outputs = _answered(replace(state, gone=Finish(Reason.CALLER_GONE, None)))
+    attach = Attach(again=True)
+    return state, (UsageLost(), *(attach if one == Attach() else one for one in outputs))
 
 
 def _reject(state: Lifecycle, end: Finish) -> Result:
     return replace(state, phase=Phase.REJECTING, end=end), (Reject(SERVICE_UNAVAILABLE),)
 
 
-def _rejecting(state: Lifecycle, event: Heeded) -> Result:
+def _rejecting(state: Lifecycle, event: Heeded, _: float) -> Result:
     match event, state.end:
         case RejectAnswered(Answer.DONE | Answer.GONE), Finish() as end:
-            return _finish(state, end)
+            return finish(state, end)
         case RejectAnswered(Answer.DECIDED), Finish(Reason.ACCEPT_TIMEOUT):
             # The accept did take effect, only its answer never came: the caller is on the line.
             return _answered(replace(state, end=None))
         case RejectAnswered(), Finish() as end:
-            return _hang_up(state, replace(end, sip_code=None), rings=True)
+            return hang_up(state, replace(end, sip_code=None), rings=True)
         case EndRequested(), _:
             return replace(state, asked=event), ()
         case _:
@@ -200,29 +184,36 @@ def _rejecting(state: Lifecycle, event: Heeded) -> Result:
 def _attaching(state: Lifecycle, event: Heeded, now: float) -> Result:
     match event:
         case SocketOpened() if state.asked is not None:
-            return _hang_up(replace(state, attached=True), Finish(state.asked.reason, None))
+            return hang_up(replace(state, attached=True), Finish(state.asked.reason, None))
         case SocketOpened():
-            cap = DeadlineWanted(Timer.LONGEST_CALL, now + LONGEST_CALL)
-            return replace(state, phase=Phase.LIVE, attached=True), (CallLive(), cap)
+            return _opened(replace(state, phase=Phase.LIVE, gone=None), CallLive(), now)
+        case SocketRefused(detail, gone=True):
+            return hang_up(state, Finish(Reason.ATTACH_FAILED, detail))
         case SocketRefused(detail):
-            return _hang_up(state, Finish(Reason.ATTACH_FAILED, detail))
+            end = Finish(Reason.ATTACH_FAILED, detail)
+            return replace(state, phase=Phase.LIVE, end=end), (ModelFailed(detail),)
         case EndRequested():
             return replace(state, asked=event), ()
         case _:
             return state, ()
 
 
-def _forwarding(state: Lifecycle, event: Heeded) -> Result:
+def _opened(state: Lifecycle, signal: CallLive | CallResumed, now: float) -> Result:
+    cap = DeadlineWanted(Timer.LONGEST_CALL, max(now, LONGEST_CALL))
+    return replace(state, attached=True), (signal, cap)
+
+
+def _forwarding(state: Lifecycle, event: Heeded, _: float) -> Result:
     match event:
         case SocketOpened():
             return replace(state, attached=True), ()
         case SocketClosed():
             return replace(state, attached=False), ()
         case ForwardEnded(reason):
-            return _finish(state, Finish(reason, None))
+            return finish(state, Finish(reason, None))
         case ForwardGivenUp(reason, detail, gone):
             vain = Finish(gone, detail if gone is reason else None)
-            return _hang_up(replace(state, gone=vain), Finish(reason, detail))
+            return hang_up(replace(state, gone=vain), Finish(reason, detail))
         case _:
             return state, ()
 
@@ -230,94 +221,160 @@ def _forwarding(state: Lifecycle, event: Heeded) -> Result:
 def _live(state: Lifecycle, event: Heeded, now: float) -> Result:
     match event:
         case SocketClosed(code, expired):
-            return _socket_closed(state, code, expired=expired)
+            return _socket_closed(state, code, now, expired=expired)
         case ProviderFault(FaultKind.EXPIRED):
             return replace(state, expired=True), (
                 DeadlineWanted(Timer.SOCKET_CLOSED, now + CLOSED_WITHIN),
             )
         case ProviderFault(FaultKind.UNKNOWN_CALL, code):
-            return _probe(state, code)
+            return _probe(state, code, now)
         case DeadlineReached(Timer.LONGEST_CALL | Timer.SOCKET_CLOSED):
-            return _hang_up(state, Finish(Reason.SESSION_EXPIRED, None))
-        case EndRequested(reason, goodbye) if state.phase is Phase.LIVE:
-            end = Finish(reason, None)
-            if goodbye is None:
-                return _hang_up(state, end)
-            wish = ResponseWanted(Purpose.GOODBYE, goodbye)
-            cap = DeadlineWanted(Timer.GOODBYE_HEARD, now + GOODBYE_WITHIN)
-            return replace(state, phase=Phase.GOODBYE, end=end), (Parting(), wish, cap)
-        case EndRequested(reason, None):
-            return _hang_up(state, Finish(reason, None))
+            return hang_up(state, Finish(Reason.SESSION_EXPIRED, None))
+        case FallbackWanted(target_uri) if state.phase is Phase.LIVE:
+            state = replace(state, phase=Phase.FORWARDING, end=None)
+            return state, (Parting(), SendAway(target_uri))
+        case EndWanted() | EndRequested():
+            return _end(state, event, now)
         case (
             PlaybackEnded(purpose=Purpose.GOODBYE)
             | ResponseDropped(Purpose.GOODBYE)
             | DeadlineReached(Timer.GOODBYE_HEARD)
         ) if state.end is not None:
-            return _hang_up(state, state.end)
+            return hang_up(state, state.end)
         case _:
             return state, ()
 
 
-def _socket_closed(state: Lifecycle, code: int, *, expired: bool) -> Result:
+def _end(state: Lifecycle, event: EndWanted | EndRequested, now: float) -> Result:
+    """End the call as it is asked; while a goodbye is being said only an end without one counts."""
+    detail = event.detail if isinstance(event, EndWanted) else None
+    end = Finish(event.reason, detail)
+    if not state.attached:
+        # Why there is no socket precedes what follows from it.
+        return hang_up(state, state.end or end)
+    if state.phase is Phase.LIVE:
+        return part(state, end, event.goodbye, now)
+    return hang_up(state, end) if event.goodbye is None else (state, ())
+
+
+def _socket_closed(state: Lifecycle, code: int, now: float, *, expired: bool) -> Result:
     if expired or state.expired:
-        return _finish(state, Finish(Reason.SESSION_EXPIRED, None))
-    return _probe(state, f"socket closed with {code}")
+        return finish(state, Finish(Reason.SESSION_EXPIRED, None))
+    return _probe(state, f"socket closed with {code}", now)
 
 
-def _probe(state: Lifecycle, detail: str) -> Result:
+def _probe(state: Lifecycle, detail: str, now: float) -> Result:
     """Find out whether the call has ended with its socket, which is given up."""
-    end = Finish(Reason.CONNECTION_LOST, detail)
+    parting = state.end if state.phase is Phase.GOODBYE else None
+    loss = Loss(now, parting=parting) if state.loss is None else state.loss.again(now, parting)
     gone = Finish(Reason.LINE_CLOSED, None)
-    state = replace(state, phase=Phase.PROBING, end=end, gone=gone, attached=False)
-    return state, (Probe(),)
+    state = replace(state, phase=Phase.PROBING, end=lost(detail), gone=gone, attached=False)
+    return replace(state, loss=loss), (Probe(),)
 
 
-def _probing(state: Lifecycle, event: Heeded) -> Result:
+def _probing(state: Lifecycle, event: Heeded, now: float) -> Result:
     assert state.end is not None
     assert state.gone is not None
     match event:
         case Probed(alive=False):
-            return _finish(state, state.gone)
+            return finish(state, state.gone)
+        case Probed() if state.asked is not None and state.asked.goodbye is None:
+            return hang_up(state, Finish(state.asked.reason, None))
         case Probed():
-            return _hang_up(state, state.end)
+            dropped = RecordStep(Happening.DROPPED, state.end.detail)
+            state, outputs = _dial_again(replace(state, phase=Phase.REATTACHING), now)
+            return state, (dropped, CallDropped(), *outputs)
+        case EndRequested():
+            return replace(state, asked=event), ()
+        case EndWanted(reason, goodbye):
+            return replace(state, asked=EndRequested(reason, goodbye)), ()
         case _:
             return state, ()
 
 
-def _hang_up(state: Lifecycle, end: Finish, *, rings: bool = False) -> Result:
-    return replace(state, phase=Phase.HANGING_UP, end=end), (HangUp(rings),)
+def _dial_again(state: Lifecycle, now: float) -> Result:
+    """Dial the lost socket, now or after a pause, or give the call up."""
+    loss = state.loss or Loss(now)
+    pause = loss.pause(now, state.jitter)
+    if pause is None:
+        state, outputs = hang_up(state, state.end or lost("socket lost"))
+        return state, (UsageLost(), *outputs)
+    state = replace(state, loss=replace(loss, dials=loss.dials + 1))
+    if not pause:
+        return state, (Attach(again=True),)
+    return state, (DeadlineWanted(Timer.REATTACH, now + pause),)
+
+
+def _reattaching(state: Lifecycle, event: Heeded, now: float) -> Result:
+    match event:
+        case DeadlineReached(Timer.REATTACH):
+            return state, (Attach(again=True),)
+        case SocketOpened():
+            return _reattached(state, now)
+        case SocketRefused(gone=True):
+            return finish(state, state.gone or Finish(Reason.LINE_CLOSED, None))
+        case SocketRefused():
+            return _dial_again(state, now)
+        case EndRequested(reason):
+            return hang_up(state, Finish(reason, None))
+        case EndWanted(reason, _, detail):
+            return hang_up(state, Finish(reason, detail))
+        case DeadlineReached(Timer.LONGEST_CALL):
+            return hang_up(state, Finish(Reason.SESSION_EXPIRED, None))
+        case _:
+            return state, ()
+
+
+def _reattached(state: Lifecycle, now: float) -> Result:
+    """Go on where the socket was lost; an end that was asked for during the probe is due now."""
+    loss, asked = replace(state.loss or Loss(now), opened=now), state.asked
+    phase = Phase.LIVE if loss.parting is None else Phase.GOODBYE
+    state = replace(state, phase=phase, end=loss.parting, gone=None, loss=loss, asked=None)
+    state, outputs = _opened(state, CallResumed(), now)
+    outputs = (RecordStep(Happening.REATTACHED), *outputs)
+    if asked is None or phase is Phase.GOODBYE:
+        return state, outputs
+    state, parting = part(state, Finish(asked.reason, None), asked.goodbye, now)
+    return state, (*outputs, *parting)
 
 
 def _hanging_up(state: Lifecycle, event: Heeded, now: float) -> Result:
     assert state.end is not None
     match event:
         case HangUpAnswered(Answer.DONE) if not state.attached:
-            return _finish(state, state.end)
+            return finish(state, state.end)
         case HangUpAnswered(Answer.DONE):
             return state, (DeadlineWanted(Timer.SOCKET_CLOSED, now + CLOSED_WITHIN),)
         case HangUpAnswered(Answer.GONE):
             # An attachment that failed stays one: a session that the provider took and could not
             # begin looks the same as a call that has ended.
-            return _finish(state, state.gone or state.end)
+            return finish(state, state.gone or state.end)
         case HangUpAnswered():
-            return _finish(state, replace(state.end, detail=unconfirmed(state.end.detail)))
+            return finish(state, replace(state.end, detail=unconfirmed(state.end.detail)))
         case SocketClosed() | DeadlineReached(Timer.SOCKET_CLOSED):
-            return _finish(state, state.end)
+            return finish(state, state.end)
         case _:
             return state, ()
 
 
-def unconfirmed(detail: str | None) -> str:
-    """The detail of an end whose hang-up nobody has confirmed; its cause is kept."""
-    return f"{detail}; hang-up not confirmed" if detail else "hang-up not confirmed"
-
-
-def _finish(state: Lifecycle, end: Finish) -> Result:
-    return replace(state, phase=Phase.OVER, end=end), (CallOver(),)
-
-
-def _over(state: Lifecycle, event: Heeded) -> Result:
+def _over(state: Lifecycle, event: Heeded, _: float) -> Result:
     """Finish once the others have said their last: `CallOver` reaches this machine last."""
     if isinstance(event, CallOver) and state.end is not None:
         return replace(state, end=None), (state.end,)
     return state, ()
+
+
+_PHASES: Final[Mapping[Phase, Callable[[Lifecycle, Heeded, float], Result]]] = {
+    Phase.NEW: _new,
+    Phase.ADOPTED: _adopted,
+    Phase.ANSWERING: _answering,
+    Phase.REJECTING: _rejecting,
+    Phase.ATTACHING: _attaching,
+    Phase.FORWARDING: _forwarding,
+    Phase.LIVE: _live,
+    Phase.GOODBYE: _live,
+    Phase.HANGING_UP: _hanging_up,
+    Phase.PROBING: _probing,
+    Phase.REATTACHING: _reattaching,
+    Phase.OVER: _over,
+}

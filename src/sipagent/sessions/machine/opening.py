@@ -11,20 +11,20 @@ _EXACTLY: Final = (
 )
 
 
-def opening_session(plan: CallPlan) -> Json:
+def opening_session(plan: CallPlan, session: Json) -> Json:
     """The profile's session, all of it, but for turn detection while a greeting is due.
 
     A later `session.update` would let the caller hear the wrong voice, so everything is in the
     accept. While a greeting is due voice detection creates no response of its own, and does not
     interrupt a greeting that is not to be interrupted.
     """
-    detection = _turn_detection(plan.session)
+    detection = _turn_detection(session)
     if plan.greeting is None or detection is None:
-        return plan.session
+        return session
     held = {**detection, "create_response": False}
     if not plan.greeting.interruptible:
         held["interrupt_response"] = False
-    return _with_turn_detection(plan.session, held)
+    return _with_turn_detection(session, held)
 
 
 def first_words(plan: CallPlan) -> FirstWords:
@@ -33,7 +33,7 @@ def first_words(plan: CallPlan) -> FirstWords:
         return FirstWords(Stage.DONE)
     detection = _turn_detection(plan.session)
     restore: Json | None = None
-    if detection is not None and opening_session(plan) != plan.session:
+    if detection is not None and opening_session(plan, plan.session) != plan.session:
         restore = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
     return FirstWords(
         Stage.DUE,

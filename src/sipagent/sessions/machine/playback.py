@@ -11,6 +11,7 @@ from typing import Final
 from sipagent.sessions.machine.commands import ClearAudio
 from sipagent.sessions.machine.events import AudioCleared, AudioStarted, AudioStopped
 from sipagent.sessions.machine.signals import (
+    CallDropped,
     Heard,
     Parting,
     PlaybackEnded,
@@ -52,11 +53,23 @@ class Playback:
         return replace(self, tracks=rest)
 
 
-Heeded = Parting | ResponseStarted | ResponseEnded | AudioStarted | AudioStopped | AudioCleared
+Heeded = (
+    CallDropped
+    | Parting
+    | ResponseStarted
+    | ResponseEnded
+    | AudioStarted
+    | AudioStopped
+    | AudioCleared
+)
 Result = tuple[Playback, tuple[PlaybackEnded | ClearAudio, ...]]
 
 
 def step(state: Playback, event: Heeded, _: float) -> Result:
+    if isinstance(event, CallDropped):
+        # What is heard of them from now on is not told.
+        ended = (PlaybackEnded(one.response_id, one.purpose, Heard.PART) for one in state.tracks)
+        return replace(state, tracks=()), tuple(ended)
     if isinstance(event, Parting):
         # Speech is generated faster than it is played: what the caller listens to now may be a
         # response that ended long ago, which cancelling does not reach.

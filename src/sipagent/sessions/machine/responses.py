@@ -8,6 +8,7 @@ active nothing is sent, and it stands for the reply that may be wanted.
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sipagent.model import Mark
 from sipagent.sessions.machine.commands import CancelResponse, CreateResponse
 from sipagent.sessions.machine.events import (
     AudioStopped,
@@ -19,13 +20,16 @@ from sipagent.sessions.machine.events import (
     Timer,
 )
 from sipagent.sessions.machine.signals import (
+    CallDropped,
     CallOver,
+    CallResumed,
     DeadlineDropped,
     DeadlineWanted,
     Parting,
     Purpose,
     ResponseDropped,
     ResponseEnded,
+    ResponseOverdue,
     ResponseStarted,
     ResponseWanted,
 )
@@ -59,24 +63,29 @@ class Active:
 @dataclass(frozen=True, slots=True)
 class Responses:
     """`taken` is a response without a tag that counts as ours because it came when ours was due.
-    `parting`: nothing but a goodbye is to be said any more."""
+    `parting`: nothing but a goodbye is to be said any more. `mute`: there is no socket to ask by,
+    and what came of an earlier request is not told."""
 
     wishes: tuple[ResponseWanted, ...] = ()
     asked: Asked | None = None
     active: Active | None = None
     taken: Active | None = None
     parting: bool = False
+    mute: bool = False
     count: int = 0
 
 
 Heeded = (
     ResponseWanted
+    | ResponseOverdue
     | ResponseCreated
     | ResponseDone
     | AudioStopped
     | ProviderFault
     | DeadlineReached
     | Parting
+    | CallDropped
+    | CallResumed
     | CallOver
 )
 Output = (
@@ -93,6 +102,10 @@ Output = (
 def step(state: Responses, event: Heeded, now: float) -> tuple[Responses, tuple[Output, ...]]:
     if isinstance(event, CallOver):
         return Responses(count=state.count), ()
+    if isinstance(event, CallDropped):
+        return _dropped(state)
+    if isinstance(event, ResponseOverdue):
+        return state, _cancel(state.active)
     state, outputs = _take(state, event)
     state, request = _next(state, now)
     return state, (*outputs, *request)
@@ -100,10 +113,12 @@ def step(state: Responses, event: Heeded, now: float) -> tuple[Responses, tuple[
 
 def _take(state: Responses, event: Heeded) -> tuple[Responses, tuple[Output, ...]]:
     match event:
-        case ResponseWanted():
+        case ResponseWanted(purpose) if not state.parting or purpose is Purpose.GOODBYE:
             return replace(state, wishes=_with(state.wishes, event)), ()
         case Parting():
             return replace(state, wishes=(), parting=True), _cancel(state.active)
+        case CallResumed():
+            return replace(state, mute=False), ()
         case ResponseCreated():
             return _created(state, event)
         case ResponseDone(response_id, completed):
@@ -120,6 +135,17 @@ def _take(state: Responses, event: Heeded) -> tuple[Responses, tuple[Output, ...
             return _late(state)
         case _:
             return state, ()
+
+
+def _dropped(state: Responses) -> tuple[Responses, tuple[Output, ...]]:
+    """Forget what was going on. Only a goodbye is asked for again: a second greeting or reply would
+    be heard twice."""
+    asked = state.asked or (None if state.active is None else state.active.asked)
+    wishes = tuple(wish for wish in state.wishes if wish.purpose is Purpose.GOODBYE)
+    if asked is not None and asked.wish.purpose is Purpose.GOODBYE:
+        wishes = (asked.wish,)
+    state = replace(state, wishes=wishes, asked=None, active=None, taken=None, mute=True)
+    return state, (DeadlineDropped(Timer.RESPONSE_BEGUN),)
 
 
 def _created(state: Responses, event: ResponseCreated) -> tuple[Responses, tuple[Output, ...]]:
@@ -191,19 +217,20 @@ def _refused(state: Responses, fault: ProviderFault) -> tuple[Responses, tuple[O
 
 def _late(state: Responses) -> tuple[Responses, tuple[Output, ...]]:
     if state.asked is not None:
-        return replace(state, asked=None), (ResponseDropped(state.asked.wish.purpose),)
+        return replace(state, asked=None), (ResponseDropped(state.asked.wish.purpose, late=True),)
     if state.active is not None and state.active.response_id == _SOMEBODY_ELSES:
         return replace(state, active=None), ()
     return state, ()
 
 
 def _next(state: Responses, now: float) -> tuple[Responses, tuple[Output, ...]]:
-    if state.asked is not None or state.active is not None or not state.wishes:
+    if state.asked is not None or state.active is not None or not state.wishes or state.mute:
         return state, ()
     wish, *rest = state.wishes
     asked = Asked(f"response-{state.count}", wish)
     state = replace(state, wishes=tuple(rest), asked=asked, taken=None, count=state.count + 1)
-    request = CreateResponse(asked.request_id, wish.purpose.tag, wish.instructions)
+    mark = Mark.GREETING if wish.purpose is Purpose.GREETING else None
+    request = CreateResponse(asked.request_id, wish.purpose.tag, wish.instructions, mark)
     return state, (request, DeadlineWanted(Timer.RESPONSE_BEGUN, now + ANSWER_WITHIN))
 
 

@@ -1,6 +1,6 @@
 """What the small machines tell each other. Never seen outside of one `step` of the whole."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from sipagent.model import Reason
@@ -52,6 +52,58 @@ class CallLive:
 
 
 @dataclass(frozen=True, slots=True)
+class CallDropped:
+    """The socket is lost and the call may go on: nothing is heard of it until `CallResumed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResumed:
+    """The socket is attached again, or for the first time by whoever took the call over. What
+    happened meanwhile is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class GreetingOver:
+    """The caller has the turn: the greeting has been heard, given up, or there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFailed:
+    """The model does not do its part: `detail` is a technical word or two."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackWanted:
+    """The caller is to be sent to the tenant's fallback. `detail` says why."""
+
+    target_uri: str = field(repr=False)
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendAway:
+    """The caller, who has been talking to the agent, is to be referred to this URI at once."""
+
+    target_uri: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EndWanted:
+    """The call is to end, after the agent has said `goodbye` if there is one."""
+
+    reason: Reason
+    goodbye: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageLost:
+    """What the provider has billed may not all be known."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallOver:
     """Nothing more will be heard or said."""
 
@@ -84,9 +136,15 @@ class ResponseEnded:
 
 @dataclass(frozen=True, slots=True)
 class ResponseDropped:
-    """A wish came to nothing: the provider refused it or never answered."""
+    """A wish came to nothing: the provider refused it, or never answered (`late`)."""
 
     purpose: Purpose
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseOverdue:
+    """What the model is at puts out nothing: it is to be stopped."""
 
 
 class Heard(StrEnum):
@@ -121,6 +179,14 @@ Signal = (
     CallBegun
     | CallAnswered
     | CallLive
+    | CallDropped
+    | CallResumed
+    | GreetingOver
+    | ModelFailed
+    | FallbackWanted
+    | SendAway
+    | EndWanted
+    | UsageLost
     | ForwardEnded
     | ForwardGivenUp
     | CallOver
@@ -129,6 +195,7 @@ Signal = (
     | ResponseStarted
     | ResponseEnded
     | ResponseDropped
+    | ResponseOverdue
     | PlaybackEnded
     | DeadlineWanted
     | DeadlineDropped

@@ -1,0 +1,101 @@
+"""What is known of a call that another process has held before: its plan, and what it has marked.
+
+Nothing is done twice: there is no second greeting and no second REFER, and whether the call has to
+be answered is found out at its socket.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sipagent.model import CallPlan, Mark, Reason
+from sipagent.sessions.machine.attendance import Attendance
+from sipagent.sessions.machine.call import CallState, new_state
+from sipagent.sessions.machine.commands import Finish
+from sipagent.sessions.machine.deadlines import Deadlines
+from sipagent.sessions.machine.events import Timer
+from sipagent.sessions.machine.forwarding import WATCH, Forwarding
+from sipagent.sessions.machine.forwarding import Stage as ForwardStage
+from sipagent.sessions.machine.greeting import FirstWords, Stage
+from sipagent.sessions.machine.life import Lifecycle, Phase
+from sipagent.sessions.machine.responses import Responses
+from sipagent.sessions.machine.transcript import Transcript
+
+_TURNS_EACH: Final = 1_000_000
+"""Turns and requests of each owner are numbered apart; readers sort by the number."""
+
+_ANSWERED: Final = (Mark.ACCEPTED, Mark.ATTACHED, Mark.GREETING, Mark.HEARD, Mark.REFER)
+"""What is done only for a call that has been answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What owners before this one have done for a call.
+
+    `epoch` counts the owners, this one included; `marks` are the marks' times in seconds since the
+    call began; `rings` says that the call, if nobody has answered it, may still be answered.
+    """
+
+    epoch: int
+    marks: Mapping[str, float]
+    rings: bool
+
+    @property
+    def answered(self) -> bool:
+        """Whether an owner before is known to have answered it."""
+        return any(mark in self.marks for mark in _ANSWERED)
+
+    @property
+    def hanging_up(self) -> Reason | None:
+        """Why an owner before has asked for the end."""
+        for key in self.marks:
+            mark, _, reason = key.partition(":")
+            if mark == Mark.HANG_UP:
+                return Reason(reason)
+        return None
+
+
+def adopted(plan: CallPlan, past: Past) -> CallState:
+    """What is known of the call; `call.resume` goes on with it."""
+    state = new_state(plan)
+    before = past.epoch - 1
+    watched = past.marks.get(Mark.REFER)
+    # What was billed since the owner before heard the last of it is told to nobody.
+    unheard = past.answered and plan.refer_to is None
+    return replace(
+        state,
+        lifecycle=_lifecycle(state.lifecycle, past, watching=watched is not None),
+        greeting=_greeting(state.greeting, past),
+        forwarding=_forwarding(state.forwarding, watched),
+        responses=Responses(count=before * _TURNS_EACH),
+        transcript=Transcript(begun=before * _TURNS_EACH),
+        spending=replace(state.spending, lost=unheard),
+        attendance=Attendance(attended=Mark.SOMEBODY in past.marks),
+        deadlines=Deadlines()
+        if watched is None
+        else Deadlines(((watched + WATCH, Timer.FORWARD_TAKEN),)),
+    )
+
+
+def _lifecycle(fresh: Lifecycle, past: Past, *, watching: bool) -> Lifecycle:
+    reason = past.hanging_up
+    if reason is not None:
+        end = Finish(reason, None)
+        return replace(fresh, phase=Phase.ADOPTED, end=end)
+    if watching:
+        return replace(fresh, phase=Phase.FORWARDING)
+    return replace(fresh, phase=Phase.ADOPTED, answerable=None if past.answered else past.rings)
+
+
+def _greeting(fresh: FirstWords, past: Past) -> FirstWords:
+    if fresh.stage is Stage.DONE or Mark.GREETING not in past.marks:
+        return fresh
+    restored = fresh.restore is None or Mark.TURN_RESTORED in past.marks
+    return replace(fresh, stage=Stage.DONE if restored else Stage.SPEAKING)
+
+
+def _forwarding(fresh: Forwarding, watched: float | None) -> Forwarding:
+    if watched is None:
+        return fresh
+    # Whether the REFER was relayed is not known, so it is watched as one whose answer was lost.
+    return replace(fresh, stage=ForwardStage.WATCHING, until=watched + WATCH)

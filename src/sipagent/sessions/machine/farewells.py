@@ -1,0 +1,8 @@
+"""What the agent is told to say at an end that the call's own limits bring about."""
+
+from typing import Final
+
+TIME_IS_UP: Final = (
+    "The time for this call is over. In the language of the conversation, say so in one short"
+    " sentence, thank the caller and say goodbye. Do not ask anything."
+)
