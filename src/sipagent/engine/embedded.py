@@ -1,88 +1,215 @@
-"""Claims in the memory of one process."""
+"""The engine of one process: everything is decided in memory, and written down to outlive it."""
 
-from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from sipagent.model import Cap, IncomingCall
-from sipagent.sessions.ports import Claim, Clock
+import structlog
+
+from sipagent.engine.claims import (
+    call_from_json,
+    call_to_json,
+    decision_from_json,
+    decision_to_json,
+    outcome_from_json,
+    outcome_to_json,
+)
+from sipagent.engine.counters import Counters, settled
+from sipagent.engine.counters import Room as Admitted
+from sipagent.engine.memory import Memory, Written
+from sipagent.engine.purse import Crossing
+from sipagent.model import CallId, CallOutcome, Decision, IncomingCall, Reject
+from sipagent.sessions.ports import FIRST_EPOCH, Claim, Clock, HeldCall, Marked, Offer
+
+log = structlog.get_logger(__name__)
 
 REMEMBERED: Final = 3600.0
 """Seconds for which ids are remembered. A later redelivery is stale by its `created_at`."""
 
-WINDOWS: Final = 50_000
-"""Callers that are counted at most; the one not heard of for the longest time is forgotten."""
+_CLAIMS: Final = {
+    Admitted.OK: Claim.OK,
+    Admitted.FULL: Claim.FULL,
+    Admitted.SPENT: Claim.SPENT,
+}
 
-PER_CALLER: Final = "per_caller"
-"""The caps of which there are as many as a caller invents numbers. The others are few, and no flood
-of invented callers makes one of them be forgotten before its time."""
 
-_Windows = OrderedDict[str, tuple[float, deque[float]]]
+@dataclass(slots=True)
+class _Held:
+    """A call of ours; `id` is its row in the memory."""
+
+    id: int
+    epoch: int
+    marks: set[str] = field(default_factory=set)
 
 
 class EmbeddedEngine:
     """Each call can be claimed once, by its webhook id and by its call id.
 
-    No step of an offer waits, so deliveries that arrive at the same moment cannot both win.
+    No method waits for anything, so deliveries that arrive at the same moment cannot both win, and
+    nothing can come between a claim and its call. Without a `memory` nothing outlives the process.
+    `crossed` is told of budgets that are being used up.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        memory: Memory | None = None,
+        *,
+        counters: Counters | None = None,
+        crossed: Callable[[Crossing], None] = lambda _: None,
+    ) -> None:
+        self.counters = counters or Counters()
         self._clock = clock
-        self._seen: OrderedDict[str, float] = OrderedDict()
-        self._callers: _Windows = OrderedDict()
-        self._others: _Windows = OrderedDict()
+        self._memory = memory
+        self._crossed = crossed
+        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._calls: dict[CallId, _Held] = {}
+        self._ended: dict[CallId, int] = {}
+        self._last = 0
 
     def __len__(self) -> int:
         """How many ids are remembered."""
         return len(self._seen)
 
-    @property
-    def windows(self) -> int:
-        """How many callers and the like are counted."""
-        return len(self._callers) + len(self._others)
-
-    async def offer(self, call: IncomingCall, caps: Sequence[Cap] = ()) -> Claim:
-        now = self._clock.monotonic()
+    async def offer(self, call: IncomingCall, decision: Decision) -> Offer:
+        now, wall = self._clock.monotonic(), self._clock.wall()
         self._forget(now - REMEMBERED)
-        keys = (f"webhook:{call.webhook_id}", f"call:{call.call_id}")
-        duplicate = any(key in self._seen for key in keys)
+        if self._is_known(call, now):
+            return Offer(Claim.DUPLICATE, decision)
+        self._last += 1
+        claim = Claim.OK
+        if not isinstance(decision.verdict, Reject):
+            admission = self.counters.admit(
+                call.call_id,
+                decision.tenant,
+                decision.caps,
+                decision.quotas,
+                now,
+                wall,
+                overflow=decision.overflow,
+            )
+            claim, decision = _CLAIMS[admission.room], settled(decision, admission)
+        self._calls[call.call_id] = _Held(self._last, FIRST_EPOCH)
+        if self._memory is not None:
+            values = (self._last, call.call_id, call.webhook_id, wall, FIRST_EPOCH)
+            written = (call_to_json(call), decision_to_json(decision))
+            self._memory.write((_INSERT_CLAIM, (*values, *written)))
+        return Offer(claim, decision)
+
+    async def mark(self, call_id: CallId, epoch: int, key: str) -> Marked:
+        held = self._calls.get(call_id)
+        if held is None or held.epoch != epoch:
+            return Marked.NOT_OWNER
+        if key in held.marks:
+            return Marked.ALREADY
+        held.marks.add(key)
+        if self._memory is not None:
+            self._memory.write((_INSERT_MARK, (held.id, key, self._clock.wall())))
+        return Marked.DONE_NOW
+
+    def note(self, call_id: CallId, epoch: int, key: str) -> None:
+        held = self._calls.get(call_id)
+        if held is None or held.epoch != epoch or key in held.marks:
+            return
+        held.marks.add(key)
+        if self._memory is not None:
+            self._memory.put((_INSERT_MARK, (held.id, key, self._clock.wall())))
+
+    def spent(self, call_id: CallId, cost: int) -> Sequence[CallId]:
+        over: list[CallId] = []
+        for crossing in self.counters.spend(call_id, cost, self._clock.wall()):
+            self._crossed(crossing)
+            if crossing.spent:
+                over += self.counters.calls_of(crossing.key)
+        return tuple(dict.fromkeys(over))
+
+    def finish(self, outcome: CallOutcome, epoch: int) -> None:
+        held = self._calls.get(outcome.call_id)
+        if held is None or held.epoch != epoch:
+            return
+        del self._calls[outcome.call_id]
+        self.counters.release(outcome.call_id)
+        if self._memory is not None:
+            self._ended[outcome.call_id] = held.id
+            self._memory.put((_INSERT_OUTCOME, (held.id, outcome_to_json(outcome))))
+
+    def settled(self, call_id: CallId) -> None:
+        ended = self._ended.pop(call_id, None)
+        if ended is not None and self._memory is not None:
+            self._memory.put(*_settle(ended))
+
+    async def adopt(self) -> Sequence[HeldCall]:
+        if self._memory is None:
+            return ()
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        written = self._memory.read()
+        old = [one for one in written if one.call is None and wall - one.claimed_at > REMEMBERED]
+        self._memory.put(*((_DELETE_SETTLED, (one.id,)) for one in old))
+        for one in written:
+            at = now - max(0.0, wall - one.claimed_at)
+            for key in _keys(one.call_id, one.webhook_id):
+                self._seen[key] = (at, one.id)
+        self._last = max((one.id for one in written), default=0)
+        adopted = [held for one in written if (held := self._adopted(one)) is not None]
+        if not self._memory.write():
+            log.error("calls are taken over although that could not be written")
+        return adopted
+
+    def defects(self) -> Iterable[str]:
+        """Why what is decided here would not outlive the process."""
+        fault = None if self._memory is None else self._memory.fault
+        return () if fault is None else (fault,)
+
+    def _adopted(self, written: Written) -> HeldCall | None:
+        """A call that is ours from now on; None for one of which nothing is left to do."""
+        if written.call is None or written.decision is None or self._memory is None:
+            return None
+        try:
+            call, decision = call_from_json(written.call), decision_from_json(written.decision)
+            outcome = None if written.outcome is None else outcome_from_json(written.outcome)
+        except (ValueError, TypeError, KeyError) as error:
+            log.warning("claim not readable", call_id=written.call_id, error=type(error).__name__)
+            return None
+        epoch = written.epoch + 1
+        self._memory.put((_UPDATE_EPOCH, (epoch, written.id)))
+        self._calls[call.call_id] = _Held(written.id, epoch, set(written.marks))
+        if outcome is None and not isinstance(decision.verdict, Reject):
+            self.counters.restore(call.call_id, decision.tenant, decision.quotas)
+        return HeldCall(call, decision, written.claimed_at, epoch, written.marks, outcome)
+
+    def _is_known(self, call: IncomingCall, now: float) -> bool:
+        keys = _keys(call.call_id, call.webhook_id)
+        known = any(key in self._seen for key in keys)
         for key in keys:
-            self._seen.setdefault(key, now)
-        if duplicate:
-            return Claim.DUPLICATE
-        return self._counted(caps, now) if caps else Claim.OK
-
-    def _counted(self, caps: Sequence[Cap], now: float) -> Claim:
-        """Count one call for each cap, or for none if one of them has no room."""
-        windows = [(cap, self._window(cap, now)) for cap in caps]
-        if any(len(window) >= cap.rate.count for cap, window in windows):
-            return Claim.LIMIT
-        for _, window in windows:
-            window.append(now)
-        return Claim.OK
-
-    def _window(self, cap: Cap, now: float) -> deque[float]:
-        """When the calls were that still count for this cap."""
-        windows = self._callers if cap.which == PER_CALLER else self._others
-        _, window = windows.pop(cap.key, (0.0, deque[float]()))
-        while window and window[0] <= now - cap.rate.seconds:
-            window.popleft()
-        windows[cap.key] = (now + cap.rate.seconds, window)
-        self._forget_windows(self._callers, now, most=WINDOWS)
-        self._forget_windows(self._others, now)
-        return window
-
-    def _forget_windows(self, windows: _Windows, now: float, most: int | None = None) -> None:
-        """Let go of the oldest windows that count no call any more, or that are too many."""
-        while windows:
-            key, (until, _) = next(iter(windows.items()))
-            if until > now and (most is None or len(windows) <= most):
-                return
-            del windows[key]
+            self._seen.setdefault(key, (now, 0 if known else self._last + 1))
+        return known
 
     def _forget(self, before: float) -> None:
         while self._seen:
-            key, at = next(iter(self._seen.items()))
+            key, (at, number) = next(iter(self._seen.items()))
             if at >= before:
                 return
             del self._seen[key]
+            if number and self._memory is not None:
+                self._memory.put((_DELETE_SETTLED, (number,)))
+
+
+def _keys(call_id: str, webhook_id: str) -> tuple[str, str]:
+    return f"webhook:{webhook_id}", f"call:{call_id}"
+
+
+_INSERT_CLAIM: Final = "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_MARK: Final = "INSERT OR IGNORE INTO marks VALUES (?, ?, ?)"
+_INSERT_OUTCOME: Final = "INSERT OR IGNORE INTO outcomes VALUES (?, ?)"
+_UPDATE_EPOCH: Final = "UPDATE claims SET epoch = ? WHERE id = ?"
+_DELETE_SETTLED: Final = "DELETE FROM claims WHERE id = ? AND call IS NULL"
+
+
+def _settle(number: int) -> tuple[tuple[str, tuple[int]], ...]:
+    """Nothing is left of the call but its ids."""
+    return (
+        ("UPDATE claims SET call = NULL, decision = NULL WHERE id = ?", (number,)),
+        ("DELETE FROM marks WHERE id = ?", (number,)),
+        ("DELETE FROM outcomes WHERE id = ?", (number,)),
+    )

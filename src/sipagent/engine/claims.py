@@ -1,0 +1,63 @@
+"""A claimed call as it is written down: what came, what was decided, how it ended."""
+
+import json
+from dataclasses import replace
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from sipagent.model import CallOutcome, Decision, IncomingCall, MediaSecurity
+from sipagent.sip import Headers, Invite
+
+_INVITE: Final = TypeAdapter(Invite)
+_DECISION: Final = TypeAdapter(Decision)
+_OUTCOME: Final = TypeAdapter(CallOutcome)
+
+
+def call_to_json(call: IncomingCall) -> bytes:
+    """The call as JSON."""
+    plain = {
+        "call_id": call.call_id,
+        "webhook_id": call.webhook_id,
+        "account": call.account,
+        "created_at": call.created_at,
+        "media_security": call.media_security,
+        "trunk": call.trunk,
+        "verified": call.verified,
+        "headers": call.headers.pairs,
+        "dropped": call.headers.dropped,
+        "invite": _INVITE.dump_python(call.invite, mode="json"),
+    }
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def call_from_json(written: bytes) -> IncomingCall:
+    """The call that was written. Raises ValueError where it cannot be read."""
+    plain: dict[str, Any] = json.loads(written.decode("utf-8", "surrogatepass"))
+    pairs = tuple((name, value) for name, value in plain.pop("headers"))
+    headers = Headers(pairs, plain.pop("dropped"))
+    invite = _INVITE.validate_python(plain.pop("invite"))
+    security = MediaSecurity(plain.pop("media_security"))
+    return IncomingCall(**plain, media_security=security, headers=headers, invite=invite)
+
+
+def decision_to_json(decision: Decision) -> bytes:
+    """The decision as JSON, without what matters only until the call is claimed."""
+    kept = replace(decision, caps=(), overflow=(), if_full=None, if_spent=None)
+    return _DECISION.dump_json(kept)
+
+
+def decision_from_json(written: bytes) -> Decision:
+    """The decision that was written. Raises ValueError where it cannot be read."""
+    return _DECISION.validate_json(written)
+
+
+def outcome_to_json(outcome: CallOutcome) -> bytes:
+    return _OUTCOME.dump_json(outcome)
+
+
+def outcome_from_json(written: bytes) -> CallOutcome:
+    """The outcome that was written. Raises ValueError where it cannot be read."""
+    return _OUTCOME.validate_json(written)

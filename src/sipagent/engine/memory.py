@@ -1,0 +1,253 @@
+"""What the embedded engine remembers across a restart: one SQLite file of this process.
+
+A commit is a few writes to the system's memory of files, some fifty microseconds, and is made where
+it is asked for: a thread would cost more than the writing. What makes the disk busy, moving commits
+from the log into the file, is left to a thread of its own.
+
+A commit survives the death of the process at any instant. With `synchronous=NORMAL` a loss of power
+may take the last of them, never the file.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import structlog
+
+from sipagent.errors import StoreError
+
+log = structlog.get_logger(__name__)
+
+SOON: Final = 0.25
+"""Seconds for which a statement that nobody waits for may stay unwritten."""
+
+_BUSY: Final = 0.05
+"""Seconds for which a commit waits for the thread that moves others; it comes with the next."""
+
+_MOST_WAITING: Final = 200_000
+"""Statements that are kept while the disk takes none. A call needs about six."""
+
+_MOVED_EVERY: Final = 2.0
+_EMPTIED_EVERY: Final = 300.0
+"""Seconds after which the log beside the file is emptied: till then it may hold deleted rows."""
+
+_FORMAT: Final = 1
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "secure_delete=ON",
+    "wal_autocheckpoint=0",
+)
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS claims (
+  id INTEGER PRIMARY KEY, call_id TEXT NOT NULL, webhook_id TEXT NOT NULL, claimed_at REAL NOT NULL,
+  epoch INTEGER NOT NULL, call BLOB, decision BLOB);
+CREATE TABLE IF NOT EXISTS marks (
+  id INTEGER NOT NULL, key TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (id, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outcomes (id INTEGER PRIMARY KEY, outcome BLOB NOT NULL);
+"""
+
+Statement = tuple[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One claim as it stands in the file; `call` and `decision` are gone once it is settled."""
+
+    id: int
+    call_id: str
+    webhook_id: str
+    claimed_at: float
+    epoch: int
+    call: bytes | None
+    decision: bytes | None
+    marks: dict[str, float]
+    outcome: bytes | None
+
+
+class Memory:
+    """The file of one data directory, open from `open` to `close`. All of it is for one thread."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "engine.sqlite"
+        self._lock = data_dir / "engine.lock"
+        self._locked: IO[bytes] | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._waiting: list[Statement] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._mover: _Mover | None = None
+        self.fault: str | None = None
+
+    def open(self) -> None:
+        """The file is there and ours. Raises StoreError: it cannot be used, is of a newer release,
+        or another process holds it."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._locked = self._hold()
+            self._connection = self._connect()
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            reason = getattr(error, "strerror", None) or str(error)
+            raise StoreError(str(self._path), f"cannot be used: {reason}") from error
+        except StoreError:
+            self.close()
+            raise
+
+    def read(self) -> list[Written]:
+        """All claims in their order. Raises StoreError."""
+        assert self._connection is not None
+        try:
+            marks: dict[int, dict[str, float]] = {}
+            for number, key, at in self._connection.execute("SELECT id, key, at FROM marks"):
+                marks.setdefault(number, {})[key] = at
+            rows = self._connection.execute(
+                "SELECT id, call_id, webhook_id, claimed_at, epoch, call, decision, outcome"
+                " FROM claims LEFT JOIN outcomes USING (id) ORDER BY id"
+            )
+            return [
+                Written(
+                    number,
+                    call_id,
+                    webhook_id,
+                    at,
+                    epoch,
+                    call,
+                    decision,
+                    marks.get(number, {}),
+                    end,
+                )
+                for number, call_id, webhook_id, at, epoch, call, decision, end in rows
+            ]
+        except sqlite3.Error as error:
+            raise StoreError(str(self._path), f"cannot be read: {error}") from error
+
+    def start(self) -> None:
+        """Have commits moved into the file from now on."""
+        self._mover = _Mover(self._path)
+        self._mover.start()
+
+    def put(self, *statements: Statement) -> None:
+        """Have these written within a quarter of a second, after all that were put before."""
+        self._waiting.extend(statements)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SOON, self.write)
+
+    def write(self, *statements: Statement) -> bool:
+        """These, and all that were put before, outlive the process. False if the disk does not take
+        them: then they are tried again with the next."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting = self._waiting
+        waiting.extend(statements)
+        if self._connection is None or not waiting:
+            return not waiting
+        try:
+            self._commit(self._connection, waiting)
+        except sqlite3.Error as error:
+            self._failed(str(error))
+            return False
+        waiting.clear()
+        if self.fault is not None:
+            log.info("engine memory written again", file=str(self._path))
+            self.fault = None
+        return True
+
+    def close(self) -> None:
+        """All that was put is in the file, if the disk takes it, and the file is anybody's."""
+        self.write()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._mover is not None:
+            self._mover.stop()
+            self._mover = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._locked is not None:
+            self._locked.close()
+            self._locked = None
+
+    def _commit(self, connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for sql, values in statements:
+                connection.execute(sql, values)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _failed(self, reason: str) -> None:
+        if self.fault is None:
+            log.error("engine memory not written", file=str(self._path), reason=reason)
+        self.fault = reason
+        del self._waiting[:-_MOST_WAITING]
+        with contextlib.suppress(RuntimeError):  # no loop: the process ends
+            self._timer = asyncio.get_running_loop().call_later(1.0, self.write)
+
+    def _hold(self) -> IO[bytes]:
+        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        locked = os.fdopen(handle, "r+b")
+        try:
+            fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            locked.close()
+            reason = "another `sipagent serve` uses this data directory: set SIPAGENT_DATA_DIR"
+            raise StoreError(str(self._lock), reason) from None
+        return locked
+
+    def _connect(self) -> sqlite3.Connection:
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.close(handle)
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=_BUSY)
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > _FORMAT:
+            connection.close()
+            reason = f"is of a newer release (format {version}): go on with that release"
+            raise StoreError(str(self._path), reason)
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version={_FORMAT}")
+        return connection
+
+
+class _Mover:
+    """A thread that moves commits from the log into the file, and empties the log now and then."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine memory", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(5.0)
+
+    def _run(self) -> None:
+        connection: sqlite3.Connection | None = None
+        emptied_at = time.monotonic()
+        while not self._stopped.wait(_MOVED_EVERY):
+            due = time.monotonic() - emptied_at > _EMPTIED_EVERY
+            try:
+                connection = connection or sqlite3.connect(self._path, isolation_level=None)
+                connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if due else 'PASSIVE'})")
+            except sqlite3.Error as error:
+                log.warning("engine memory not tidied", file=str(self._path), reason=str(error))
+            if due:
+                emptied_at = time.monotonic()
+        if connection is not None:
+            connection.close()
