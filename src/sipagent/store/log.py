@@ -1,12 +1,36 @@
 """Records as structured log lines and metrics. Words that were spoken are in neither."""
 
+from dataclasses import fields
+from typing import Final
+
 import structlog
 
 from sipagent.metrics import Metrics
-from sipagent.model import CallOutcome, CallPlan, Decision, Forward, IncomingCall, Reject, Turn
+from sipagent.model import (
+    CallOutcome,
+    CallPlan,
+    Decision,
+    Forward,
+    Happening,
+    IncomingCall,
+    Reject,
+    Tokens,
+    Transfer,
+    Turn,
+    Usage,
+)
 from sipagent.sip import mask_number
 
 log = structlog.get_logger(__name__)
+
+_LINES: Final = {
+    Happening.DROPPED: "call dropped its socket",
+    Happening.REATTACHED: "call reattached",
+    Happening.RETRIED: "call retried",
+    Happening.FELL_BACK: "call fell back",
+    Happening.WOUND_DOWN: "call wound down",
+}
+"""Steps of a call that are worth a line: the others show in its outcome."""
 
 
 class LogRecords:
@@ -14,6 +38,9 @@ class LogRecords:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._tokens = {
+            each.name: metrics.records.tokens.labels(each.name) for each in fields(Tokens)
+        }
 
     def decided(self, call: IncomingCall, decision: Decision) -> None:
         invite, verdict = call.invite, decision.verdict
@@ -40,8 +67,40 @@ class LogRecords:
             flags=sorted(invite.flags),
         )
 
+    def adopted(self, call: IncomingCall, decision: Decision, began_at: float) -> None:
+        log.info("call adopted", call_id=call.call_id, tenant=decision.tenant)
+
+    def happened(self, plan: CallPlan, what: Happening, detail: str | None = None) -> None:
+        line = _LINES.get(what)
+        if line is not None:
+            log.info(
+                line,
+                call_id=plan.call_id,
+                tenant=plan.tenant,
+                agent=plan.agent,
+                detail=detail,
+            )
+
     def turn(self, plan: CallPlan, turn: Turn) -> None:
         self._metrics.turns.labels(turn.speaker).inc()
+
+    def used(self, plan: CallPlan, usage: Usage) -> None:
+        for name, counter in self._tokens.items():
+            if count := getattr(usage.bill.tokens, name):
+                counter.inc(count)
+        if usage.cost:
+            self._metrics.records.cost.inc(usage.cost)
+
+    def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
+        log.info(
+            "call referred",
+            call_id=plan.call_id,
+            tenant=plan.tenant,
+            agent=plan.agent,
+            attempt=transfer.number,
+            destination=transfer.destination,
+            answer=transfer.answer,
+        )
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         log.warning(

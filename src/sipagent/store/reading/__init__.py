@@ -1,0 +1,75 @@
+"""The records, read. Every query takes the tenant whose calls it may see; None is the operator,
+who sees all.
+
+*List*: calls, the newest first, page by page. *Story*: everything of one call. *Tail*: what is new.
+*Day*: sums of one tenant's day in its zone. *Unrouted*: a number that leads nowhere. *Survey*: what
+the calls of a span have in common.
+"""
+
+from sipagent.store.facts import (
+    CallRow,
+    Failure,
+    Group,
+    StoredAlias,
+    StoredHappening,
+    StoredTransfer,
+    StoredTurn,
+    StoredUsage,
+    Story,
+    Survey,
+    Traits,
+    Unrouted,
+)
+from sipagent.store.reading.listing import (
+    MOST_CALLS,
+    MOST_NEW,
+    CallFilter,
+    Cursor,
+    Page,
+    decided_since,
+    ended_since,
+    list_calls,
+    outcomes_of,
+)
+from sipagent.store.reading.rollup import Day, Span, daily, spans_of, tenants_of
+from sipagent.store.reading.search import LONGEST_SEARCH, Hit, search_turns
+from sipagent.store.reading.story import find_calls, read_stories, read_story
+from sipagent.store.reading.survey import survey
+from sipagent.store.reading.unrouted import unrouted_numbers
+
+__all__ = [
+    "LONGEST_SEARCH",
+    "MOST_CALLS",
+    "MOST_NEW",
+    "CallFilter",
+    "CallRow",
+    "Cursor",
+    "Day",
+    "Failure",
+    "Group",
+    "Hit",
+    "Page",
+    "Span",
+    "StoredAlias",
+    "StoredHappening",
+    "StoredTransfer",
+    "StoredTurn",
+    "StoredUsage",
+    "Story",
+    "Survey",
+    "Traits",
+    "Unrouted",
+    "daily",
+    "decided_since",
+    "ended_since",
+    "find_calls",
+    "list_calls",
+    "outcomes_of",
+    "read_stories",
+    "read_story",
+    "search_turns",
+    "spans_of",
+    "survey",
+    "tenants_of",
+    "unrouted_numbers",
+]

@@ -1,0 +1,144 @@
+"""The records of calls: the port's nouns become rows, and the writer stores them."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from sipagent.model import (
+    CallId,
+    CallOutcome,
+    CallPlan,
+    Decision,
+    Happening,
+    IncomingCall,
+    Json,
+    Reject,
+    TenantName,
+    Transfer,
+    Turn,
+    Usage,
+)
+from sipagent.sessions.ports import Clock
+from sipagent.store import rows
+from sipagent.store.rows import Row, RowKind, StoredSession, Writing
+from sipagent.store.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+SESSION_USED_EVERY: Final = 3600.0
+"""Seconds after which a session that is in use is written again, so that it is seen to be."""
+
+MOST_SESSIONS: Final = 256
+
+_TOLD_BY_OUTCOME: Final = frozenset({Happening.ANSWERED, Happening.GREETED, Happening.HEARD})
+
+
+@dataclass(slots=True)
+class _Session:
+    """A session as a plan has it, how it is stored, and when that was said last."""
+
+    source: Json
+    stored: StoredSession
+    at: float
+
+
+class StoreRecords:
+    """Records in a database. No method waits or raises."""
+
+    def __init__(self, writer: Writer, writing: Writing, clock: Clock) -> None:
+        self._writer = writer
+        self._writing = writing
+        self._clock = clock
+        self._began: dict[CallId, float] = {}
+        self._sessions: OrderedDict[tuple[TenantName, int], _Session] = OrderedDict()
+        self._sequence = 0
+
+    def decided(self, call: IncomingCall, decision: Decision) -> None:
+        at = self._clock.wall()
+        self._guarded(RowKind.CALL, lambda: self._decided(call, decision, at))
+
+    def adopted(self, call: IncomingCall, decision: Decision, began_at: float) -> None:
+        self._guarded(RowKind.CALL, lambda: self._decided(call, decision, began_at))
+        if not isinstance(decision.verdict, Reject):
+            self.happened(decision.verdict.plan, Happening.ADOPTED)
+
+    def happened(self, plan: CallPlan, what: Happening, detail: str | None = None) -> None:
+        if what not in _TOLD_BY_OUTCOME:
+            self._guarded(RowKind.HAPPENING, lambda: self._happened(plan, what, detail))
+
+    def turn(self, plan: CallPlan, turn: Turn) -> None:
+        self._guarded(RowKind.TURN, lambda: self._turn(plan, turn))
+
+    def used(self, plan: CallPlan, usage: Usage) -> None:
+        at = self._clock.wall()
+        self._keep(RowKind.USAGE, lambda: rows.usage_row(plan, usage, at))
+
+    def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
+        at = self._clock.wall()
+        self._keep(RowKind.TRANSFER, lambda: rows.transfer_row(plan, transfer, at, self._writing))
+
+    def fault(self, plan: CallPlan, kind: str, code: str) -> None:
+        self.happened(plan, Happening.FAULT, f"{kind} {code}")
+
+    def ended(self, outcome: CallOutcome) -> None:
+        self._began.pop(outcome.call_id, None)
+        self._keep(RowKind.OUTCOME, lambda: rows.outcome_row(outcome, self._writing))
+
+    def _decided(self, call: IncomingCall, decision: Decision, at: float) -> None:
+        verdict = decision.verdict
+        sessions = None
+        if not isinstance(verdict, Reject):
+            self._began[call.call_id] = at
+            sessions = self._plan_sessions(verdict.plan, at)
+        row = rows.call_row(call, decision, at, self._writing, sessions)
+        self._writer.put(RowKind.CALL, row)
+        for alias in rows.alias_rows(call):
+            self._writer.put(RowKind.ALIAS, alias)
+
+    def _happened(self, plan: CallPlan, what: Happening, detail: str | None) -> None:
+        at = self._clock.wall()
+        self._sequence = max(self._sequence + 1, int(at * 1_000_000))
+        row = rows.happening_row(plan, self._sequence, at, what, detail)
+        self._writer.put(RowKind.HAPPENING, row)
+
+    def _turn(self, plan: CallPlan, turn: Turn) -> None:
+        began_at = self._began.get(plan.call_id)
+        at = self._clock.wall() if began_at is None else began_at + turn.at
+        self._writer.put(RowKind.TURN, rows.turn_row(plan, turn, at))
+
+    def _plan_sessions(
+        self, plan: CallPlan, at: float
+    ) -> tuple[StoredSession, StoredSession | None]:
+        fallback = plan.fallback_session
+        return (
+            self._session(plan.session, plan.tenant, at),
+            None if fallback is None else self._session(fallback, plan.tenant, at),
+        )
+
+    def _session(self, source: Json, tenant: TenantName, at: float) -> StoredSession:
+        """The session as it is stored; it is put there unless that was done within the hour."""
+        key = (tenant, id(source))
+        known = self._sessions.get(key)
+        if known is None:
+            stored = rows.session_of(source, tenant, self._writing)
+            known = self._sessions[key] = _Session(source, stored, at - SESSION_USED_EVERY)
+            if len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+        if at - known.at >= SESSION_USED_EVERY:
+            known.at = at
+            self._writer.put(RowKind.SESSION, known.stored.row(at))
+        return known.stored
+
+    def _keep(self, kind: RowKind, make: Callable[[], Row]) -> None:
+        self._guarded(kind, lambda: self._writer.put(kind, make()))
+
+    def _guarded(self, kind: RowKind, work: Callable[[], None]) -> None:
+        """A row that cannot be made is counted and told; the call goes on."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  # a record never holds up a call
+            log.error("record not made", kind=kind.value, error=type(error).__name__)  # noqa: TRY400  # its text may hold words
+            self._writer.lose(kind)

@@ -1,0 +1,214 @@
+"""What has been kept as long as its tenant wishes is deleted, by one task and in small steps."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import structlog
+from sqlalchemy import Select, delete, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sipagent.concurrency import TaskOwner
+from sipagent.errors import StoreError
+from sipagent.model import Privacy, TenantName
+from sipagent.model.privacy import DAY
+from sipagent.sessions.ports import Clock
+from sipagent.store.database import DATABASE_ERRORS, reason_of
+from sipagent.store.erasure import LONGEST_CALL, Eraser
+from sipagent.store.holds import covered
+from sipagent.store.numbers import InstallationKey
+from sipagent.store.purging import NEEDED, PAUSE, STEP, CallRow, forget_journal, purge, writing
+from sipagent.store.tables import calls, turns, usage
+
+log = structlog.get_logger(__name__)
+
+EVERY: Final = 300.0
+"""Seconds between two rounds."""
+
+MONEY_KEPT: Final = 70 * DAY
+"""How long usage outlives its call, so that the statement of its month can be closed."""
+
+_END_WITHIN: Final = 5.0
+
+PrivacyOf = Callable[[TenantName], Privacy]
+"""A tenant's privacy as the configuration in force has it, also of one that it has no more."""
+
+Place = tuple[Any, ...] | None
+"""Where in an order the next step begins."""
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What one round has deleted: turns of speech whose time had come, and whole calls."""
+
+    turns: int = 0
+    calls: int = 0
+
+
+class Pruner:
+    """Deletes by age. Calls under a legal hold stay as they are."""
+
+    def __init__(
+        self, engine: AsyncEngine, key: InstallationKey, privacy: PrivacyOf, clock: Clock
+    ) -> None:
+        self._engine = engine
+        self._key = key
+        self._privacy = privacy
+        self._clock = clock
+
+    async def prune(self) -> Pruned:
+        """One round over all tenants. Raises what the database raises."""
+        done, now = Pruned(), self._clock.wall()
+        for tenant in await self._tenants():
+            privacy = self._privacy(tenant)
+            done.turns += await self._transcripts(tenant, now - privacy.transcripts)
+            if privacy.records is not None:
+                done.calls += await self._records(tenant, now - privacy.records)
+                await self._usage(tenant, now - max(privacy.records, MONEY_KEPT))
+        if done.turns or done.calls:
+            log.info("records pruned", turns=done.turns, calls=done.calls)
+        await forget_journal(self._engine)
+        return done
+
+    async def _tenants(self) -> list[TenantName]:
+        """Every tenant of whom anything is kept, found along the indexes."""
+        found: set[str] = set()
+        for column in (calls.c.tenant, turns.c.tenant, usage.c.tenant):
+            last: str | None = ""
+            while last is not None:
+                following = select(column).where(column > last).order_by(column).limit(1)
+                async with self._engine.connect() as connection:
+                    last = await connection.scalar(following)
+                if last is not None:
+                    found.add(last)
+        return [TenantName(tenant) for tenant in sorted(found)]
+
+    async def _transcripts(self, tenant: TenantName, before: float) -> int:
+        pruned, place = 0, None
+        while True:
+            async with writing(self._engine) as connection:
+                rows = (await connection.execute(_old_turns(tenant, before, place))).all()
+                held = await covered(connection, self._key)
+                gone = {row.call_id for row in rows if not held.holds(row)}
+                deleted = await connection.execute(
+                    delete(turns).where(turns.c.call_id.in_(gone), turns.c.at < before)
+                )
+            pruned += deleted.rowcount
+            if len(rows) < STEP:
+                return pruned
+            place = tuple(rows[-1][:3])
+            await asyncio.sleep(PAUSE)
+
+    async def _records(self, tenant: TenantName, before: float) -> int:
+        pruned, place = 0, None
+        alive_since = self._clock.wall() - LONGEST_CALL
+        while True:
+            async with writing(self._engine) as connection:
+                rows = (await connection.execute(_old_calls(tenant, before, place))).all()
+                held = await covered(connection, self._key)
+                gone: list[CallRow] = [
+                    row
+                    for row in rows
+                    if not held.holds(row)
+                    and (row.outcome is not None or row.began_at < alive_since)
+                ]
+                await purge(connection, gone)
+            pruned += len(gone)
+            if len(rows) < STEP:
+                return pruned
+            place = rows[-1].began_at, rows[-1].call_id
+            await asyncio.sleep(PAUSE)
+
+    async def _usage(self, tenant: TenantName, before: float) -> None:
+        """Usage of calls that are gone, when no statement needs it any more."""
+        of_call = select(calls.c.call_id).where(calls.c.call_id == usage.c.call_id)
+        old = (
+            select(usage.c.call_id)
+            .where(usage.c.tenant == tenant, usage.c.at < before, ~of_call.exists())
+            .distinct()
+            .limit(STEP)
+        )
+        while True:
+            async with writing(self._engine) as connection:
+                gone = (await connection.execute(old)).scalars().all()
+                await connection.execute(delete(usage).where(usage.c.call_id.in_(gone)))
+            if len(gone) < STEP:
+                return
+            await asyncio.sleep(PAUSE)
+
+
+class Retention:
+    """The task that prunes, and that keeps erased callers erased: all of them once when it starts,
+    as the records may be an old copy, and lately erased ones in every round, as their calls may
+    have ended since."""
+
+    def __init__(
+        self, pruner: Pruner, eraser: Eraser, clock: Clock, *, every: float = EVERY
+    ) -> None:
+        self._pruner = pruner
+        self._eraser = eraser
+        self._clock = clock
+        self._every = every
+        self._tasks = TaskOwner(_crashed, apart=True)
+        self.rounds = 0
+        """Rounds that came to their end, whether or not the database was there."""
+
+    async def __aenter__(self) -> Self:
+        self._tasks.start(self.run(), name="retention")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._tasks.cancel(_END_WITHIN)
+
+    async def run(self) -> None:
+        """Rounds, until it is cancelled; what was under way then is whole or not begun."""
+        since = 0.0
+        while True:
+            since = await self._round(since)
+            self.rounds += 1
+            await asyncio.sleep(self._every)
+
+    async def _round(self, since: float) -> float:
+        """The time from which on erasures are to be repeated in the next round."""
+        recent = self._clock.wall() - LONGEST_CALL
+        try:
+            await self._eraser.replay(since=since)
+            await self._pruner.prune()
+        except StoreError as error:
+            log.warning("retention failed", reason=error.reason)
+        except DATABASE_ERRORS as error:
+            log.warning("retention failed", reason=reason_of(error))
+        else:
+            return recent
+        return since
+
+
+def _old_turns(tenant: TenantName, before: float, place: Place) -> Select[tuple[Any, ...]]:
+    """Words that are too old, each with what of its call says whether it is held."""
+    order = turns.c.at, turns.c.call_id, turns.c.sequence
+    wanted = (
+        select(
+            *order,
+            turns.c.tenant,
+            calls.c.caller,
+            calls.c.hold,
+        )
+        .select_from(turns.outerjoin(calls, calls.c.call_id == turns.c.call_id))
+        .where(turns.c.tenant == tenant, turns.c.at < before)
+    )
+    if place is not None:
+        wanted = wanted.where(tuple_(*order) > place)
+    return wanted.order_by(*order).limit(STEP)
+
+
+def _old_calls(tenant: TenantName, before: float, place: Place) -> Select[tuple[Any, ...]]:
+    order = calls.c.began_at, calls.c.call_id
+    wanted = select(*NEEDED).where(calls.c.tenant == tenant, calls.c.began_at < before)
+    if place is not None:
+        wanted = wanted.where(tuple_(*order) > place)
+    return wanted.order_by(*order).limit(STEP)
+
+
+def _crashed(name: str, error: BaseException) -> None:
+    log.error("task crashed", task=name, error=type(error).__name__, exc_info=error)

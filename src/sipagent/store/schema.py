@@ -1,0 +1,168 @@
+"""The schema of the records: which revision a database has, and how it gets the newest one.
+
+Revisions only add to what there is, so that a release runs on its own schema and on the next one.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from sipagent.errors import StoreError
+from sipagent.store.database import DATABASE_ERRORS, IMMEDIATE, reason_of
+from sipagent.store.location import Location
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+UPGRADE_WITHIN: Final = 600.0
+STATUS_WITHIN: Final = 15.0
+
+_LOCK_KEY: Final = 0x5349_5041  # "SIPA"
+_PAUSE: Final = 0.05
+
+
+class SchemaState(StrEnum):
+    """CURRENT, OLDER (EMPTY has no table at all), or NEWER: of a release that we do not know."""
+
+    CURRENT = "current"
+    OLDER = "older"
+    EMPTY = "empty"
+    NEWER = "newer"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """The revision that a database has, and the one that this release brings."""
+
+    revision: str | None
+    newest: str
+    state: SchemaState
+
+
+async def status(engine: AsyncEngine, location: Location) -> SchemaStatus:
+    """The state of the database's schema. Raises StoreError where it cannot be asked."""
+    with _translated(location):
+        async with asyncio.timeout(STATUS_WITHIN), engine.connect() as connection:
+            return await connection.run_sync(_status)
+
+
+async def upgrade(
+    engine: AsyncEngine, location: Location, *, within: float = UPGRADE_WITHIN
+) -> SchemaStatus:
+    """The database has the newest schema; tells what it had before.
+
+    Of several processes that ask at once one upgrades, and the others wait for it. It happens
+    whole or not at all. Raises StoreError, also for a schema that is newer than this release.
+    """
+    with _translated(location):
+        async with asyncio.timeout(within), _alone(engine, location) as connection:
+            return await connection.run_sync(_upgrade, location)
+
+
+def require_known(found: SchemaStatus, location: Location) -> None:
+    """Raises StoreError for a schema of a release that we do not know."""
+    if found.state is SchemaState.NEWER:
+        reason = (
+            f"has schema {found.revision}, which this release does not know (its own is "
+            f"{found.newest}): run the release that made it, or a later one"
+        )
+        raise StoreError(location.shown, reason)
+
+
+def without_any() -> SchemaStatus:
+    """The state of a database that is not there yet."""
+    return SchemaStatus(None, _newest(ScriptDirectory(MIGRATIONS)), SchemaState.EMPTY)
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Alembic's configuration for commands on this connection."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _status(connection: Connection) -> SchemaStatus:
+    scripts = ScriptDirectory(MIGRATIONS)
+    newest = _newest(scripts)
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is None:
+        state = SchemaState.EMPTY
+    elif revision == newest:
+        state = SchemaState.CURRENT
+    else:
+        known = {script.revision for script in scripts.walk_revisions()}
+        state = SchemaState.OLDER if revision in known else SchemaState.NEWER
+    return SchemaStatus(revision, newest, state)
+
+
+def _newest(scripts: ScriptDirectory) -> str:
+    newest = scripts.get_current_head()
+    assert newest is not None
+    return newest
+
+
+def _upgrade(connection: Connection, location: Location) -> SchemaStatus:
+    found = _status(connection)
+    require_known(found, location)
+    if found.state is not SchemaState.CURRENT:
+        command.upgrade(alembic_config(connection), "head")
+    return found
+
+
+@contextlib.asynccontextmanager
+async def _alone(engine: AsyncEngine, location: Location) -> AsyncIterator[AsyncConnection]:
+    """A transaction in which no other process upgrades the same database."""
+    if location.file is None:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            yield connection
+        return
+    async with _file_lock(location.file), engine.connect() as connection:
+        await connection.exec_driver_sql("COMMIT")  # the journal's mode is changed outside of one
+        await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        await connection.rollback()
+        await connection.execution_options(**{IMMEDIATE: True})
+        async with connection.begin():
+            yield connection
+
+
+@contextlib.asynccontextmanager
+async def _file_lock(file: Path) -> AsyncIterator[None]:
+    lock = os.open(
+        file.with_name(f"{file.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+    )
+    try:
+        while not _locked(lock):  # noqa: ASYNC110  # another process has no event for it
+            await asyncio.sleep(_PAUSE)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _translated(location: Location) -> Iterator[None]:
+    """A database's error becomes a StoreError."""
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        raise StoreError(location.shown, f"cannot be used: {reason_of(error)}") from error

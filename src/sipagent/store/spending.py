@@ -1,0 +1,95 @@
+"""What has been spent in the running day and month, as the records have it.
+
+A process that starts counts on from there: budgets outlive it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from sipagent.model import Quota, QuotaScope, TenantName
+from sipagent.routing import RoutingTable
+from sipagent.routing.moment import day_and_month, day_begins, month_span
+from sipagent.sip import E164, is_e164, spellings
+from sipagent.store.numbers import StoredNumbers
+from sipagent.store.tables import calls, usage
+
+_LONGEST_CALL: Final = 7200.0
+"""Seconds before its bill that a call may have begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Micro-dollars of a quota's key in a day (`2026-11-28`) or a month (`2026-11`)."""
+
+    key: str = field(repr=False)
+    label: str
+    micros: int
+
+
+async def spent_so_far(
+    engine: AsyncEngine, table: RoutingTable, numbers: StoredNumbers, now: float
+) -> list[Spent]:
+    """What counts already for each budget of the table. Raises what the database raises."""
+    found: list[Spent] = []
+    async with engine.connect() as connection:
+        for quota, tenant in _budgets(table):
+            found += await _of(connection, quota, _scope(quota, tenant, numbers, now), now)
+    return found
+
+
+def _budgets(table: RoutingTable) -> Iterator[tuple[Quota, TenantName | None]]:
+    tenants: Iterable[tuple[Quota | None, TenantName | None]] = (
+        (tenant.quota, tenant.name) for tenant in table.tenants.values()
+    )
+    routes = {
+        route.key: (route.quota, route.tenant)
+        for directory in table.directories.values()
+        for route in directory.exact.values()
+    }
+    accounts = ((quota, None) for quota in table.quotas.values())
+    for quota, tenant in (*tenants, *accounts, *routes.values()):
+        if quota is not None and (quota.day is not None or quota.month is not None):
+            yield quota, tenant
+
+
+def _scope(
+    quota: Quota, tenant: TenantName | None, numbers: StoredNumbers, now: float
+) -> ColumnElement[bool]:
+    """Which bills count for the quota."""
+    if quota.scope is QuotaScope.TENANT:
+        return usage.c.tenant == quota.name
+    if quota.scope is QuotaScope.ACCOUNT:
+        return usage.c.account == quota.name
+    assert tenant is not None
+    begins, _ = month_span(day_and_month(now, quota.zone)[1], quota.zone)
+    of_number = select(calls.c.call_id).where(
+        calls.c.dialed.in_(_stored(quota.name, tenant, numbers)),
+        calls.c.tenant == tenant,
+        calls.c.began_at >= begins - _LONGEST_CALL,
+    )
+    return usage.c.call_id.in_(of_number)
+
+
+def _stored(number: str, tenant: TenantName, numbers: StoredNumbers) -> list[str]:
+    """All forms in which the records may have a number of the directory."""
+    written = [number, *(spellings(E164(number)) if is_e164(number) else ())]
+    forms = (form for text in written for form in numbers.spellings(tenant, text))
+    return list(dict.fromkeys(forms))
+
+
+async def _of(
+    connection: AsyncConnection, quota: Quota, scope: ColumnElement[bool], now: float
+) -> list[Spent]:
+    day, month = day_and_month(now, quota.zone)
+    today, (begins, ends) = day_begins(day, quota.zone), month_span(month, quota.zone)
+    of_day: Any = case((usage.c.at >= today, usage.c.cost), else_=0)
+    sums = select(func.sum(of_day), func.sum(usage.c.cost)).where(
+        and_(usage.c.at >= begins, usage.c.at < ends, scope)
+    )
+    row = (await connection.execute(sums)).one()
+    spent = ((day, row[0]), (month, row[1]))
+    return [Spent(quota.key, label, int(micros)) for label, micros in spent if micros]

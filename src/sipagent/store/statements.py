@@ -1,0 +1,94 @@
+"""The SQL that writes rows, compiled once for each dialect.
+
+Every statement may be carried out again, after a crash or an answer that was lost, and changes
+nothing the second time.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from sqlalchemy import Table, bindparam, case, func, literal_column, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.sql.dml import DMLWhereBase, Insert
+
+from sipagent.store import tables
+from sipagent.store.rows import COLUMNS, RowKind
+
+_TABLES: Final[Mapping[RowKind, Table]] = {
+    RowKind.SESSION: tables.sessions,
+    RowKind.CALL: tables.calls,
+    RowKind.ALIAS: tables.aliases,
+    RowKind.TURN: tables.turns,
+    RowKind.HAPPENING: tables.happenings,
+    RowKind.USAGE: tables.usage,
+    RowKind.TRANSFER: tables.transfers,
+    RowKind.OUTCOME: tables.calls,
+}
+
+_REPLACED: Final[Mapping[RowKind, tuple[str, ...]]] = {
+    RowKind.SESSION: ("last_used_at",),
+    RowKind.TRANSFER: ("answer",),
+    RowKind.OUTCOME: (
+        *("answered_at", "attached_at", "heard_at", "ended_at", "outcome", "at_fault"),
+        *("detail", "sip_code", "turns", "usage_complete"),
+    ),
+}
+"""The columns that a row changes where there is one already; all others stay as they were."""
+
+
+_SPEAKERS: Final[Mapping[str, Callable[[], DefaultDialect]]] = {
+    "sqlite": lambda: sqlite.dialect(paramstyle="qmark"),
+    "postgresql": PGDialect_asyncpg,
+}
+
+
+def statements(dialect: str) -> Mapping[RowKind, str]:
+    """The SQL of each kind of row, with a placeholder for each of the kind's columns, in order."""
+    return {kind: _compiled(kind, dialect) for kind in RowKind}
+
+
+def _compiled(kind: RowKind, dialect: str) -> str:
+    speaker = _SPEAKERS[dialect]()
+    statement: Any = _totals() if kind is RowKind.TOTALS else _insert(kind, dialect)
+    compiled = statement.compile(dialect=speaker)
+    if tuple(compiled.positiontup or ()) != COLUMNS[kind]:
+        raise ValueError(f"the columns of {kind} are not in their table's order")
+    return str(compiled)
+
+
+def _insert(kind: RowKind, dialect: str) -> Insert:
+    table = _TABLES[kind]
+    make = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = make(table).values({name: bindparam(name) for name in COLUMNS[kind]})
+    replaced = _REPLACED.get(kind)
+    if replaced is None:
+        return statement.on_conflict_do_nothing()
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={name: statement.excluded[name] for name in replaced},
+        where=table.c.outcome.is_(None) if kind is RowKind.OUTCOME else None,
+    )
+
+
+def _totals() -> DMLWhereBase:
+    """What a call that has ended took, from its bills: a cost is unknown where one of them is. Its
+    outcome has counted the turns of its last owner only."""
+    calls, usage, turns = tables.calls, tables.usage, tables.turns
+    used = usage.c.text_in + usage.c.audio_in + usage.c.image_in
+    used = used + usage.c.text_out + usage.c.audio_out
+    of_call = usage.c.call_id == calls.c.call_id
+    count, priced = func.count(), func.count(usage.c.cost)
+    whole = case((count == priced, func.coalesce(func.sum(usage.c.cost), literal_column("0"))))
+    tokens = select(func.coalesce(func.sum(used), literal_column("0"))).where(of_call)
+    kept = select(count).where(turns.c.call_id == calls.c.call_id).scalar_subquery()
+    return (
+        update(calls)
+        .values(
+            turns=case((calls.c.turns < kept, kept), else_=calls.c.turns),
+            tokens=tokens.scalar_subquery(),
+            cost=select(whole).where(of_call).scalar_subquery(),
+        )
+        .where(calls.c.call_id == bindparam("call_id"), calls.c.outcome.is_not(None))
+    )

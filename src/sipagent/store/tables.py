@@ -1,0 +1,229 @@
+"""The tables of the records, one schema for SQLite and PostgreSQL.
+
+Times are unix seconds (UTC), money whole micro-dollars, JSON text. `tenant` stands in every table
+that holds words or numbers, so that whatever is read or deleted is one tenant's.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+calls: Final = Table(
+    "calls",
+    metadata,
+    Column("call_id", String(128), primary_key=True),
+    Column("account", String(63), nullable=False),
+    Column("webhook_id", String(128), nullable=False),
+    Column("tenant", String(63), nullable=False),
+    Column("agent", String(63)),
+    Column("language", String(35)),
+    Column("trunk", String(63)),
+    Column("trunk_proven", Boolean, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("destination", String(63)),
+    Column("dialed", Text),
+    Column("dialed_source", Text),
+    Column("listed", Boolean, nullable=False),
+    Column("caller", Text),
+    Column("caller_name", Text),
+    Column("forwarded_from", Text),
+    Column("attestation", String(16)),
+    Column("media_security", String(16), nullable=False),
+    Column("flags", Text),
+    Column("trace", Text, nullable=False),
+    Column("plan", Text),
+    Column("session", String(64)),
+    Column("config_hash", String(16)),
+    Column("release", String(32), nullable=False),
+    Column("replica", String(63), nullable=False),
+    Column("model", Text),
+    Column("created_at", Double),
+    Column("began_at", Double, nullable=False),
+    Column("answered_at", Double),
+    Column("attached_at", Double),
+    Column("heard_at", Double),
+    Column("ended_at", Double),
+    Column("outcome", String(48)),
+    Column("at_fault", String(16)),
+    Column("detail", Text),
+    Column("sip_code", Integer),
+    Column("turns", Integer),
+    Column("tokens", BigInteger),
+    Column("cost", BigInteger),
+    Column("usage_complete", Boolean),
+    Column("price_version", String(63)),
+    Column("hold", Boolean, nullable=False, server_default="0"),
+    Index(
+        "ix_calls_tenant_days",
+        "tenant",
+        "began_at",
+        "call_id",
+        "outcome",
+        "answered_at",
+        "ended_at",
+        "tokens",
+        "cost",
+        "usage_complete",
+    ),
+    Index(None, "began_at", "call_id"),
+    Index(None, "ended_at", "call_id"),
+    Index(None, "tenant", "outcome", "began_at", "call_id"),
+    Index(None, "outcome", "began_at", "call_id"),
+    Index(None, "tenant", "agent", "began_at", "call_id"),
+    Index(None, "tenant", "trunk", "began_at", "call_id"),
+    Index(None, "trunk", "began_at", "call_id"),
+    Index(None, "dialed", "tenant", "began_at", "call_id"),
+    Index(None, "caller", "tenant", "began_at", "call_id"),
+    Index(None, "webhook_id", "tenant"),
+    Index(None, "session"),
+    Index(
+        "ix_calls_live",
+        "began_at",
+        "call_id",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)
+"""`plan` is without its session, which stands once in `sessions` under the hash in `session`.
+`caller`, `dialed` and their kin are plain or an HMAC, as the tenant's privacy says. `hold` keeps a
+call from every deletion.
+
+The first index holds all that a day's sums are made of, so that they are read from it alone.
+"""
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("last_used_at", Double, nullable=False),
+)
+
+aliases: Final = Table(
+    "aliases",
+    metadata,
+    Column("alias", String(256), primary_key=True),
+    Column("call_id", String(128), primary_key=True),
+    Column("header", String(63), nullable=False),
+    Index(None, "call_id"),
+)
+"""The ids by which carriers name a call: Call-ID, X-Twilio-CallSid ..."""
+
+turns: Final = Table(
+    "turns",
+    metadata,
+    Column("call_id", String(128), primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("speaker", String(8), nullable=False),
+    Column("text", Text),
+    Column("interrupted", Boolean, nullable=False),
+    Index(None, "tenant", "at"),
+)
+
+happenings: Final = Table(
+    "happenings",
+    metadata,
+    Column("call_id", String(128), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("what", String(24), nullable=False),
+    Column("detail", Text),
+    Index(None, "at"),
+)
+
+usage: Final = Table(
+    "usage",
+    metadata,
+    Column("call_id", String(128), primary_key=True),
+    Column("source_id", String(128), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("tenant", String(63), nullable=False),
+    Column("account", String(63), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("model", Text),
+    Column("text_in", Integer, nullable=False),
+    Column("audio_in", Integer, nullable=False),
+    Column("image_in", Integer, nullable=False),
+    Column("text_cached", Integer, nullable=False),
+    Column("audio_cached", Integer, nullable=False),
+    Column("image_cached", Integer, nullable=False),
+    Column("text_out", Integer, nullable=False),
+    Column("audio_out", Integer, nullable=False),
+    Column("seconds", Double),
+    Column("cost", BigInteger),
+    Column("price_version", String(63), nullable=False),
+    Index(None, "tenant", "at"),
+    Index(None, "at"),
+)
+
+transfers: Final = Table(
+    "transfers",
+    metadata,
+    Column("call_id", String(128), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("destination", String(63)),
+    Column("target", Text, nullable=False),
+    Column("answer", String(16), nullable=False),
+)
+
+statements: Final = Table(
+    "statements",
+    metadata,
+    Column("tenant", String(63), primary_key=True),
+    Column("month", String(7), primary_key=True),
+    Column("zone", String(63), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("closed_at", Double, nullable=False),
+)
+"""Closed months; a row is never changed."""
+
+erasures: Final = Table(
+    "erasures",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(63)),
+    Column("caller", String(64), nullable=False),
+    Column("requested_at", Double, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("calls", Integer, nullable=False),
+)
+"""Callers whose calls are deleted, by an HMAC of the number; replayed after a restore."""
+
+holds: Final = Table(
+    "holds",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(63)),
+    Column("caller", String(64)),
+    Column("call_id", String(128)),
+    Column("reason", Text, nullable=False),
+    Column("placed_at", Double, nullable=False),
+    Column("placed_by", Text, nullable=False),
+    Column("released_at", Double),
+)
+"""Legal holds on one call, on a caller's calls, or on all of a tenant."""

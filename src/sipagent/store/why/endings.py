@@ -1,0 +1,121 @@
+"""What each way of ending means, and what can be done about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sipagent.model import Happening, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a reason says of a call, and what to do about it; None where nothing is to be done."""
+
+    means: str
+    to_do: str | None = None
+
+
+ENDINGS: Final[Mapping[Reason, Ending]] = {
+    Reason.LINE_CLOSED: Ending(
+        "The line was closed. Most probably the caller hung up; a closed socket does not prove it."
+    ),
+    Reason.MAX_DURATION: Ending(
+        "The call had lasted as long as it may.",
+        "If callers need longer, raise max_duration of the agent or its tenant; the provider itself"
+        " ends calls after 60 minutes.",
+    ),
+    Reason.BUDGET: Ending(
+        "What the call may cost was used up.",
+        "If that is too little, raise the call's ceiling or the tenant's budget.",
+    ),
+    Reason.OPERATOR_HUNG_UP: Ending("The operator ended the call."),
+    Reason.TRANSFERRED: Ending("The caller was sent on to another number."),
+    Reason.UNKNOWN_NUMBER: Ending(
+        "The dialed number is not in the directory.",
+        "If the number is yours, add the line below to numbers of the agents file.",
+    ),
+    Reason.RULE: Ending(
+        "A rule of the number, or an order of the operator's, refuses such calls.",
+        "If it should have been answered, see the rules above; `sipagent route NUMBER` tells what"
+        " would happen now, `sipagent orders list` which orders are in force.",
+    ),
+    Reason.QUOTA: Ending(
+        "A limit had no room for the call.",
+        "If the limit is too low, raise it; its name stands beside the outcome.",
+    ),
+    Reason.BUSY: Ending(
+        "The account could take no more calls: the provider refused several, or its own limit was"
+        " reached.",
+        "Look at the provider's status page and at the account's rate limits.",
+    ),
+    Reason.UNTRUSTED_TRUNK: Ending(
+        "Nothing proved that the call came by the trunk that the number belongs to.",
+        "Compare the trunk's secret header at the carrier with the trunk's secret file;"
+        " docs/trunks tells where carriers set it.",
+    ),
+    Reason.DRAINING: Ending(
+        "The service was stopping and took no new calls.",
+        "Let another replica take calls before one is stopped.",
+    ),
+    Reason.CALLER_GONE: Ending("The caller had gone before the call was answered."),
+    Reason.NOBODY_THERE: Ending(
+        "Nobody spoke or pressed a key after the greeting.",
+        "If it happens to real callers of one trunk, listen to a call: their audio may not arrive.",
+    ),
+    Reason.ACCEPT_REFUSED: Ending(
+        "The provider refused to answer the call.",
+        "The status beside the outcome says why: 401 is the account's key, 404 the call or the"
+        " model, 429 a rate limit, 5xx the provider itself.",
+    ),
+    Reason.ACCEPT_TIMEOUT: Ending(
+        "The provider did not say in time whether it answered the call.",
+        "Look at the provider's status page, and at the way from here to it.",
+    ),
+    Reason.ATTACH_FAILED: Ending(
+        "The call was answered, and its socket could not be opened.",
+        "Look at the provider's status page, at proxies and firewalls that cut WebSockets, and at"
+        " the number of open files.",
+    ),
+    Reason.REFER_FAILED: Ending(
+        "The carrier did not take the transfer.",
+        "Ask the carrier whether REFER is enabled on the trunk and to which numbers; docs/trunks"
+        " tells what it expects.",
+    ),
+    Reason.PROVIDER_ERROR: Ending(
+        "The model failed, and what was to be tried then did not help.",
+        "Look at the provider's status page; a fallback destination would still reach a person.",
+    ),
+    Reason.SESSION_EXPIRED: Ending(
+        "The provider ended the session: none lasts longer than 60 minutes.",
+        "Set max_duration below 60 minutes, so that the agent says goodbye before.",
+    ),
+    Reason.INTERNAL_ERROR: Ending(
+        "The service itself made a mistake.",
+        "Look for the call's id in the log, and report what stands there.",
+    ),
+    Reason.CONNECTION_LOST: Ending(
+        "The connection to the call was lost, and nobody could tell what became of the caller.",
+        "Look at the replica's log and at the network at that time; others that were lost within"
+        " the same seconds point to one cause.",
+    ),
+    Reason.REPLICA_LOST: Ending(
+        "The process that held the call ended without a word, and when another looked the call was"
+        " over.",
+        "Look why that process ended: its last log lines, the memory that it may use, the node.",
+    ),
+}
+
+STEPS: Final[Mapping[Happening, str]] = {
+    Happening.ANSWERED: "the provider answered the call",
+    Happening.ATTACHED: "the call's socket was open",
+    Happening.GREETED: "the greeting was asked for",
+    Happening.HEARD: "the caller began to hear the agent",
+    Happening.DROPPED: "the socket was lost",
+    Happening.REATTACHED: "the socket was open again",
+    Happening.ADOPTED: "another process took the call over",
+    Happening.FAULT: "the provider or the model reported a fault",
+    Happening.RETRIED: "the model was asked again",
+    Happening.FELL_BACK: "the call went the way of its fallback",
+    Happening.WOUND_DOWN: "the agent was told to bring the call to its end",
+    Happening.REFERRED: "the caller was to be sent on",
+}

@@ -1,0 +1,368 @@
+"""Rows of the records on their way into a database, without a call that waits for it."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sipagent.concurrency import TaskOwner
+from sipagent.errors import StoreError
+from sipagent.metrics import Metrics
+from sipagent.model import CallId
+from sipagent.sessions.ports import Clock
+from sipagent.store.buffer import FINAL, Buffer, Entry
+from sipagent.store.database import open_engine, reason_of
+from sipagent.store.location import Location
+from sipagent.store.rows import Row, RowKind
+from sipagent.store.schema import SchemaState, require_known, status, upgrade
+from sipagent.store.sinks import Batch, Sink, is_refusal, sink_for
+from sipagent.store.spool import Spool
+
+log = structlog.get_logger(__name__)
+
+FLUSH_AFTER: Final = 0.25
+FLUSH_SOON: Final = 0.02
+FLUSH_ROWS: Final = 50
+TRANSACTION_ROWS: Final = 500
+REST: Final = 30
+"""How many times as long as a transaction took the writer rests, if it may, before the next."""
+
+FLUSH_WITHIN: Final = 10.0
+CLOSE_WITHIN: Final = 5.0
+FIRST_PAUSE: Final = 0.25
+LONGEST_PAUSE: Final = 3.0
+SHOWN_FOR: Final = 600.0
+"""Seconds for which readiness tells that rows were given up."""
+
+_MOST_RESPOOLED: Final = 200
+_TIDY_WITHIN: Final = 1.0
+_IN_ORDER: Final = tuple(RowKind)
+_BILLING: Final = frozenset((RowKind.OUTCOME, RowKind.USAGE))
+
+
+class Defect(NamedTuple):
+    """Something that is wrong with the records while calls go on."""
+
+    part: str
+    code: str
+    detail: str
+
+
+class Writer:
+    """A buffer of rows, and the one task that carries them into the database.
+
+    `put` never waits. A row of a `spooled` kind stands in the spool before `put` returns: only the
+    machine's end loses it. `settled` is told each call whose outcome has been stored. Without
+    `migrate` an older schema is waited for; with it the writer brings the newest one.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        data_dir: Path,
+        metrics: Metrics,
+        clock: Clock,
+        *,
+        migrate: bool = True,
+        spooled: Collection[RowKind] = FINAL,
+        settled: Callable[[CallId], None] = lambda _: None,
+    ) -> None:
+        self.location = location
+        self.settled = settled
+        self._data_dir = data_dir
+        self._metrics = metrics.records
+        self._clock = clock
+        self._migrate = migrate
+        self._spooled = frozenset(spooled)
+        self._sink: Sink | None = None
+        self._engine: AsyncEngine | None = None
+        self._spool: Spool | None = None
+        self._buffer = Buffer()
+        self._in_flight = 0
+        self._tasks = TaskOwner(_crashed, apart=True)
+        self._wake, self._stored, self._stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._rested_at = 0.0
+        self._ready = False
+        self._trouble: str | None = None
+        self._dropped: Counter[RowKind] = Counter()
+        self._dropped_at: float | None = None
+        metrics.observe_unstored(lambda: len(self))
+
+    def __len__(self) -> int:
+        """How many rows are not stored yet."""
+        return len(self._buffer) + self._in_flight
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The database, for readers, while the writer is open."""
+        assert self._engine is not None
+        return self._engine
+
+    async def __aenter__(self) -> Self:
+        """The database has its schema, or it is away and rows gather until it is back.
+
+        Raises StoreError for a file that cannot be used, and for a schema that is newer than this
+        release.
+        """
+        self._spool, self._engine = Spool(self._data_dir), open_engine(self.location)
+        self._sink = sink_for(self.location, self._engine)
+        try:
+            await self._begin()
+        except BaseException:
+            await self._let_go()
+            raise
+        for kind, row in self._spool.left():
+            self._buffer.add(kind, row)
+        self._tasks.start(self._run(), name="records")
+        if self._buffer:
+            self._schedule(FLUSH_SOON)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Everything is stored, or what is left has been told; its final rows stay in the spool,
+        for the next process."""
+        self._stop.set()
+        self._wake.set()
+        if not await self._tasks.join(CLOSE_WITHIN):
+            await self._tasks.cancel(_TIDY_WITHIN)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._buffer:
+            finals = self._buffer.finals
+            log.error("records left", kept_in_spool=finals, lost=len(self._buffer) - finals)
+        await self._let_go()
+
+    def put(self, kind: RowKind, row: Row) -> None:
+        """The row will be stored; one that comes when the writer is closed is lost, and counted."""
+        if self._spool is None:
+            self.lose(kind)
+            return
+        if kind in self._spooled:
+            self._spool.add(kind, row)
+        self._give_up(self._buffer.add(kind, row))
+        if len(self._buffer) >= FLUSH_ROWS:
+            self._hurry(0.0)
+        elif kind is RowKind.OUTCOME:
+            self._hurry(FLUSH_SOON)
+        else:
+            self._schedule(FLUSH_AFTER)
+
+    def lose(self, kind: RowKind) -> None:
+        """Count a row that will never be stored."""
+        self._dropped[kind] += 1
+        self._dropped_at = self._clock.monotonic()
+        self._metrics.dropped.labels(kind.value).inc()
+
+    async def flushed(self) -> None:
+        """Wait until nothing is left to be stored."""
+        while len(self):
+            self._stored.clear()
+            self._schedule(0.0)
+            await self._stored.wait()
+
+    def defects(self) -> Sequence[Defect]:
+        """What is wrong, for readiness: calls go on all the same."""
+        found = []
+        if self._trouble is not None:
+            detail = f"{self._trouble}; {len(self)} rows wait in memory."
+            found.append(Defect("records", "away", detail))
+        since = None if self._dropped_at is None else self._clock.monotonic() - self._dropped_at
+        if since is not None and since < SHOWN_FOR:
+            told = ", ".join(f"{count} {kind}" for kind, count in sorted(self._dropped.items()))
+            found.append(Defect("records", "rows-dropped", f"Rows that were given up: {told}."))
+        if self._spool is not None and self._spool.failing:
+            detail = "The data directory cannot be written: a crash loses what is not stored yet."
+            found.append(Defect("records", "spool", detail))
+        return found
+
+    def _schedule(self, delay: float) -> None:
+        """Have rows written no later than in so many seconds."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + delay
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.cancel()
+        self._timer, self._due = loop.call_at(due, self._ring), due
+
+    def _hurry(self, delay: float) -> None:
+        """As `_schedule`, but only so often that a small share of the time goes into storing: one
+        transaction for a hundred rows costs little more than one for ten."""
+        rested = self._rested_at - asyncio.get_running_loop().time()
+        self._schedule(max(delay, min(rested, FLUSH_AFTER)))
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            await self._wake.wait()
+            self._wake.clear()
+            await self._drain()
+        await self._drain()
+
+    async def _drain(self) -> None:
+        """The rows that are here now are stored, however long that takes."""
+        pause = FIRST_PAUSE
+        while entries := self._buffer.take(TRANSACTION_ROWS):
+            full = len(entries) >= TRANSACTION_ROWS
+            if await self._carried(entries):
+                pause = FIRST_PAUSE
+                if not full and not self._stop.is_set():
+                    return
+            else:
+                await self._paused(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _paused(self, seconds: float) -> None:
+        if self._stop.is_set():
+            await asyncio.sleep(FIRST_PAUSE)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+    async def _carried(self, entries: list[Entry]) -> bool:
+        """Whether the rows are stored; those that are not are in the buffer again."""
+        self._in_flight = len(entries)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            if not self._ready:
+                await self._prepare()
+            async with asyncio.timeout(FLUSH_WITHIN):
+                await self._write(entries)
+        except Exception as error:  # noqa: BLE001  # the crash boundary of the records
+            self._failed(error)
+            return False
+        finally:
+            self._rested_at = loop.time() + (loop.time() - began) * REST
+            self._in_flight = 0
+            self._give_up(self._buffer.put_back(entries))
+            self._stored.set()
+        self._succeeded()
+        return True
+
+    async def _write(self, entries: list[Entry]) -> None:
+        """The rows are stored, and taken out of the list as they are."""
+        assert self._sink is not None
+        try:
+            await self._sink.write(batch_of(entries))
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+        else:
+            self._settle(entries)
+            entries.clear()
+        while entries:
+            await self._write_alone(entries[0])
+            del entries[0]
+
+    async def _write_alone(self, entry: Entry) -> None:
+        """The row is stored, or counted as lost where the database will never take it."""
+        assert self._sink is not None
+        try:
+            await self._sink.write(batch_of([entry]))
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            self.lose(entry[0])
+            log.error("record refused", kind=entry[0].value, error=reason_of(error))  # noqa: TRY400  # its text holds values
+        self._settle([entry])
+
+    def _settle(self, entries: Sequence[Entry]) -> None:
+        """Tell which calls have their outcome stored, or will never have."""
+        for kind, row in entries:
+            if kind is RowKind.OUTCOME:
+                self.settled(CallId(row[0]))
+
+    async def _begin(self) -> None:
+        """The schema is looked after for the first time, while there is no call yet."""
+        try:
+            found = await status(self.engine, self.location)
+        except StoreError as error:
+            if self.location.file is not None:
+                raise
+            self._failed(error)
+            return
+        require_known(found, self.location)
+        if found.state is not SchemaState.CURRENT and self._migrate:
+            await upgrade(self.engine, self.location)
+        elif found.state is not SchemaState.CURRENT:
+            self._failed(_waiting(self.location))
+            return
+        self._ready = True
+
+    async def _prepare(self) -> None:
+        """The database has the newest schema. Raises StoreError as long as it has not."""
+        if self._migrate:
+            await upgrade(self.engine, self.location)
+        else:
+            found = await status(self.engine, self.location)
+            require_known(found, self.location)
+            if found.state is not SchemaState.CURRENT:
+                raise _waiting(self.location)
+        self._ready = True
+
+    def _failed(self, error: Exception) -> None:
+        reason = str(error) if isinstance(error, StoreError) else _sentence(self.location, error)
+        if reason != self._trouble:
+            log.error("records cannot be stored", reason=reason, waiting=len(self))
+        self._trouble = reason
+        self._metrics.failures.inc()
+
+    def _succeeded(self) -> None:
+        if self._trouble is not None:
+            log.info("records are stored again", waiting=len(self))
+            self._trouble = None
+        assert self._spool is not None
+        if self._buffer.finals <= _MOST_RESPOOLED:
+            pending = self._buffer.pending_finals()
+            self._spool.keep(one for one in pending if one[0] in self._spooled)
+
+    def _give_up(self, entries: Sequence[Entry]) -> None:
+        for kind, _ in entries:
+            if not self._dropped:
+                log.error("records given up", reason="the database is away for too long")
+            self.lose(kind)
+
+    async def _let_go(self) -> None:
+        """Nothing is open any more, or given up after a second."""
+        assert self._spool is not None
+        assert self._sink is not None
+        self._spool.close()
+        self._spool = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TIDY_WITHIN):
+                await self._sink.close()
+                await self.engine.dispose()
+
+
+def batch_of(entries: Sequence[Entry]) -> Batch:
+    """The rows by their kind; calls that ended or were billed get their totals."""
+    batch: dict[RowKind, list[Row]] = {kind: [] for kind in _IN_ORDER}
+    for kind, row in entries:
+        batch[kind].append(row)
+    billed = dict.fromkeys(row[0] for kind in _BILLING for row in batch[kind])
+    batch[RowKind.TOTALS] = [(call_id,) for call_id in billed]
+    return batch
+
+
+def _waiting(location: Location) -> StoreError:
+    return StoreError(location.shown, "has an older schema: run `sipagent db upgrade`")
+
+
+def _sentence(location: Location, error: Exception) -> str:
+    return str(StoreError(location.shown, f"cannot be written: {reason_of(error)}"))
+
+
+def _crashed(name: str, crash: BaseException) -> None:
+    log.error("records stopped", task=name, exc_info=crash)

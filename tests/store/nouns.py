@@ -1,0 +1,135 @@
+"""Calls for tests of the store, and the records that keep them."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Table, select
+
+from sipagent.concurrency import SystemClock
+from sipagent.metrics import Metrics
+from sipagent.model import (
+    Accept,
+    AccountName,
+    Bill,
+    CallId,
+    CallOutcome,
+    CallPlan,
+    Decision,
+    IncomingCall,
+    Reason,
+    Speaker,
+    Tokens,
+    TraceStep,
+    TrunkName,
+    Turn,
+    Usage,
+    UsageKind,
+    WebhookId,
+)
+from sipagent.sip import Headers, read_invite
+from sipagent.store.records import StoreRecords
+from sipagent.store.rows import NumberPolicy, PlainNumbers, Writing
+from sipagent.store.writer import Writer
+from sipagent.testing.fakes import a_plan
+from tests.store.support import located
+
+DIALED, CALLER = "+17134810111", "+14065550100"
+HEADERS = Headers(
+    (
+        ("from", f'"Ann" <sip:{CALLER}@carrier.example>'),
+        ("to", f"<sip:{DIALED}@carrier.example>"),
+        ("call-id", "abc@203.0.113.1"),
+        ("x-twilio-callsid", "CA0123"),
+        ("user-agent", "carrier"),
+    )
+)
+
+
+@dataclass
+class Kept:
+    """Open records, and what a test looks at."""
+
+    records: StoreRecords
+    writer: Writer
+    metrics: Metrics
+    settled: list[CallId]
+
+    async def rows(self, table: Table) -> list[dict[str, Any]]:
+        """All rows of a table, in the order of its key."""
+        async with self.writer.engine.connect() as connection:
+            found = await connection.execute(select(table).order_by(*table.primary_key.columns))
+            return [dict(row) for row in found.mappings()]
+
+    def counted(self, metric: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(metric, labels) or 0.0
+
+
+@asynccontextmanager
+async def keeping(
+    url: str,
+    data_dir: Path,
+    *,
+    migrate: bool = True,
+    numbers: NumberPolicy | None = None,
+    settled: Callable[[CallId], None] | None = None,
+) -> AsyncIterator[Kept]:
+    """Records in the database of this URL, by a process of this data directory."""
+    clock, metrics, done = SystemClock(), Metrics(), list[CallId]()
+    writer = Writer(
+        located(url), data_dir, metrics, clock, migrate=migrate, settled=settled or done.append
+    )
+    writing = Writing("0.4.0", "replica-1", numbers or PlainNumbers())
+    async with writer:
+        yield Kept(StoreRecords(writer, writing, clock), writer, metrics, done)
+
+
+def a_call(name: str = "rtc_1") -> IncomingCall:
+    return IncomingCall(
+        call_id=CallId(name),
+        webhook_id=WebhookId(f"wh_{name}"),
+        account=AccountName("default"),
+        invite=read_invite(HEADERS),
+        created_at=1000.0,
+        headers=HEADERS,
+        trunk=TrunkName("twilio"),
+        verified=True,
+    )
+
+
+def accepted(plan: CallPlan) -> Decision:
+    trace = (TraceStep("numbers", DIALED, held=True, because="is listed"),)
+    return Decision(Accept(plan), trace, dialed=DIALED, dialed_source="to", listed=True)
+
+
+def planned(name: str = "rtc_1") -> CallPlan:
+    return a_plan(call_id=name)
+
+
+def said(sequence: int, text: str | None = "Hello.") -> Turn:
+    return Turn(sequence, Speaker.AGENT, at=float(sequence), text=text)
+
+
+def billed(source: str, *, audio_out: int = 90, cost: int | None = 1234) -> Usage:
+    tokens = Tokens(100, 200, 0, 50, 60, 0, 20, audio_out)
+    return Usage(source, UsageKind.RESPONSE, "gpt-realtime-2.1", Bill(tokens), cost, "2026-11")
+
+
+def ending(name: str = "rtc_1", **changes: Any) -> CallOutcome:
+    plan = planned(name)
+    outcome = CallOutcome(
+        plan.call_id,
+        plan.account,
+        plan.tenant,
+        plan.agent,
+        Reason.LINE_CLOSED,
+        began_at=1000.0,
+        ended_at=1060.0,
+        answered_at=1001.0,
+        attached_at=1002.0,
+        heard_at=1003.0,
+        turns=2,
+    )
+    return replace(outcome, **changes)
