@@ -106,8 +106,10 @@ def test_nobody_else_may_read(file: OrderFile) -> None:
         file.add(CLOSED, by="anna", at=1000.0)
     finally:
         os.umask(old)
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in file.path.parent.iterdir()}
-    assert modes == {0o600}
+    kept = [file.audit.parent, *file.audit.parent.rglob("*")]
+    files = {stat.S_IMODE(path.stat().st_mode) for path in kept if path.is_file()}
+    folders = {stat.S_IMODE(path.stat().st_mode) for path in kept if path.is_dir()}
+    assert (files, folders) == ({0o600}, {0o700})
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_what_could_not_be_read_is_not_written(file: OrderFile, order: Order) ->
 def test_a_damaged_file_is_told_with_its_place_and_left_as_it_is(
     file: OrderFile, content: str, said: str
 ) -> None:
-    file.path.parent.mkdir()
+    file.path.parent.mkdir(parents=True)
     file.path.write_text(content)
     with pytest.raises(StoreError) as refused:
         file.read()
@@ -157,7 +159,7 @@ def test_a_damaged_file_is_told_with_its_place_and_left_as_it_is(
 
 
 def test_bytes_that_are_no_text_are_told(file: OrderFile) -> None:
-    file.path.parent.mkdir()
+    file.path.parent.mkdir(parents=True)
     file.path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(StoreError, match="no UTF-8 text"):
         file.read()
@@ -190,7 +192,7 @@ def test_a_lock_that_is_never_released_is_an_error(
 ) -> None:
     monkeypatch.setattr(disk, "_LOCK_WAIT", 0.1)
     with (
-        disk.locked(file.path.with_suffix(".lock")),
+        disk.locked(file.audit.with_name("controls.lock")),
         pytest.raises(StoreError, match="is held by another process"),
     ):
         file.add(CLOSED, by="anna", at=1000.0)
@@ -210,7 +212,7 @@ for number in range(25):
 
 
 def test_of_two_processes_that_add_at_once_no_order_is_lost(file: OrderFile) -> None:
-    command = [sys.executable, "-c", ADDING, str(file.path.parent)]
+    command = [sys.executable, "-c", ADDING, str(file.audit.parent)]
     processes = [subprocess.Popen([*command, who]) for who in ("anna", "bert")]
     assert [process.wait(60) for process in processes] == [0, 0]
     names = {order.name for order in file.read().orders}

@@ -19,6 +19,7 @@ NOT_OF_THE_SESSION = {
     "disclosure",
     "extends",
     "extra",
+    "max_cost",
     "max_duration",
     "on_failure",
     "silence",

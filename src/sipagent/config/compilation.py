@@ -3,17 +3,19 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import astuple, fields
 from types import MappingProxyType
 from typing import Any, Final
 
 from sipagent.config.places import Filled
+from sipagent.config.privacy import privacy_facts
 from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.model import (
     AccountName,
     AgentProfile,
     Destination,
     DestinationName,
+    Quota,
     TenantName,
     TrunkName,
 )
@@ -53,6 +55,8 @@ def table_of(
     region: str | None,
     destinations: Mapping[DestinationName, Destination],
     trunk_secrets: Mapping[TrunkName, SecretSource],
+    quotas: Mapping[AccountName, Quota],
+    reserves: Mapping[TenantName, int],
 ) -> RoutingTable:
     """The table of one version. A number is in the directory of its tenant's account; one whose
     tenant has none is in all of them."""
@@ -66,11 +70,13 @@ def table_of(
         agents=MappingProxyType(agents),
         tenants=MappingProxyType(dict(tenants)),
         config_hash=_hash(
-            agents, lines, tenants, trunks, specs, region, destinations, trunk_secrets
+            agents, lines, tenants, trunks, specs, region, destinations, trunk_secrets, quotas
         ),
         trunks=MappingProxyType(dict(trunks)),
         region=region,
         destinations=MappingProxyType(dict(destinations)),
+        quotas=MappingProxyType(dict(quotas)),
+        reserves=MappingProxyType(dict(reserves)),
     )
 
 
@@ -89,6 +95,7 @@ def _hash(
     region: str | None,
     destinations: Mapping[DestinationName, Destination],
     trunk_secrets: Mapping[TrunkName, SecretSource],
+    quotas: Mapping[AccountName, Quota],
 ) -> str:
     """12 hex digits that change when anything changes that a call could notice."""
     digest = hashlib.sha256()
@@ -104,6 +111,8 @@ def _hash(
         digest.update(_canonical(_account_facts(spec)))
     for trunk, secret in sorted(trunk_secrets.items()):
         digest.update(_canonical([trunk, _place(secret)]))
+    for _, quota in sorted(quotas.items()):
+        digest.update(_canonical(_quota(quota)))
     digest.update(_canonical(region))
     digest.update(_canonical([_destination(found) for _, found in sorted(destinations.items())]))
     return digest.hexdigest()[:_HASH_LENGTH]
@@ -148,10 +157,14 @@ def agent_facts(profile: AgentProfile) -> list[Any]:
             _text(edition.greeting),
             edition.interruptible,
             _text(edition.disclosure),
+            astuple(edition.prices),
+            edition.fallback_session,
+            astuple(edition.fallback_prices),
         ]
         for edition in profile.editions
     ]
-    return [profile.tenant, profile.name, editions, dict(profile.vars)]
+    limits = [astuple(profile.ceilings), list(profile.on_failure)]
+    return [profile.tenant, profile.name, editions, dict(profile.vars), limits]
 
 
 def route_facts(route: Route) -> list[Any]:
@@ -161,7 +174,8 @@ def route_facts(route: Route) -> list[Any]:
         for rule in route.rules
     ]
     settings = [route.trunk, route.timezone, route.hours, route.language]
-    return [route.key, route.tenant, rules, settings, sorted(route.vars.items())]
+    quota = _quota(route.quota)
+    return [route.key, route.tenant, rules, settings, sorted(route.vars.items()), quota]
 
 
 def action_facts(action: Action) -> list[Any]:
@@ -204,7 +218,19 @@ def _tenant_facts(tenant: TenantProfile) -> list[Any]:
         forwards,
         tenant.silent,
         [tenant.reach.regions, tenant.reach.hosts],
+        privacy_facts(tenant.privacy),
+        tenant.fallback,
+        _quota(tenant.quota),
+        [astuple(tenant.when_full), astuple(tenant.when_spent)],
     ]
+
+
+def _quota(quota: Quota | None) -> list[Any] | None:
+    if quota is None:
+        return None
+    rate = None if quota.rate is None else astuple(quota.rate)
+    sums = [quota.day, quota.month, list(quota.warn_at)]
+    return [quota.key, quota.held, rate, sums, sorted(quota.reserves.items()), quota.zone]
 
 
 def _hours(schedule: Any) -> str:

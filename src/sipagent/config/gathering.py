@@ -9,7 +9,15 @@ from typing import Any, Final, Generic, TypeVar
 from sipagent.config.findings import START, Complaint, Findings, Place, Report
 from sipagent.config.outline import OUTLINES
 from sipagent.config.prompts import Prompts
-from sipagent.config.schema import AgentsFile, AnyFile, NamespaceFile, TenantFile
+from sipagent.config.schema import (
+    AgentsFile,
+    AnyFile,
+    NamespaceFile,
+    PricesFile,
+    Readable,
+    TenantFile,
+    TextFile,
+)
 from sipagent.config.sources import Source, pattern_problem
 from sipagent.config.textfile import Unreadable
 from sipagent.config.validation import Draft, validate
@@ -24,15 +32,17 @@ MAX_FILE_BYTES: Final = 1024 * 1024
 
 _ONLY_OF_THE_MAIN_FILE: Final = frozenset({"include", "tenants", "accounts", "defaults"})
 
-F = TypeVar("F", bound=AnyFile, covariant=True)
+F = TypeVar("F", bound=Readable, covariant=True)
 
 
 class Role(StrEnum):
-    """Whose a file is: the operator's main file, one that files share, or a tenant's."""
+    """Whose a file is: the operator's main file, one that files share, or a tenant's; or it is the
+    operator's list of prices."""
 
     MAIN = "main"
     SHARED = "shared"
     TENANT = "tenant"
+    PRICES = "prices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,8 @@ class Context:
 class Gathered:
     """The files that could be read; what is wrong with the others is in the report. `unusable` are
     tenants whose files are there and not among these. `leaves` is
-    what agents have been found to have: `config.leaves` keeps it here."""
+    what agents have been found to have: `config.leaves` keeps it here. `prices` is the file of
+    prices that the main file names."""
 
     main: SourceFile[AgentsFile]
     report: Report
@@ -84,6 +95,7 @@ class Gathered:
     files: dict[Path, None] = field(default_factory=dict)
     unusable: set[TenantName] = field(default_factory=set)
     leaves: dict[Any, Any] = field(default_factory=dict, repr=False)
+    prices: SourceFile[PricesFile] | None = None
 
     @property
     def sources(self) -> list[SourceFile[AnyFile]]:
@@ -118,7 +130,32 @@ def gather(path: Path, text: str, base: Path, context: Context, report: Report) 
     for at, pattern in enumerate(patterns):
         steps = ("include",) if isinstance(include, str) else ("include", at)
         _include(gathered, base, pattern, steps)
+    if isinstance(main.draft.file.prices, TextFile):
+        _take_prices(gathered, base, main.draft.file.prices.file)
     return gathered
+
+
+def _take_prices(gathered: Gathered, base: Path, name: str) -> None:
+    steps = ("prices", "file")
+    if (problem := pattern_problem(name)) is not None:
+        hint = "paths begin at this file's folder and stay within it"
+        gathered.main.complain(Complaint(steps, f"the path {problem}", hint))
+        return
+    path, source = base / name, gathered.context.source
+    text = _inside(source, path) or source.text(path, MAX_FILE_BYTES)
+    if isinstance(text, Unreadable):
+        message = f"the file {quoted(name)} {text.reason}"
+        gathered.main.complain(Complaint(steps, message, text.hint))
+        return
+    gathered.files[path] = None
+    findings = gathered.report.of(str(path))
+    try:
+        document = read(text, findings)
+    except ConfigError:
+        return  # its findings are in the report
+    gathered.prices = _judged(
+        path, Role.PRICES, "", document, PricesFile, findings, path.parent, gathered.context
+    )
 
 
 def _verify_main(document: Document, findings: Findings) -> None:

@@ -11,6 +11,7 @@ from sipagent.config.findings import Complaint, Steps
 from sipagent.config.gathering import Gathered, SourceFile
 from sipagent.config.rules import verify_leaf
 from sipagent.config.schema import AgentsFile, Entry
+from sipagent.config.schema.base import given
 from sipagent.config.session import verify_patch
 from sipagent.config.spaces import Named, Space
 from sipagent.config.variables import verify_declarations
@@ -95,6 +96,23 @@ def _leaves_of(chain: Ancestry, main: SourceFile[AgentsFile]) -> dict[str, Leaf]
     if "model" in chosen:
         merged["model"] = chosen["model"]
     return merged
+
+
+def spare_leaves(leaves: Leaves, main: SourceFile[AgentsFile]) -> Leaves | None:
+    """The agent's leaves with the model that is used when its own one fails: with all that stands
+    under `models` for that one, as far as the agent does not write its own. None without one."""
+    if "model" not in leaves:
+        return None
+    section, name, *_ = (*leaves["model"].steps, "")
+    models = main.draft.file.models
+    entry = models.get(str(name)) if section == "models" else None
+    fallback = None if entry is None else given(entry.fallback)
+    if fallback is None or fallback not in models:
+        return None
+    spare = _written(models[fallback], ("models", fallback), main)
+    own = {key: leaf for key, leaf in leaves.items() if leaf.steps[0] == "agents"}
+    own.pop("model", None)
+    return {**leaves, **spare, **own}
 
 
 def _written(entry: Entry, steps: Steps, source: SourceFile[Any]) -> dict[str, Leaf]:

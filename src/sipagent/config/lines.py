@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 
 from sipagent.config.findings import Complaint, Findings, Place, Steps
 from sipagent.config.gathering import SourceFile
+from sipagent.config.schema.limits import NumberLimits
 from sipagent.config.schema.numbers import (
     NumberAnswer,
     NumberRules,
@@ -18,6 +19,7 @@ from sipagent.model import DEFAULT_TENANT, TenantName
 RuleValue = str | RuleAnswer | RuleRefusal | RuleForward
 """A rule as it was written; text is an agent's name."""
 
+LIMITS: Final = ("max_concurrent_calls", "call_rate", "budget")
 SETTINGS: Final = ("tenant", "trunk", "timezone", "hours", "language")
 
 
@@ -81,7 +83,11 @@ class InTable:
 
     def _cell(self, steps: Steps) -> tuple[Place, str]:
         named = steps[1:] if steps[:1] == ("vars",) else steps
-        name = str(named[0]) if named else "number"
+        joined = "_".join(map(str, named))
+        first = str(named[0]) if named else "number"
+        name = joined if joined in self.columns else first
+        if name == "budget":
+            name = next((each for each in self.columns if each.startswith("budget_")), name)
         column = self.columns.index(name) + 1 if name in self.columns else 1
         return Place(self.line, column), name
 
@@ -99,7 +105,8 @@ class RuleLine:
 
 @dataclass(frozen=True, slots=True)
 class NumberLine:
-    """One line. `text` is the number as it was written, `written` what YAML says of it."""
+    """One line. `text` is the number as it was written, `written` what YAML says of it, `limits`
+    what of that is the operator's to limit."""
 
     text: str
     origin: Origin
@@ -111,6 +118,13 @@ class NumberLine:
     vars: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[RuleLine, ...] = ()
     written: Any = None
+    limits: NumberLimits | None = None
+    limits_origin: Origin | None = None
+
+    @property
+    def operator(self) -> Origin:
+        """Where the operator wrote it: a tenant's file may say more of it."""
+        return self.limits_origin or self.origin
 
 
 def yaml_lines(
@@ -131,7 +145,8 @@ def _line(text: str, value: Any, origin: Origin) -> NumberLine:
     if "tenant" in settings:
         settings["tenant"] = TenantName(settings["tenant"])
     own = value.vars or {} if isinstance(value, NumberRules | NumberAnswer) else {}
-    return replace(line, **settings, vars=own)
+    limits = None if value.model_fields_set.isdisjoint(LIMITS) else value
+    return replace(line, **settings, vars=own, limits=limits)
 
 
 def _rules(value: Any, origin: Origin) -> tuple[RuleLine, ...]:

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from sipagent.config.compilation import table_of
+from sipagent.config.compilation import ENVIRONMENT_ACCOUNT, table_of
 from sipagent.config.findings import Findings, Place, Report
 from sipagent.config.gathering import MAX_FILE_BYTES, Context, Gathered, gather
 from sipagent.config.leaves import verify_extends, verify_source
+from sipagent.config.limits import Limits
 from sipagent.config.models import verify_models, verify_silent
 from sipagent.config.numbers import verify_region
 from sipagent.config.operations import Operations
 from sipagent.config.personas import Personas
 from sipagent.config.places import Places
+from sipagent.config.pricing import Charges, PriceList, price_list
 from sipagent.config.reach import verify_loops, verify_reach
 from sipagent.config.rehearsal import Rehearsal
 from sipagent.config.routes import Routes, verify_trunks
@@ -49,8 +51,9 @@ class Loaded:
 
     `files` are all that it was made from, to be watched; `accounts` are empty where the
     environment's is used; `stale` are tenants that are served from their last good files, each
-    with what is wrong with the present ones. `gathered` are the files as they are written, with
-    places; a long-lived process may leave them out.
+    with what is wrong with the present ones. `prices` are those by which calls are charged.
+    `gathered` are the files as they are written, with places; a long-lived process may leave them
+    out.
     """
 
     table: RoutingTable
@@ -59,6 +62,7 @@ class Loaded:
     trunk_secrets: Mapping[TrunkName, SecretSource] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
     stale: Mapping[TenantName, tuple[Finding, ...]] = field(default_factory=dict)
+    prices: PriceList = field(default=PriceList(), repr=False)
     gathered: Gathered | None = field(default=None, repr=False, compare=False)
 
 
@@ -129,11 +133,13 @@ class _Parts:
         operations = Operations(self.gathered, self.base)
         accounts, trunks = tuple(operations.accounts()), operations.trunks()
         texts = Texts(self.report)
-        places, squad = Places(texts), Squad(Personas(texts))
+        prices = price_list(self.gathered)
+        charges = Charges(prices, accounts, self.gathered.context.environment)
+        places, squad = Places(texts), Squad(Personas(texts, charges))
         self._verify_all(places, squad)
-        tenancy = Tenancy(
-            self.gathered, self.spaces, places, [account.name for account in accounts]
-        )
+        names = [account.name for account in accounts]
+        limits = Limits(self.gathered, self.spaces)
+        tenancy = Tenancy(self.gathered, self.spaces, places, names, limits)
         destinations = tenancy.destinations()
         own: set[str] = set()
         region = self.gathered.main.draft.file.defaults.region
@@ -146,6 +152,9 @@ class _Parts:
         tenants = tenancy.profiles(destinations, self._silent())
         for complaint in verify_silent(self.gathered, lines, tenants, accounts):
             self.gathered.main.complain(complaint)
+        quotas = limits.accounts(names or [ENVIRONMENT_ACCOUNT])
+        for complaint in limits.verify_ways_out(tenants):
+            self.gathered.main.warn(complaint)
         self.report.raise_if_any()
         profiles = [persona.profile for persona in squad.usable]
         trunk_secrets = operations.trunk_secrets()
@@ -159,7 +168,10 @@ class _Parts:
                 region,
                 tenancy.shared(destinations),
                 trunk_secrets,
+                quotas,
+                limits.reserves(),
             ),
+            "prices": prices,
             "accounts": accounts,
             "trunk_secrets": trunk_secrets,
         }

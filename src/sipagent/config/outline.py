@@ -9,10 +9,11 @@ from pydantic import BaseModel
 from sipagent.config.findings import Steps
 from sipagent.config.schema import (
     AgentsFile,
-    AnyFile,
     Expandable,
     Hidden,
     NamespaceFile,
+    PricesFile,
+    Readable,
     TenantFile,
 )
 
@@ -86,6 +87,6 @@ def _branches(annotation: Any, mark: Expandable | None = None) -> Iterator[tuple
         yield annotation, mark
 
 
-OUTLINES: Final[Mapping[type[AnyFile], Outline]] = {
-    model: _outline(model) for model in (AgentsFile, NamespaceFile, TenantFile)
+OUTLINES: Final[Mapping[type[Readable], Outline]] = {
+    model: _outline(model) for model in (AgentsFile, NamespaceFile, TenantFile, PricesFile)
 }

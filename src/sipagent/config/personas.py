@@ -5,9 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sipagent.config.findings import Complaint, Place, Steps
-from sipagent.config.leaves import Ancestry, Leaf, Leaves, ancestry, lacks, leaves_of
+from sipagent.config.leaves import (
+    Ancestry,
+    Leaf,
+    Leaves,
+    ancestry,
+    lacks,
+    leaves_of,
+    spare_leaves,
+)
+from sipagent.config.pricing import Charges
 from sipagent.config.schema import SpokenGreeting
-from sipagent.config.schema.base import given
+from sipagent.config.schema.base import given, micros, seconds
 from sipagent.config.schema.persona import DeclaredVariable
 from sipagent.config.schema.tools import ToolWith
 from sipagent.config.session import merge_patch, session_of
@@ -15,7 +24,17 @@ from sipagent.config.spaces import Space
 from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.config.texts import Piece, Texts, by_language, piece_for, templates_in
 from sipagent.config.words import quoted
-from sipagent.model import AgentName, AgentProfile, Edition, Text
+from sipagent.model import (
+    ON_FAILURE,
+    AgentName,
+    AgentProfile,
+    Ceilings,
+    Edition,
+    FailureStep,
+    Json,
+    Prices,
+    Text,
+)
 
 _SPOKEN: Final = ("greeting", "disclosure")
 _TEXTS: Final = (*_SPOKEN, "silence")
@@ -41,6 +60,7 @@ class Personas:
     """Compiles agents of all spaces. Complains at the agent that is at fault."""
 
     texts: Texts
+    charges: Charges
 
     def persona(self, space: Space, reference: str) -> Persona | None:
         """The agent as this space sees it; None where it cannot be used, which has been told."""
@@ -79,7 +99,9 @@ class Personas:
             for name, variable in declared.items()
             if given(variable.default) is not None
         } | values
-        profile = AgentProfile(AgentName(reference), space.tenant, tuple(whole), vars_)
+        ceilings, on_failure = _ceilings(leaves), _on_failure(leaves)
+        name = AgentName(reference)
+        profile = AgentProfile(name, space.tenant, tuple(whole), vars_, ceilings, on_failure)
         templated = bool(spoken)
         return Persona(profile, declared, used, _transfers(leaves), templated, named.steps)
 
@@ -91,12 +113,11 @@ class Personas:
         )
         if (pieces and instructions is None) or _unusable(leaves, language, greeting, disclosure):
             return None
-        values = {name: leaf.value for name, leaf in leaves.items()}
-        values.pop("instructions", None)
-        if isinstance(instructions, str):
-            values["instructions"] = instructions
-        session = merge_patch(session_of(values), values.get("extra") or {})
-        spoken = values.get("greeting")
+        session = _session(leaves, instructions)
+        spare_leaves_ = spare_leaves(leaves, space.gathered.main)
+        spare = None if spare_leaves_ is None else _session(spare_leaves_, instructions)
+        spoken = leaves["greeting"].value if "greeting" in leaves else None
+        charges = self.charges
         return Edition(
             language,
             session,
@@ -104,6 +125,9 @@ class Personas:
             greeting,
             spoken.interruptible if isinstance(spoken, SpokenGreeting) else True,
             disclosure,
+            charges.of(session, space.account),
+            spare,
+            Prices() if spare is None else charges.of(spare, space.account),
         )
 
     def _verify_variables(
@@ -139,6 +163,27 @@ class Personas:
                     self.texts.complain(piece, place, message, hint, tenant=tenant)
                     usable = False
         return usable
+
+
+def _session(leaves: Leaves, instructions: Text | None) -> Json:
+    values = {name: leaf.value for name, leaf in leaves.items()}
+    values.pop("instructions", None)
+    if isinstance(instructions, str):
+        values["instructions"] = instructions
+    return merge_patch(session_of(values), values.get("extra") or {})
+
+
+def _ceilings(leaves: Leaves) -> Ceilings:
+    duration, cost = leaves.get("max_duration"), leaves.get("max_cost")
+    return Ceilings(
+        None if duration is None else seconds(duration.value),
+        None if cost is None else micros(cost.value),
+    )
+
+
+def _on_failure(leaves: Leaves) -> tuple[FailureStep, ...]:
+    leaf = leaves.get("on_failure")
+    return ON_FAILURE if leaf is None else tuple(map(FailureStep, leaf.value))
 
 
 def _pieces(space: Space, leaves: Leaves, languages: tuple[str | None, ...]) -> Iterator[Piece]:

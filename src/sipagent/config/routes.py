@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from sipagent.config.findings import Complaint
 from sipagent.config.gathering import Gathered
-from sipagent.config.lines import NumberLine, yaml_lines
+from sipagent.config.limits import quota_of
+from sipagent.config.lines import LIMITS, NumberLine, yaml_lines
 from sipagent.config.numbers import DEFAULT, keyed
 from sipagent.config.places import Places
 from sipagent.config.rehearsal import Rehearsal
@@ -18,12 +19,12 @@ from sipagent.config.schema.base import given
 from sipagent.config.spaces import Space
 from sipagent.config.tables import table_lines
 from sipagent.config.words import quoted
-from sipagent.model import TenantName, TrunkName
+from sipagent.model import Quota, QuotaScope, TenantName, TrunkName
 from sipagent.routing import RejectWith, Route, Rule, Trunk
 from sipagent.routing.moment import zone
 from sipagent.sip import is_e164
 
-_OPERATORS: Final = ("tenant", "trunk", "timezone")
+_OPERATORS: Final = ("tenant", "trunk", "timezone", *LIMITS)
 ANY_TRUNK: Final = "any"
 """What a number's `trunk` says where its calls need not prove anything."""
 
@@ -114,6 +115,7 @@ class Routes:
                 own.origin.complain((name,), "only the operator's files may have it", at_key=True)
         return replace(
             given,
+            limits_origin=given.limits_origin or given.origin,
             text=own.text,
             rules=own.rules,
             origin=own.origin,
@@ -155,9 +157,22 @@ class Routes:
             hours=line.hours,
             language=line.language or (space.entry.language if space.entry else None),
             vars=dict(line.vars),
+            quota=self._quota(key, line, space),
         )
         self.rehearsal.play(line, route, space, rules)
         return route
+
+    def _quota(self, key: str, line: NumberLine, space: Space) -> Quota | None:
+        """What calls to the number may take. Its days and months are the tenant's."""
+        if line.limits is None:
+            return None
+        zone: str | None = None if space.entry is None else given(space.entry.timezone)
+        zone = zone if zone is None or is_zone(zone) else None
+        if given(line.limits.budget) is not None and (key == DEFAULT or key.endswith("*")):
+            message = "only a whole number can have a budget"
+            line.operator.complain(("budget",), message, "give the tenant one", at_key=True)
+        complain = line.operator.complain
+        return quota_of(line.limits, QuotaScope.NUMBER, key, zone, complain)
 
     def _rulings(self, space: Space) -> Rulings:
         if space.tenant not in self._compilers:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.schema import ForcedTool, Transcription, TurnDetection
-from sipagent.config.schema.base import given, seconds
+from sipagent.config.schema.base import CONVERT, NOT_DOLLARS, given, micros, seconds
 from sipagent.config.schema.tools import ToolWith
 from sipagent.config.words import quoted
 
@@ -47,6 +47,10 @@ def verify_leaf(value: Any, steps: Steps) -> Iterator[Complaint]:
             yield from _verify_tool_names(value, steps)
         case str() if steps[-1] == "max_duration" and seconds(value) > _LONGEST_CALL:
             yield Complaint(steps, "the provider ends every call after 60 minutes", "at most 60m")
+        case str() if steps[-1] == "max_cost" and not micros(value):
+            nothing = micros(value) is not None
+            message = "no call costs nothing" if nothing else NOT_DOLLARS
+            yield Complaint(steps, message, "as in 2 USD" if nothing else CONVERT)
 
 
 def _verify_languages(languages: list[str], steps: Steps) -> Iterator[Complaint]:

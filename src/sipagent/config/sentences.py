@@ -8,8 +8,9 @@ from pydantic_core import ErrorDetails
 
 from sipagent.config.findings import Complaint, Findings, Steps
 from sipagent.config.outline import OUTLINES, Outline
-from sipagent.config.schema import AgentsFile, AnyFile, TenantFile
+from sipagent.config.schema import AgentsFile, Readable, TenantFile
 from sipagent.config.schema.base import (
+    AMOUNT_PATTERN,
     DAYS_PATTERN,
     DURATION_PATTERN,
     HOST_PATTERN,
@@ -47,6 +48,7 @@ PATTERNS: Final = {
     SHARE_PATTERN: ("this is no share", "as in 5%"),
     DAYS_PATTERN: ("this is no number of days", "as in 30d"),
     MONEY_PATTERN: ("this is no sum of money", "as in 4000 USD"),
+    AMOUNT_PATTERN: ("this is no price in USD", "as in 0.40"),
     HOST_PATTERN: ("this is no host", "as in api.acme.example, in small letters"),
     r"^[A-Za-z][A-Za-z0-9_-]{0,63}$": (
         "this cannot be a tool's name",
@@ -87,7 +89,7 @@ _YAML_1_1: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
 
 
 def complaint_of(
-    error: ErrorDetails, prefix: Steps, data: Any, model: type[AnyFile], findings: Findings
+    error: ErrorDetails, prefix: Steps, data: Any, model: type[Readable], findings: Findings
 ) -> Complaint:
     """What pydantic found wrong below the prefix, at the steps where it stands in the data."""
     error = {**error, "loc": (*prefix, *error["loc"])}
@@ -175,7 +177,7 @@ def _branch_of(error: ErrorDetails) -> str | None:
 
 
 def _unknown_key(
-    steps: Steps, model: type[AnyFile], findings: Findings, branch: str | None
+    steps: Steps, model: type[Readable], findings: Findings, branch: str | None
 ) -> Complaint:
     *above, key = steps
     outline = OUTLINES[model].at(tuple(above)) or Outline()

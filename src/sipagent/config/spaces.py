@@ -40,13 +40,17 @@ class Space:
         return self.gathered.main.draft.file.tenants.get(self.tenant)
 
     @property
+    def account(self) -> str | None:
+        """The account that takes the tenant's calls, if it is one of several or the only one."""
+        names = self.gathered.main.draft.names("accounts")
+        only = next(iter(names)) if len(names) == 1 else None
+        return (None if self.entry is None else given(self.entry.account)) or only
+
+    @property
     def instructions_required(self) -> bool:
         """Whether the provider of the tenant's account refuses calls without instructions."""
         accounts = self.gathered.main.draft.file.accounts
-        names = self.gathered.main.draft.names("accounts")
-        only = next(iter(names)) if len(names) == 1 else None
-        name = (None if self.entry is None else given(self.entry.account)) or only
-        account = None if name is None else accounts.get(name)
+        account = None if self.account is None else accounts.get(self.account)
         return account is not None and CAPABILITIES[account.provider].instructions_required
 
     def find(self, section: str, reference: str) -> Named | None:

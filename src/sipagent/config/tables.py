@@ -9,12 +9,18 @@ import re
 from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sipagent.config.findings import START, Complaint, Findings, Place
 from sipagent.config.gathering import Gathered
 from sipagent.config.lines import SETTINGS, InTable, NumberLine, RuleLine
-from sipagent.config.schema.base import LANGUAGE_PATTERN, VARIABLE_PATTERN
+from sipagent.config.schema.base import (
+    LANGUAGE_PATTERN,
+    MONEY_PATTERN,
+    RATE_PATTERN,
+    VARIABLE_PATTERN,
+)
+from sipagent.config.schema.limits import NumberLimits, Spending
 from sipagent.config.schema.persona import MAX_VALUE
 from sipagent.config.sentences import PATTERNS
 from sipagent.config.sources import pattern_problem
@@ -27,7 +33,16 @@ ENVIRONMENT: Final = "SIPAGENT_ENV"
 
 _NUMBER: Final = "number"
 _AGENT: Final = "agent"
-_KNOWN: Final = (_NUMBER, *SETTINGS, _AGENT)
+_LIMITS: Final = {
+    "max_concurrent_calls": None,
+    "call_rate": RATE_PATTERN,
+    "budget_day": MONEY_PATTERN,
+    "budget_month": MONEY_PATTERN,
+}
+"""Columns of limits, and what a cell of each must be like; without a pattern, a whole number."""
+
+_KNOWN: Final = (_NUMBER, *SETTINGS, _AGENT, *_LIMITS)
+_WHOLE: Final = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
 
 
 def table_lines(
@@ -163,6 +178,7 @@ class _Table:
             language=cells.get("language") or None,
             vars={name: cell for name, cell in cells.items() if name not in _KNOWN and cell},
             rules=(RuleLine(agent, origin, (_AGENT,)),) if agent else (),
+            limits=_limits(cells),
         )
 
     def _usable(self, cells: Mapping[str, str], origin: InTable) -> bool:
@@ -179,7 +195,34 @@ class _Table:
         if language and re.match(LANGUAGE_PATTERN, language) is None:
             origin.complain(("language",), *PATTERNS[LANGUAGE_PATTERN])
             usable = False
-        return usable
+        return usable and _usable_limits(cells, origin)
+
+
+def _usable_limits(cells: Mapping[str, str], origin: InTable) -> bool:
+    usable = True
+    for name, pattern in _LIMITS.items():
+        text = cells.get(name, "")
+        if text and pattern is None and _WHOLE.fullmatch(text) is None:
+            origin.complain((name,), "must be a whole number, 1 or more")
+            usable = False
+        elif text and pattern is not None and re.match(pattern, text) is None:
+            origin.complain((name,), *PATTERNS[pattern])
+            usable = False
+    return usable
+
+
+def _limits(cells: Mapping[str, str]) -> NumberLimits | None:
+    """What the cells say of the number's limits; None where they say nothing."""
+    most, rate = cells.get("max_concurrent_calls"), cells.get("call_rate")
+    budget = {period: cells.get(f"budget_{period}") for period in ("day", "month")}
+    sums: dict[str, Any] = {period: money for period, money in budget.items() if money}
+    written: dict[str, Any] = {
+        "max_concurrent_calls": int(most) if most else None,
+        "call_rate": rate or None,
+        "budget": Spending(**sums) if sums else None,
+    }
+    written = {name: value for name, value in written.items() if value is not None}
+    return NumberLimits(**written) if written else None
 
 
 def _is_variable(name: str) -> bool:

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.gathering import Gathered, Role, SourceFile
 from sipagent.config.leaves import ancestry, leaves_of
+from sipagent.config.limits import Limits, when_full, when_spent
 from sipagent.config.numbers import verify_region
 from sipagent.config.places import Places
+from sipagent.config.privacy import outlives_records, privacy_of
 from sipagent.config.reach import grants_of, reach_of
 from sipagent.config.routes import is_zone
 from sipagent.config.schema.base import given
@@ -25,7 +27,7 @@ from sipagent.model import (
     Rate,
     TenantName,
 )
-from sipagent.routing import TenantProfile
+from sipagent.routing import FORWARDS, TenantProfile
 
 _HOUR: Final = 3600.0
 
@@ -38,6 +40,7 @@ class Tenancy:
     spaces: Mapping[TenantName, Space]
     places: Places
     accounts: Collection[AccountName]
+    limits: Limits
 
     def destinations(self) -> dict[TenantName, dict[DestinationName, Destination]]:
         """Each tenant's own destinations."""
@@ -75,10 +78,8 @@ class Tenancy:
             self._complain(steps, message, "as in America/Chicago")
             timezone = None
         self._verify_entry(space)
-        grants = grants_of(space)
-        forwards: dict[str, Rate] = {}
-        if (hourly := given(grants.transfers_per_hour)) is not None:
-            forwards["forwards"] = Rate(hourly, _HOUR)
+        hourly = given(grants_of(space).transfers_per_hour)
+        fallback: DestinationName | None = given(space.own.draft.file.fallback)
         return TenantProfile(
             name=space.tenant,
             account=account,
@@ -87,7 +88,12 @@ class Tenancy:
             destinations=destinations,
             silent=silent,
             reach=reach_of(space),
-            **forwards,
+            privacy=privacy_of(space),
+            forwards=FORWARDS if hourly is None else Rate(hourly, _HOUR),
+            fallback=fallback if fallback in destinations else None,
+            quota=self.limits.tenant(space, timezone),
+            when_full=when_full(entry),
+            when_spent=when_spent(entry),
         )
 
     def _verify_entry(self, space: Space) -> None:
@@ -98,6 +104,9 @@ class Tenancy:
         if most is not None and kept is not None and kept > most:
             message = f"the tenant may hold {most} calls at most"
             self._complain((*steps, "reserved_calls"), message)
+        if outlives_records(space):
+            message = "words cannot be kept longer than the records that they belong to"
+            self._complain((*steps, "privacy", "transcripts"), message)
         for at, region in enumerate(grants_of(space).transfer_countries or []):
             for complaint in verify_region(region):
                 where = (*steps, "grants", "transfer_countries", at)

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 
 from sipagent.config.findings import Complaint, Findings, Steps
-from sipagent.config.schema import SECTIONS, AgentsFile, AnyFile
+from sipagent.config.schema import SECTIONS, AgentsFile, PricesFile, Readable
 from sipagent.config.sentences import complaint_of
 
 _DEEPEST: Final = {"agents": 3}
@@ -21,7 +21,9 @@ _DEEPEST: Final = {"agents": 3}
 _ALWAYS: Final[dict[str, Any]] = {"version": 1, "numbers": {}, "tenant": "x", "namespace": "x"}
 """What stands in for keys that a file must have and that were wrong."""
 
-F = TypeVar("F", bound=AnyFile, covariant=True)
+_ALWAYS_PRICED: Final[dict[str, Any]] = {"version": "-"}
+
+F = TypeVar("F", bound=Readable, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,9 @@ class _Judge(Generic[F]):
             wrong = self._told(error, ())
             depths = {steps[: 2 if steps[0] == "defaults" else 1] for steps in wrong}
             self.left_out |= depths
+            always = _ALWAYS | _ALWAYS_PRICED if self._model is PricesFile else _ALWAYS
             needed = {
-                key: value for key, value in _ALWAYS.items() if key in self._model.model_fields
+                key: value for key, value in always.items() if key in self._model.model_fields
             }
             return cast("F", self._model.model_validate({**needed, **_without(data, depths)}))
 

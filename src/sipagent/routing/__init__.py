@@ -8,6 +8,7 @@ operator's orders, which precede all rules. The *moment* is the time in the numb
 from sipagent.routing.controls import Controls, Order, Scope
 from sipagent.routing.decide import decide
 from sipagent.routing.directory import NumberDirectory, Route
+from sipagent.routing.limits import within_process
 from sipagent.routing.rules import (
     Action,
     AnswerWith,
@@ -20,11 +21,12 @@ from sipagent.routing.rules import (
     Rule,
     WithHeader,
 )
-from sipagent.routing.table import AgentKey, RoutingTable, TenantProfile
+from sipagent.routing.table import FORWARDS, AgentKey, RoutingTable, TenantProfile
 from sipagent.routing.targets import Reach
 from sipagent.routing.trunks import Arrival, Trunk, arrival, attestation_header, invite_of
 
 __all__ = [
+    "FORWARDS",
     "Action",
     "AgentKey",
     "AnswerWith",
@@ -50,4 +52,5 @@ __all__ = [
     "attestation_header",
     "decide",
     "invite_of",
+    "within_process",
 ]

@@ -10,7 +10,6 @@ from sipagent.model import (
     DEFAULT_TENANT,
     Accept,
     AgentName,
-    Cap,
     Decision,
     DestinationName,
     Forward,
@@ -22,6 +21,7 @@ from sipagent.model import (
 )
 from sipagent.routing.controls import Controls, Order
 from sipagent.routing.directory import NumberDirectory, Route
+from sipagent.routing.limits import caps_of, limited
 from sipagent.routing.moment import Moment
 from sipagent.routing.planning import Circumstances, forward_plan, plan_of
 from sipagent.routing.rules import Action, AnswerWith, ForwardTo, RejectWith, Rule, first_that_holds
@@ -87,8 +87,9 @@ def decide(
         call, table, route, trunk, Moment(now, _timezone(route, table)), found.number
     )
     verdict, ordered = _verdict(around, directory, controls, trace)
-    caps = _caps(verdict, around, ordered=ordered)
-    return Decision(verdict, tuple(trace.steps), found.number, found.source, found.listed, caps)
+    caps = caps_of(verdict, around, ordered=ordered)
+    decision = Decision(verdict, tuple(trace.steps), found.number, found.source, found.listed, caps)
+    return limited(decision, around, ordered=ordered)
 
 
 def _find(invite: Invite, directory: NumberDirectory, trace: _Trace) -> _Found:
@@ -224,31 +225,3 @@ def _forward(
         return Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, around.route.tenant)
     trace.add("destinations", destination, held=True, because="the call is sent there")
     return Forward(plan, destination)
-
-
-def _caps(verdict: Verdict, around: Circumstances, *, ordered: bool) -> tuple[Cap, ...]:
-    """What must have room. The operator's own orders are held to no tenant's quota: they are for
-    the day on which every call is sent on."""
-    if isinstance(verdict, Reject):
-        return ()
-    caps: tuple[Cap, ...] = ()
-    trunk = around.trunk or _strictest(around.table)
-    if trunk is not None and trunk.per_caller is not None:
-        caller = around.call.invite.caller_e164
-        who = "anonymous" if caller is None else caller.value
-        caps = (Cap("per_caller", f"{trunk.name}:{who}", trunk.per_caller),)
-    if isinstance(verdict, Forward) and not ordered:
-        tenant = around.table.tenants[verdict.plan.tenant]
-        caps = (*caps, Cap("forwards", f"forwards:{tenant.name}", tenant.forwards))
-    return caps
-
-
-def _strictest(table: RoutingTable) -> Trunk | None:
-    """Of the trunks that prove nothing, the one that allows the fewest calls: a call of which
-    nobody knows by which of them it came must not choose the most generous."""
-    pauses = [
-        (trunk.per_caller.seconds / trunk.per_caller.count, trunk.name)
-        for trunk in table.trunks.values()
-        if trunk.secret_header is None and trunk.per_caller is not None
-    ]
-    return table.trunks[max(pauses)[1]] if pauses else None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sipagent.model import TenantName, TrunkName
+from sipagent.model import Quota, TenantName, TrunkName
 from sipagent.routing.rules import Rule
 from sipagent.sip import E164, spellings
 
@@ -12,7 +12,8 @@ from sipagent.sip import E164, spellings
 @dataclass(frozen=True, slots=True)
 class Route:
     """One line of `numbers:`. `key` is how the directory names it: E.164, a prefix with `*`, a
-    short number as it is, or `default`. `vars` are the number's own."""
+    short number as it is, or `default`. `vars` are the number's own, `quota` what its calls may
+    take."""
 
     key: str
     tenant: TenantName
@@ -22,6 +23,7 @@ class Route:
     hours: str | None = None
     language: str | None = None
     vars: Mapping[str, str] = field(default_factory=dict, repr=False)
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True)

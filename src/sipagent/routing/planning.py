@@ -14,6 +14,7 @@ from sipagent.model import (
     Destination,
     DestinationName,
     Edition,
+    Fallback,
     Greeting,
     HoursNow,
     IncomingCall,
@@ -60,13 +61,15 @@ def plan_of(around: Circumstances, agent: AgentName, rule_vars: Mapping[str, str
     tenant = around.answering_tenant
     profile = around.table.agents[tenant.name, agent]
     edition = profile.edition(around.route.language)
-    session = edition.session
+    session, spare = edition.session, edition.fallback_session
     facts: CallFacts | None = None
     if edition.instructions is not None or _templated(edition):
         merged = {**profile.vars, **around.route.vars, **rule_vars}
         facts = facts_of(around, agent, edition.language, merged)
     if edition.instructions is not None and facts is not None:
-        session = {**session, "instructions": edition.instructions.render(facts)}
+        instructions = edition.instructions.render(facts)
+        session = {**session, "instructions": instructions}
+        spare = None if spare is None else {**spare, "instructions": instructions}
     return CallPlan(
         call_id=around.call.call_id,
         account=around.call.account,
@@ -77,7 +80,26 @@ def plan_of(around: Circumstances, agent: AgentName, rule_vars: Mapping[str, str
         config_hash=around.table.config_hash,
         language=edition.language,
         trunk=None if around.trunk is None else around.trunk.name,
+        ceilings=profile.ceilings,
+        prices=edition.prices,
+        on_failure=profile.on_failure,
+        fallback=fallback_of(around),
+        fallback_session=spare,
+        fallback_prices=edition.fallback_prices,
+        redact=tenant.privacy.redact,
     )
+
+
+def fallback_of(around: Circumstances) -> Fallback | None:
+    """Where the call goes when nothing else is left; None where the tenant has no such place, or
+    its target cannot be made for this call."""
+    name = around.answering_tenant.fallback
+    if name is None:
+        return None
+    try:
+        return Fallback(name, _target(around, around.answering_tenant.destinations[name]))
+    except (TemplateError, LookupError):
+        return None
 
 
 def forward_plan(
@@ -89,10 +111,6 @@ def forward_plan(
     tenant = around.answering_tenant
     shared = around.table.destinations if ordered else _NO_DESTINATIONS
     destination = shared[name] if name in shared else tenant.destinations[name]
-    to = destination.to
-    if not isinstance(to, str):
-        to = to.render(_trusted_facts(around))
-        _verify_reach(around, to)
     return CallPlan(
         call_id=around.call.call_id,
         account=around.call.account,
@@ -102,8 +120,18 @@ def forward_plan(
         greeting=None,
         config_hash=around.table.config_hash,
         trunk=None if around.trunk is None else around.trunk.name,
-        refer_to=target_uri(to, around.trunk),
+        refer_to=_target(around, destination),
+        destination=name,
     )
+
+
+def _target(around: Circumstances, destination: Destination) -> str:
+    """The URI in the REFER. Raises TemplateError."""
+    to = destination.to
+    if not isinstance(to, str):
+        to = to.render(_trusted_facts(around))
+        _verify_reach(around, to)
+    return target_uri(to, around.trunk)
 
 
 def _verify_reach(around: Circumstances, to: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from sipagent.model import (
     AccountName,
@@ -10,16 +11,24 @@ from sipagent.model import (
     Destination,
     DestinationName,
     Json,
+    Otherwise,
+    Privacy,
+    Quota,
     Rate,
     Schedule,
     TenantName,
     TrunkName,
 )
+from sipagent.model.limit import BUSY, UNAVAILABLE
+from sipagent.model.privacy import OF_FORMER_TENANTS
 from sipagent.routing.directory import NumberDirectory
 from sipagent.routing.targets import Reach
 from sipagent.routing.trunks import Trunk
 
 AgentKey = tuple[TenantName, AgentName]
+
+FORWARDS: Final = Rate(60, 3600.0)
+"""The calls of a tenant that are sent on unanswered, where the operator does not say."""
 
 _EMPTY = NumberDirectory.of(())
 
@@ -30,7 +39,8 @@ class TenantProfile:
     them. `hours` are the tenant's opening hours by name, with those that the
     operator's files share; `forwards` caps calls that are sent on unanswered, and `silent` is the
     session in which nobody speaks until they are. `reach` is where the tenant's own file may have
-    them sent."""
+    them sent. `fallback` is the destination where nothing else is left, `quota` what the calls may
+    take; `when_full` and `when_spent` are what callers get beyond that."""
 
     name: TenantName
     account: AccountName | None = None
@@ -38,8 +48,13 @@ class TenantProfile:
     hours: Mapping[str, Schedule] = field(default_factory=dict)
     destinations: Mapping[DestinationName, Destination] = field(default_factory=dict)
     silent: Json = field(default_factory=dict)
-    forwards: Rate = field(default=Rate(60, 3600.0))
+    forwards: Rate = FORWARDS
     reach: Reach = field(default=Reach())
+    fallback: DestinationName | None = None
+    quota: Quota | None = None
+    when_full: Otherwise = field(default=Otherwise(BUSY))
+    when_spent: Otherwise = field(default=Otherwise(UNAVAILABLE))
+    privacy: Privacy = field(default=Privacy())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +64,8 @@ class RoutingTable:
     `destinations` are those of the main file, to which the operator's orders send any call.
     Every agent, destination, tenant and trunk that a route names is here. `region` (ISO 3166-1
     alpha-2) is whose national spellings carriers send. `config_hash` names this version in plans,
-    records and logs.
+    records and logs. `quotas` are what the calls of each account may take, `reserves` the calls
+    that are kept for each tenant.
     """
 
     directories: Mapping[AccountName, NumberDirectory]
@@ -59,6 +75,13 @@ class RoutingTable:
     trunks: Mapping[TrunkName, Trunk] = field(default_factory=dict)
     region: str | None = None
     destinations: Mapping[DestinationName, Destination] = field(default_factory=dict)
+    quotas: Mapping[AccountName, Quota] = field(default_factory=dict)
+    reserves: Mapping[TenantName, int] = field(default_factory=dict)
+
+    def privacy(self, tenant: TenantName) -> Privacy:
+        """What is kept of the tenant's calls, also of one that the file does not have."""
+        known = self.tenants.get(tenant)
+        return OF_FORMER_TENANTS if known is None else known.privacy
 
     def directory(self, account: AccountName) -> NumberDirectory:
         """The numbers of this account; none for an account that the file does not have."""

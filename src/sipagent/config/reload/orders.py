@@ -1,4 +1,4 @@
-"""The operator's orders on the disk: `controls.json` in the data directory, with its audit.
+"""The operator's orders on the disk: `orders/controls.json` in the data directory, and its audit.
 
 Whoever changes them holds a lock, so that of two at once none is lost. What was done is written to
 `audit.jsonl` before it is done. Numbers stand in both as the operator gave them.
@@ -66,7 +66,9 @@ class OrderFile:
     what is wrong with the file; they may wait for another process, so call them from a thread."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.path = data_dir / "controls.json"
+        # A folder of its own, because the service watches it: beside it records are written all
+        # the time.
+        self.path = data_dir / "orders" / "controls.json"
         self.audit = data_dir / "audit.jsonl"
         self._lock = data_dir / "controls.lock"
 

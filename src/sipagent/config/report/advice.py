@@ -77,11 +77,13 @@ class _Adviser:
         self.spaces = spaces_of(gathered)
         self._warned: dict[tuple[str, int, int, str], Finding] = {}
         self._notes: list[Finding] = []
+        self._misspelled_models: set[str] = set()
 
     def advice(self) -> Advice:
         agents = list(self._agents())
         self._retiring(agents)
         self._misspelled(agents)
+        self._unpriced(agents)
         for agent in agents:
             self._prompt(agent)
             self._headers(agent)
@@ -141,8 +143,24 @@ class _Adviser:
             # The model of an entry is the provider's, never another entry.
             entries = () if leaf.steps[0] == "models" else tuple(models)
             if (meant := meant_model(model, entries)) is not None:
+                self._misspelled_models.add(model)
                 message = f"no model {quoted(model)} is known"
                 self._warn(leaf.source, leaf.steps, message, f"did you mean {quoted(meant)}?")
+
+    def _unpriced(self, agents: Iterable[_Agent]) -> None:
+        """Models of which no price is known, so that nobody can say what their calls cost."""
+        hint = "write it under `prices`"
+        for agent in agents:
+            edition = agent.profile.editions[0]
+            prices = (edition.prices.session, edition.prices.transcription)
+            for (leaf, model), price in zip(_models_of(agent.leaves), prices, strict=False):
+                if price is None and model not in self._misspelled_models:
+                    message = f"there is no price of {quoted(model)}: costs stay unknown"
+                    self._warn(leaf.source, leaf.steps, message, hint)
+            if edition.fallback_session is not None and edition.fallback_prices.session is None:
+                model, named = str(edition.fallback_session["model"]), agent.leaves["model"]
+                message = f"there is no price of {quoted(model)}: costs stay unknown"
+                self._warn(named.source, (*named.steps[:2], "fallback"), message, hint)
 
     def _end_of(self, model: str, ends: date) -> str:
         days = (ends - self.today).days

@@ -5,11 +5,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from sipagent.config.lines import LIMITS
 from sipagent.config.loader import Loaded
 from sipagent.config.places import source_of
+from sipagent.config.report.money import (
+    ceiling_facts,
+    otherwise_text,
+    price_facts,
+    quota_facts,
+    rate_text,
+)
 from sipagent.config.report.wording import answering, masked, routes_of, rule_text
 from sipagent.config.schema import Entry
-from sipagent.model import DEFAULT_TENANT, AgentProfile, Destination, Rate
+from sipagent.model import DEFAULT_TENANT, AgentProfile, Destination
 from sipagent.providers.accounts import AccountSpec, ClientSecret, FederatedToken
 from sipagent.providers.secrets import SecretSource
 from sipagent.routing import Route, TenantProfile, Trunk
@@ -40,12 +48,17 @@ def facts_of(loaded: Loaded) -> dict[str, Facts]:
     }
     return {
         "defaults": {"region": _written({"region": table.region})} if table.region else {},
+        "prices": price_facts(loaded.prices),
         "numbers": {key: _route(route) for key, route in routes_of(table).items()},
         "agents": agents,
         "destinations": _shared(loaded, _destinations),
         "hours": _shared(loaded, _hours),
         "tenants": {
-            name: {**_tenant(tenant), **_limits(loaded, "tenants", name)}
+            name: {
+                **_tenant(tenant),
+                **_reserved(table.reserves.get(name)),
+                **_limits(loaded, "tenants", name),
+            }
             for name, tenant in table.tenants.items()
         },
         "trunks": {
@@ -53,7 +66,11 @@ def facts_of(loaded: Loaded) -> dict[str, Facts]:
             for name, trunk in table.trunks.items()
         },
         "accounts": {
-            spec.name: {**_account(spec, base), **_limits(loaded, "accounts", spec.name)}
+            spec.name: {
+                **_account(spec, base),
+                **quota_facts(table.quotas.get(spec.name)),
+                **_limits(loaded, "accounts", spec.name),
+            }
             for spec in loaded.accounts
         },
     }
@@ -69,7 +86,7 @@ def _route(route: Route) -> dict[str, Fact]:
         "language": route.language,
     }
     own = {f"vars.{key}": value for key, value in route.vars.items()}
-    return {"calls": calls or "no rule", **_written(settings), **own}
+    return {"calls": calls or "no rule", **_written(settings), **quota_facts(route.quota), **own}
 
 
 def _agent(profile: AgentProfile) -> dict[str, str]:
@@ -88,6 +105,7 @@ def _agent(profile: AgentProfile) -> dict[str, str]:
         }
         found |= {f"{name}{own}": text for name, text in texts.items() if text is not None}
     found["greeting_interruptible"] = _json(first.interruptible)
+    found |= ceiling_facts(profile)
     return found | {f"vars.{key}": value for key, value in profile.vars.items()}
 
 
@@ -135,19 +153,30 @@ def _hours(tenant: TenantProfile) -> Facts:
 
 
 def _tenant(tenant: TenantProfile) -> dict[str, str]:
-    settings = {"account": tenant.account, "timezone": tenant.timezone}
-    return _written({**settings, "forwards": rate_text(tenant.forwards)})
+    settings = {
+        "account": tenant.account,
+        "timezone": tenant.timezone,
+        "fallback": tenant.fallback,
+        "forwards": rate_text(tenant.forwards),
+        "when_full": otherwise_text(tenant.when_full),
+        "when_spent": otherwise_text(tenant.when_spent),
+    }
+    return {**_written(settings), **quota_facts(tenant.quota)}
+
+
+def _reserved(calls: int | None) -> dict[str, str]:
+    return {"reserved_calls": str(calls)} if calls else {}
 
 
 def _limits(loaded: Loaded, section: str, name: str) -> dict[str, str]:
-    """What is written of a tenant or an account and is not in the table: limits, budget, grants."""
+    """What is written of a tenant or an account and is not in the table: grants."""
     if loaded.gathered is None:
         return {}
     entry = getattr(loaded.gathered.main.draft.file, section).get(name)
     if not isinstance(entry, Entry):
         return {}
     known = {"account", "timezone", "vars", "api_keys", "webhook_secrets", "entra", "endpoint"}
-    known |= {*_ACCOUNT_SETTINGS, "region"}
+    known |= {*_ACCOUNT_SETTINGS, "region", *LIMITS, "reserved_calls", "when_full"}
     settings = _flat(_plain(entry))
     return {key: masked(text) for key, text in settings if key.partition(".")[0] not in known}
 
@@ -193,14 +222,6 @@ def _where(name: str, source: SecretSource | None, base: Path | None) -> dict[st
     if file is not None and base is not None and file.is_relative_to(base):
         return {name: str(file.relative_to(base))}
     return {name: source.where}
-
-
-def rate_text(rate: Rate) -> str:
-    """The rate as people write it."""
-    for unit, seconds in (("h", 3600), ("m", 60)):
-        if rate.seconds >= seconds and rate.seconds % seconds == 0:
-            return f"{rate.count}/{rate.seconds / seconds:g}{unit}"
-    return f"{rate.count}/{rate.seconds:g}s"
 
 
 def _plain(value: Any) -> Any:

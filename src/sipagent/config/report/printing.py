@@ -14,6 +14,7 @@ from sipagent.config.gathering import Gathered, SourceFile
 from sipagent.config.leaves import ancestry, leaves_of
 from sipagent.config.loader import Loaded
 from sipagent.config.places import source_of
+from sipagent.config.report.money import quota_facts
 from sipagent.config.report.wording import agents_of, condition_text, masked, routes_of
 from sipagent.config.spaces import Space, spaces_of
 from sipagent.config.yamlfile.document import Listing, Node, Scalar, Table
@@ -31,7 +32,7 @@ from sipagent.routing import (
 )
 
 _TEXTS = ("instructions", "greeting", "disclosure")
-_SECTIONS = ("accounts", "trunks", "models")
+_SECTIONS = ("accounts", "trunks", "models", "prices")
 
 
 def printed(loaded: Loaded, gathered: Gathered) -> dict[str, Any]:
@@ -161,6 +162,7 @@ def _route(route: Route) -> dict[str, Any]:
         "timezone": route.timezone,
         "hours": route.hours,
         "language": route.language,
+        **quota_facts(route.quota),
         "vars": dict(route.vars) or None,
         "rules": [_rule(rule) for rule in route.rules],
     }

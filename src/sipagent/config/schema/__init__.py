@@ -10,10 +10,13 @@ from sipagent.config.schema.files import (
     AgentsFile,
     AnyFile,
     NamespaceFile,
+    Readable,
     TenantFile,
 )
 from sipagent.config.schema.leaves import ForcedTool, Transcription, TurnDetection
+from sipagent.config.schema.limits import Budget, Limited, Spending
 from sipagent.config.schema.persona import AgentEntry, AgentLeaves, Defaults, SpokenGreeting
+from sipagent.config.schema.prices import PricesFile
 
 __all__ = [
     "SECTIONS",
@@ -21,12 +24,17 @@ __all__ = [
     "AgentLeaves",
     "AgentsFile",
     "AnyFile",
+    "Budget",
     "Defaults",
     "Entry",
     "Expandable",
     "ForcedTool",
     "Hidden",
+    "Limited",
     "NamespaceFile",
+    "PricesFile",
+    "Readable",
+    "Spending",
     "SpokenGreeting",
     "TenantFile",
     "TextFile",

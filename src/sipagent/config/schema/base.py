@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
@@ -18,6 +19,7 @@ RATE_PATTERN: Final = r"^[1-9][0-9]{0,5}/[1-9][0-9]{0,3}(?:s|m|h)$"
 SHARE_PATTERN: Final = r"^(?:100|[0-9]{1,2}(?:\.[0-9]{1,2})?)%$"
 DAYS_PATTERN: Final = r"^[1-9][0-9]{0,4}d$"
 MONEY_PATTERN: Final = r"^[0-9]{1,9}(?:\.[0-9]{1,2})? [A-Z]{3}$"
+AMOUNT_PATTERN: Final = r"^[0-9]{1,7}(?:\.[0-9]{1,12})?$"
 HOST_PATTERN: Final = r"^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$"
 VARIABLE_PATTERN: Final = r"^[a-z][a-z0-9_]{0,62}$"
 
@@ -87,6 +89,18 @@ def seconds(duration: str) -> float:
     match = _DURATION_PARTS.fullmatch(duration)
     assert match is not None
     return int(match[1]) * _UNITS[match[2]]
+
+
+CURRENCY: Final = "USD"
+NOT_DOLLARS: Final = f"money is counted in {CURRENCY} only"
+CONVERT: Final = f"the provider bills in {CURRENCY}: convert it, as in 40 {CURRENCY}"
+_MICROS: Final = 1_000_000
+
+
+def micros(money: str) -> int | None:
+    """Micro-dollars of a sum such as `4000 USD`; None in another currency."""
+    amount, _, currency = money.partition(" ")
+    return int(Decimal(amount) * _MICROS) if currency == CURRENCY else None
 
 
 def shape_of(value: Any) -> str | None:

@@ -24,6 +24,7 @@ from sipagent.config.schema.persona import (
     TenantAgentEntry,
     Value,
 )
+from sipagent.config.schema.prices import Prices, PricesFile
 
 Hours = Annotated[Any, Field(json_schema_extra=HOURS_SCHEMA)]
 """Opening hours: judged by `config.hours`, which knows days and spans."""
@@ -49,6 +50,9 @@ class AgentsFile(Entry):
     )
     trunks: dict[Name, TrunkEntry] = Field(default={}, description="Carriers' lines by name.")
     models: dict[Name, Model] = Field(default={}, description="Models by names of your own.")
+    prices: Prices = Field(
+        default=ABSENT, description="What models cost, where it is not what this release knows."
+    )
     defaults: Defaults = Field(
         default=Defaults(), description="Leaves for every agent that does not write its own."
     )
@@ -95,6 +99,7 @@ class TenantFile(Entry):
 
 
 AnyFile = AgentsFile | NamespaceFile | TenantFile
+Readable = AnyFile | PricesFile
 SECTIONS = (
     "accounts",
     "trunks",

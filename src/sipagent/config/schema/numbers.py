@@ -18,6 +18,7 @@ from sipagent.config.schema.base import (
     shape_of,
     shaped,
 )
+from sipagent.config.schema.limits import NumberLimits
 from sipagent.config.schema.persona import Value
 
 ACTIONS = ("agent", "forward", "reject", "rules")
@@ -54,7 +55,7 @@ class _Conditional(Entry):
     when: When = Field(default=ABSENT, description="When the rule holds; without it, always.")
 
 
-class _Settings(_Conditional):
+class _Settings(_Conditional, NumberLimits):
     """What a number is, beside what happens to its calls."""
 
     tenant: Name = Field(default=ABSENT, description="Whose number it is.")

@@ -15,16 +15,15 @@ from sipagent.config.schema.base import (
     Hidden,
     Host,
     LanguageTag,
-    Money,
     Name,
     RateText,
     Region,
     SecretWord,
-    Share,
     VariableName,
     Word,
     shaped,
 )
+from sipagent.config.schema.limits import Budget, Limited, Spending, WhenFull
 from sipagent.config.schema.persona import Value
 
 
@@ -41,13 +40,11 @@ Secret = Annotated[
 ]
 
 
-class _Account(Entry):
+class _Account(Limited):
     webhook_secrets: Secret = Field(
         description="Where the webhook's signing secrets are; all are valid."
     )
-    max_concurrent_calls: int = Field(
-        default=ABSENT, ge=1, description="The most calls that the account holds at once."
-    )
+    budget: Spending = Field(default=ABSENT, description="How much its calls may cost.")
 
 
 class OpenAIAccount(_Account):
@@ -145,35 +142,32 @@ class Grants(Entry):
     )
 
 
-class Budget(Entry):
-    month: Money = Field(default=ABSENT, description="The most money in a month, as in 4000 USD.")
-    day: Money = Field(default=ABSENT, description="The most money in a day.")
-    warn_at: list[Share] = Field(default=ABSENT, description="Shares at which somebody is told.")
-    when_spent: Literal["fallback", "reject"] = Field(
-        default="reject", description="What happens to calls then."
-    )
-
-
 class Privacy(Entry):
-    transcripts: Days = Field(default=ABSENT, description="How long they are kept, as in 30d.")
-    records: Days = Field(default=ABSENT, description="How long they are kept, as in 400d.")
+    transcripts: Days = Field(
+        default=ABSENT, description="How long words are kept, as in 30d; 30d without the key."
+    )
+    records: Days = Field(
+        default=ABSENT, description="How long calls are kept, as in 400d; for ever without the key."
+    )
     numbers_at_rest: Literal["plain", "hmac"] = Field(
-        default="plain", description="How numbers are stored."
+        default="plain", description="How telephone numbers are stored."
     )
     redact: list[Literal["card", "ssn"]] = Field(
-        default=ABSENT, description="What is left out of transcripts."
+        default=ABSENT, description="What is left out of words that were spoken."
     )
 
 
-class TenantEntry(Entry):
+class TenantEntry(Limited):
     account: Name = Field(default=ABSENT, description="The account that takes the tenant's calls.")
     timezone: Word = Field(default=ABSENT, description="The tenant's time zone.")
     language: LanguageTag = Field(default=ABSENT, description="The language of first words.")
     vars: dict[VariableName, Value] = Field(
         default=ABSENT, description="Values of variables for the tenant's agents."
     )
-    max_concurrent_calls: int = Field(default=ABSENT, ge=1, description="The most calls at once.")
     reserved_calls: int = Field(default=ABSENT, ge=0, description="Calls never lent to others.")
+    when_full: WhenFull = Field(
+        default=ABSENT, description="What callers get for whom there is no room; 486 by default."
+    )
     budget: Budget = Field(default=ABSENT, description="How much may be spent.")
     grants: Grants = Field(default=ABSENT, description="What the tenant's file may use.")
     privacy: Privacy = Field(default=ABSENT, description="What is kept, and how long.")

@@ -13,6 +13,7 @@ from sipagent.config.schema.base import (
     Duration,
     Entry,
     LanguageTag,
+    Money,
     Name,
     Prose,
     Reference,
@@ -111,6 +112,9 @@ class AgentLeaves(SessionLeaves):
     tools: list[Tool] = Field(default=ABSENT, description="What the agent can do beside talking.")
     max_duration: Duration = Field(
         default=ABSENT, description="The longest call, such as 20m; at most 60m."
+    )
+    max_cost: Money = Field(
+        default=ABSENT, description="The most that one call may cost, such as 2 USD."
     )
     on_failure: OnFailure = Field(
         default=ABSENT,
