@@ -161,17 +161,17 @@ def test_secrets_that_cannot_be_read_here_are_warnings(place: Place) -> None:
 
 
 def test_keys_that_are_not_in_force_are_notes_and_never_count(place: Place) -> None:
-    place.change("acme: {", "acme: {max_concurrent_calls: 4, ")
-    place.change("agents:\n  night", "destinations: {desk: '+17135550100'}\nagents:\n  night")
+    place.change("acme: {", "acme: {grants: {http_hosts: [api.example]}, ")
+    place.change(
+        "agents:\n  night",
+        "destinations: {desk: {to: '+17135550100', hours: office}}\nagents:\n  night",
+    )
     result = place.run("check", "--strict", *TODAY)
     assert result.exit_code == 0
     notes = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
     assert notes == [
-        (
-            f"note: {place.main}:7:5: max_concurrent_calls: is checked, and not in force in this"
-            " release (2 places)"
-        ),
-        f"note: {place.acme}:2:1: fallback: is checked, and not in force in this release (1 place)",
+        f"note: {place.main}:{line}: {key}: is checked, and not in force in this release (1 place)"
+        for line, key in (("16:19", "http_hosts"), ("20:43", "hours"))
     ]
     kinds = [each["kind"] for each in json.loads(place.run("check", "--format", "json").stdout)]
     assert set(kinds) == {"note"}
@@ -220,4 +220,28 @@ def test_a_header_that_no_trunk_exposes(place: Place) -> None:
             'agents.yaml:21:25: agents.night.instructions: no trunk exposes the header "x-stor"'
             " (list it under a trunk's `expose`)"
         )
+    ]
+
+
+def test_models_of_which_no_price_is_known(place: Place) -> None:
+    place.change(
+        "standard: {model: gpt-realtime-2.1,",
+        "spare: {model: mine}\n  standard: {model: gpt-realtime-3, fallback: spare,",
+    )
+    place.change("defaults:\n", "defaults:\n  transcription: {model: theirs}\n")
+    told = [line for line in warnings(place) if "price" in line]
+    assert told == [
+        f'agents.yaml:{line}: {path}: there is no price of "{model}": costs stay unknown'
+        " (write it under `prices`)"
+        for line, path, model in (
+            ("13:21", "models.standard.model", "gpt-realtime-3"),
+            ("13:47", "models.standard.fallback", "mine"),
+            ("15:26", "defaults.transcription.model", "theirs"),
+        )
+    ]
+    prices = "prices: {version: v, models: {mine: {minute: 1}, theirs: {minute: 1}}}\n"
+    place.change("models:\n", f"{prices}models:\n")
+    told = [line for line in warnings(place) if "price" in line]
+    assert [line.partition(": there")[0] for line in told] == [
+        "agents.yaml:14:21: models.standard.model"
     ]

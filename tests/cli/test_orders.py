@@ -187,6 +187,7 @@ def test_a_data_directory_that_cannot_be_used(place: Place) -> None:
     place.data.mkdir()
     (place.data / "audit.jsonl").mkdir()
     assert place.run("reject", "all").exit_code == 1
-    (place.data / "controls.json").write_text("{}")
+    (place.data / "orders").mkdir()
+    (place.data / "orders" / "controls.json").write_text("{}")
     assert place.run("orders", "list").exit_code == 78
     assert place.run("orders", "cancel", "all").exit_code == 78

@@ -136,7 +136,7 @@ def test_the_lines_of_a_log_hold_no_number_and_no_value(place: Place, candidate:
 
 def test_what_is_only_written_is_not_compared_with_nothing(place: Place) -> None:
     whole = load(place.main)
-    place.change("max_concurrent_calls: 900", "max_concurrent_calls: 901")
+    place.change("acme: {", "acme: {grants: {http_hosts: [api.example]}, ")
     other = load(place.main)
     assert difference(whole, other)
     assert not difference(whole, replace(other, gathered=None))

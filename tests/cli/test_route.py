@@ -153,7 +153,7 @@ def test_the_orders_of_the_operator_precede(place: Place) -> None:
     assert steps[-1] == "yes controls: number +17134810111: paused"
     assert place.run("route", "+17134810111", *OPEN).exit_code == 1
     assert place.run("route", "+17134810111", *OPEN, "--ignore-orders").exit_code == 0
-    (place.data / "controls.json").write_text("{")
+    (place.data / "orders" / "controls.json").write_text("{")
     assert place.run("route", "+17134810111", *OPEN).exit_code == 78
 
 

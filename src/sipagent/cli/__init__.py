@@ -12,14 +12,20 @@ import typer
 
 from sipagent import __version__
 from sipagent.cli import (
+    backup,
+    calls,
     check,
+    db,
     orders,
     plan,
     print_config,
+    privacy,
     route,
     schema,
     simulate,
+    statements,
     versions,
+    why,
 )
 
 app = typer.Typer(
@@ -41,8 +47,14 @@ app.command(rich_help_panel=_ON_DUTY)(versions.versions)
 app.command(rich_help_panel=_ON_DUTY)(versions.rollback)
 app.command(rich_help_panel=_ON_DUTY)(orders.divert)
 app.command(rich_help_panel=_ON_DUTY)(orders.reject)
+app.command(rich_help_panel=_ON_DUTY)(why.why)
+app.add_typer(calls.app, name="calls", rich_help_panel=_ON_DUTY)
+app.command(rich_help_panel=_ON_DUTY)(backup.backup)
+app.add_typer(privacy.app, name="privacy", rich_help_panel=_ON_DUTY)
 app.add_typer(orders.orders, name="orders", rich_help_panel=_ON_DUTY)
 app.add_typer(orders.numbers, name="numbers", rich_help_panel=_ON_DUTY)
+app.add_typer(db.app, name="db", rich_help_panel=_ON_DUTY)
+app.add_typer(statements.app, name="statements", rich_help_panel=_ON_DUTY)
 app.add_typer(simulate.app, name="simulate")
 
 

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -23,10 +24,13 @@ from sipagent.model import (
     CallOutcome,
     CallPlan,
     Decision,
+    Happening,
     IncomingCall,
     Kind,
     Speaker,
+    Transfer,
     Turn,
+    Usage,
 )
 from sipagent.observability import configure_logging
 from sipagent.routing import AnswerWith, Route
@@ -61,6 +65,7 @@ class Terminal:
         self.outcomes: list[CallOutcome] = []
         self._speaking: str | None = None
         self._ended: dict[CallId, asyncio.Event] = {}
+        self._used: dict[CallId, tuple[int, int]] = {}
 
     def watched(self, call_id: CallId) -> bool:
         return True
@@ -77,6 +82,19 @@ class Terminal:
         source = decision.dialed_source or "no header"
         typer.echo(f"  dialed  {decision.dialed or 'unknown'}, as the header `{source}` says")
 
+    def adopted(self, call: IncomingCall, decision: Decision, began_at: float) -> None:
+        """Never told: no other process has held these calls."""
+
+    def happened(self, plan: CallPlan, what: Happening, detail: str | None = None) -> None:
+        """What happens shows in what is said."""
+
+    def used(self, plan: CallPlan, usage: Usage) -> None:
+        cost, tokens = self._used.get(plan.call_id, (0, 0))
+        self._used[plan.call_id] = (cost + (usage.cost or 0), tokens + usage.bill.tokens.total)
+
+    def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
+        typer.echo(f"  sent on to {transfer.destination}")
+
     def turn(self, plan: CallPlan, turn: Turn) -> None:
         if turn.interrupted:
             typer.secho(" -- interrupted", dim=True, nl=False)
@@ -88,8 +106,10 @@ class Terminal:
         self._finish_line()
         self.outcomes.append(outcome)
         good = outcome.reason.kind is Kind.COMPLETED
+        cost, tokens = self._used.pop(outcome.call_id, (0, 0))
         typer.secho(
-            f"   ended  {outcome.name} after {outcome.duration:.1f} s, {outcome.turns} turns\n",
+            f"   ended  {outcome.name} after {outcome.duration:.1f} s, {outcome.turns} turns,"
+            f" {tokens} tokens, {cost / 1_000_000:.4f} USD\n",
             fg=typer.colors.GREEN if good else typer.colors.RED,
         )
         self._over(outcome.call_id).set()
@@ -129,6 +149,13 @@ def run(*, config: str, pace: float) -> int:
 
 async def _show(loaded: Loaded, terminal: Terminal, config: str, pace: float) -> None:
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    with tempfile.TemporaryDirectory(prefix="sipagent-demo-") as data_dir:
+        await _serve(loaded, terminal, config, pace, secret, data_dir)
+
+
+async def _serve(
+    loaded: Loaded, terminal: Terminal, config: str, pace: float, secret: str, data_dir: str
+) -> None:
     async with running_simulator(secret) as simulator:
         settings = Settings.model_validate(
             {
@@ -136,9 +163,11 @@ async def _show(loaded: Loaded, terminal: Terminal, config: str, pace: float) ->
                 "OPENAI_WEBHOOK_SECRET": secret,
                 "OPENAI_BASE_URL": simulator.base_url,
                 "SIPAGENT_DRAIN_TIMEOUT": 0,
+                "SIPAGENT_DATA_DIR": data_dir,
+                "SIPAGENT_DATABASE_URL": f"sqlite:///{data_dir}/records.sqlite",
             }
         )
-        service = build(settings, loaded.table, records=terminal, tap=terminal)
+        service = build(settings, loaded.table, records=terminal, tap=terminal, keep=True)
         async with serving(service) as url:
             simulator.deliver_to = f"{url}/webhooks/{ENVIRONMENT_ACCOUNT}"
             typer.echo(f"The service runs at {url}, the simulated provider at {simulator.url}.")

@@ -91,14 +91,20 @@ _DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
+def duration_of(text: str) -> float | None:
+    """Seconds of `30m`; None for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    return None if match is None else int(match[1]) * _UNITS[match[2]]
+
+
 def seconds_of(duration: str | None) -> float | None:
     """Seconds of `30m`; anything else ends the command."""
     if duration is None:
         return None
-    match = _DURATION.fullmatch(duration.strip())
-    if match is None:
+    seconds = duration_of(duration)
+    if seconds is None:
         raise typer.BadParameter("write a duration such as 30m, 2h or 3d", param_hint="--for")
-    return int(match[1]) * _UNITS[match[2]]
+    return seconds
 
 
 def one_of(words: type[Chosen]) -> Callable[[str], Chosen]:
@@ -158,6 +164,17 @@ def in_force_or_exit(path: Path, data_dir: Path) -> "Loaded":
     for told in (*found.findings, *(trouble.detail for trouble in found.troubles)):
         typer.echo(str(told), err=True)
     return found.loaded
+
+
+def region_of(config: Path, data_dir: Path) -> str | None:
+    """Whose national spellings are read, as far as the configuration tells."""
+    from sipagent.config.reload.in_force import in_force
+    from sipagent.errors import ConfigError
+
+    try:
+        return in_force(config, version_store(data_dir)).loaded.table.region
+    except ConfigError:
+        return None
 
 
 def version_store(data_dir: Path) -> Any:

@@ -20,10 +20,10 @@ from sipagent.cli.options import (
     in_force_or_exit,
     one_of,
     print_json,
+    region_of,
     seconds_of,
     table,
     unusable,
-    version_store,
     who,
 )
 from sipagent.cli.process import FINDINGS, USAGE
@@ -163,7 +163,7 @@ def cancel(
         fail(USAGE, "`all` takes no name" if name else f"name the {scope}")
     named = name or ""
     if scope is Whom.NUMBER:
-        named = spelled(named, _region(config, data_dir))
+        named = spelled(named, region_of(config, data_dir))
     elif scope is Whom.AGENT:
         named = _ordered_agent(named, data_dir)
     _take_back(Scope(scope), named, data_dir, paused=None)
@@ -242,7 +242,7 @@ def resume(
     from sipagent.config.report.ordering import spelled
     from sipagent.routing import Scope
 
-    key = spelled(number, _region(config, data_dir))
+    key = spelled(number, region_of(config, data_dir))
     _take_back(Scope.NUMBER, key, data_dir, paused=True)
 
 
@@ -300,17 +300,6 @@ def _read(data_dir: "Path") -> "Controls":
         return OrderFile(data_dir).read()
     except StoreError as error:
         unusable(error)
-
-
-def _region(config: "Path", data_dir: "Path") -> str | None:
-    """Whose national spellings are read, as far as the configuration tells."""
-    from sipagent.config.reload.in_force import in_force
-    from sipagent.errors import ConfigError
-
-    try:
-        return in_force(config, version_store(data_dir)).loaded.table.region
-    except ConfigError:
-        return None
 
 
 def _as_json(order: "Order") -> dict[str, object]:

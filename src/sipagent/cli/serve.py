@@ -10,11 +10,12 @@ import typer
 from sipagent import __version__, settings
 from sipagent.api.server import GracefulServer, server_config
 from sipagent.app import Service, build
-from sipagent.cli.process import BAD_CONFIGURATION, raise_file_limit
+from sipagent.cli.process import BAD_CONFIGURATION, UNREACHABLE, raise_file_limit
+from sipagent.config.reload import disk
 from sipagent.config.reload.live import LiveConfiguration
 from sipagent.config.reload.orders import OrderFile
 from sipagent.config.reload.versions import VersionStore
-from sipagent.errors import ConfigError, SecretError, SettingsError
+from sipagent.errors import ConfigError, SecretError, SettingsError, StoreError
 from sipagent.observability import configure_logging
 
 log = structlog.get_logger(__name__)
@@ -26,15 +27,16 @@ def run() -> int:
     try:
         chosen = settings.read()
         configure_logging(level=chosen.log_level, json=chosen.log_format == "json")
-        live = LiveConfiguration(
-            chosen.config,
-            store=VersionStore(chosen.data_dir),
-            orders=OrderFile(chosen.data_dir),
-        )
-        service = build(chosen, live)
+        orders = OrderFile(chosen.data_dir)
+        disk.make_folder(orders.path.parent)  # what is not there is watched for one folder above
+        live = LiveConfiguration(chosen.config, store=VersionStore(chosen.data_dir), orders=orders)
+        service = build(chosen, live, keep=True)
     except (SettingsError, ConfigError, SecretError) as error:
         typer.echo(str(error), err=True)
         return BAD_CONFIGURATION
+    except StoreError as error:
+        typer.echo(str(error), err=True)
+        return UNREACHABLE
     raise_file_limit()
     calm_collector()
     favour_calls()
