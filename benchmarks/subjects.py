@@ -89,6 +89,8 @@ async def running(
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         **subject.environment,
         "PORT": str(port),
+        # A directory of its own: what one trial leaves must not be gone on with in the next.
+        "SIPAGENT_DATA_DIR": str(folder / f"data-{port}"),
         "OPENAI_API_KEY": "sk-benchmark",
         "OPENAI_WEBHOOK_SECRET": SECRET,
         "OPENAI_BASE_URL": upstream,

@@ -24,11 +24,16 @@ from sipagent.model import CallId, TrunkName
 from sipagent.providers.accounts import AccountSpec
 from sipagent.providers.registry import Accounts
 from sipagent.routing import Controls, RoutingTable
+from sipagent.sessions.breaker import Breakers
+from sipagent.sessions.gate import Gate, WatchedRecords
+from sipagent.sessions.headroom import Headroom
 from sipagent.sessions.intake import Intake
 from sipagent.sessions.ports import Records, Tap, Words
 from sipagent.sessions.supervisor import Supervisor, Surroundings
 from sipagent.settings import Settings
+from sipagent.store.fanout import EachOf
 from sipagent.store.log import LogRecords
+from sipagent.storehouse import Storehouse
 from sipagent.upkeep import Readiness, Upkeep, accounts_of, described_account
 
 
@@ -79,13 +84,15 @@ def build(
     accounts: Sequence[AccountSpec] | None = None,
     records: Records | None = None,
     tap: Tap | None = None,
+    keep: bool = False,
 ) -> Service:
-    """The service for this configuration. Nothing runs and nothing is opened yet.
+    """The service for this configuration. Nothing runs yet.
 
     A table is a configuration that never changes. Without `accounts` there are those of the live
     configuration, or the environment's one. `records` and `tap` replace the log's
-    records and the tap that nobody listens to. Raises SettingsError for accounts that cannot be
-    used.
+    records and the tap that nobody listens to. To `keep` is to take the data directory: calls
+    outlive the process, and are recorded there or in the settings' database. Raises SettingsError
+    for accounts, and StoreError for a data directory, that cannot be used.
     """
     clock, metrics = SystemClock(), Metrics()
     records = records or LogRecords(metrics)
@@ -97,20 +104,32 @@ def build(
     if accounts is None:
         accounts = accounts_of(() if live is None else live.loaded.accounts, environment)
     providers = Accounts(accounts, context, metrics.odd)
-    supervisor = Supervisor(Surroundings(providers, records, tap or Unwatched(), clock))
+    fixed = Fixed(table)
+    house = Storehouse(settings, lambda: (live or fixed).table, metrics, clock) if keep else None
+    engine = EmbeddedEngine(clock) if house is None else house.engine
+    records = records if house is None else EachOf(records, house.records)
+    gate = Gate(engine, Breakers(clock), Headroom(clock))
+    watched = WatchedRecords(records, gate.breakers)
+    around = Surroundings(
+        providers, engine, watched, tap or Unwatched(), clock, limits=gate.headroom.heed
+    )
+    supervisor = Supervisor(around)
     intake = Intake(
-        configuration=live or Fixed(table),
-        engine=EmbeddedEngine(clock),
+        configuration=live or fixed,
+        engine=gate,
         supervisor=supervisor,
         records=records,
         ring_window=settings.ring_window,
         clock=clock,
+        process=settings.process_quota,
     )
     connections = ConnectionStats()
     _observe(metrics, supervisor, connections, providers)
+    _observe_gate(metrics, providers, gate)
     receiver = WebhookReceiver(providers.webhook_secrets, intake, metrics)
-    upkeep = None if live is None else Upkeep(live, environment, providers, metrics)
-    app = _application(receiver, supervisor, Readiness(intake, providers, upkeep))
+    upkeep = None if live is None else Upkeep(live, environment, providers, metrics, house=house)
+    readiness = Readiness(intake, providers, upkeep, gate, house)
+    app = _application(receiver, supervisor, readiness, settings.ring_window)
     return Service(app, providers, supervisor, intake, connections, settings.drain_timeout)
 
 
@@ -123,6 +142,20 @@ def _observe(
     metrics.observe_accounts(
         lambda: {name: health.healthy for name, health in accounts.health().items()}
     )
+
+
+def _observe_gate(metrics: Metrics, accounts: Accounts, gate: Gate) -> None:
+    """Have the metrics show which accounts take new calls now."""
+
+    def breakers() -> Mapping[str, bool]:
+        opened = gate.breakers.opened()
+        return {name: name in opened for name in accounts.health()}
+
+    def lowered() -> Mapping[str, bool]:
+        return {name: gate.headroom.lowered(name) is not None for name in accounts.health()}
+
+    metrics.observe_breakers(breakers)
+    metrics.observe_headroom(gate.headroom.shares, lowered)
 
 
 @asynccontextmanager
@@ -150,9 +183,9 @@ async def serving(service: Service, host: str = "127.0.0.1") -> AsyncIterator[st
 
 
 def _application(
-    receiver: WebhookReceiver, supervisor: Supervisor, readiness: Readiness
+    receiver: WebhookReceiver, supervisor: Supervisor, readiness: Readiness, ring_window: float
 ) -> ASGIApp:
-    accounts, upkeep = readiness.accounts, readiness.upkeep
+    accounts, upkeep, house = readiness.accounts, readiness.upkeep, readiness.house
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -160,6 +193,9 @@ def _application(
             if upkeep is not None:
                 reloader = Reloader(upkeep.live, upkeep.after_reading, upkeep.secret_files)
                 await stack.enter_async_context(reloader)
+            if house is not None:
+                await stack.enter_async_context(house)
+                await house.go_on(supervisor, ring_window)
             yield
             await supervisor.abort()
 

@@ -13,12 +13,14 @@
     ├── AttachError          a call's socket could not be opened
     ├── QuestionError        a call that is asked about cannot be one
     ├── StoreError           a file of the data directory cannot be read or written
+    ├── NotClosableError     a month whose statement cannot be closed yet
     └── SimulatorError       the simulator was asked for something that it cannot do
 
 Expected endings of a call are values (`sipagent.model.CallOutcome`), never exceptions.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 
 class SipagentError(Exception):
@@ -164,6 +166,19 @@ class StoreError(SipagentError):
     def __str__(self) -> str:
         place = f":{self.line}:{self.column}" if self.line is not None else ""
         return f"{self.file}{place}: {self.reason}"
+
+
+class NotClosableError(SipagentError):
+    """It is too early to close a month, which can be done from `closable_at` on (unix seconds)."""
+
+    def __init__(self, month: str, closable_at: float) -> None:
+        super().__init__(month, closable_at)
+        self.month = month
+        self.closable_at = closable_at
+
+    def __str__(self) -> str:
+        at = datetime.fromtimestamp(self.closable_at, UTC).isoformat(timespec="minutes")
+        return f"{self.month} can be closed from {at} on"
 
 
 class SimulatorError(SipagentError):

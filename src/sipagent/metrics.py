@@ -1,13 +1,14 @@
 """Numbers to look at, for Prometheus. Labels never hold what a caller, a header or a model says."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sipagent import __version__
-from sipagent.model import CallOutcome
+from sipagent.model import AccountName, CallOutcome
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MINUTES = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
@@ -30,20 +31,27 @@ class _Closings(Collector):
         yield family
 
 
-class _Healthy(Collector):
-    """Which accounts work, read whenever metrics are asked for: accounts come and go."""
+Labels = TypeVar("Labels", bound=Sequence[str])
 
-    def __init__(self, healthy: Callable[[], Mapping[str, bool]]) -> None:
-        self._healthy = healthy
+Samples = Iterable[tuple[Sequence[str], float]]
+"""Values, each with its labels' values in order."""
+
+
+class _Gauges(Collector):
+    """What is true at the moment, read whenever metrics are asked for."""
+
+    def __init__(
+        self, name: str, what: str, labels: Sequence[str], read: Callable[[], Samples]
+    ) -> None:
+        self._name = name
+        self._what = what
+        self._labels = labels
+        self._read = read
 
     def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily(
-            "sipagent_account_healthy",
-            "Whether the provider takes the account's credentials.",
-            labels=["account"],
-        )
-        for account, healthy in self._healthy().items():
-            family.add_metric([account], float(healthy))
+        family = GaugeMetricFamily(f"sipagent_{self._name}", self._what, labels=self._labels)
+        for labels, value in self._read():
+            family.add_metric(labels, value)
         yield family
 
 
@@ -95,6 +103,22 @@ class CallMetrics:
             self._first_audio.observe(max(0.0, outcome.heard_at - outcome.began_at))
 
 
+class BudgetMetrics:
+    """How far budgets are used up."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._crossed = Counter(
+            "sipagent_budget_crossed_total",
+            "Shares of budgets that have been used up; 100% is all. No number is named.",
+            ["scope", "name", "period", "share"],
+            registry=registry,
+        )
+
+    def crossed(self, scope: str, name: str, period: str, share: str) -> None:
+        """Count a share that was used up. `name` is a tenant, an account, or empty."""
+        self._crossed.labels(scope, name, period, share).inc()
+
+
 class ConfigMetrics:
     """What is in force, and whether the files are."""
 
@@ -134,6 +158,34 @@ class ConfigMetrics:
         self._reloads.labels("usable" if usable else "refused").inc()
 
 
+class RecordMetrics:
+    """What becomes of records, and what they say is used."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.tokens = Counter(
+            "sipagent_tokens_total",
+            "Tokens that the provider bills, by kind; cached ones are part of the input.",
+            ["kind"],
+            registry=registry,
+        )
+        self.cost = Counter(
+            "sipagent_cost_microdollars_total",
+            "What calls have cost, as far as prices are known.",
+            registry=registry,
+        )
+        self.dropped = Counter(
+            "sipagent_records_dropped_total",
+            "Rows that will never be stored, by what they say.",
+            ["kind"],
+            registry=registry,
+        )
+        self.failures = Counter(
+            "sipagent_records_failures_total",
+            "Attempts to store rows that failed; the rows are tried again.",
+            registry=registry,
+        )
+
+
 class Metrics:
     """All metrics of one process, in a registry of their own."""
 
@@ -142,6 +194,8 @@ class Metrics:
         self.webhooks = WebhookMetrics(self.registry)
         self.calls = CallMetrics(self.registry)
         self.config = ConfigMetrics(self.registry)
+        self.budgets = BudgetMetrics(self.registry)
+        self.records = RecordMetrics(self.registry)
         self.turns = self._counter("turns_total", "Finished turns, by who spoke.", "speaker")
         self.provider_errors = self._counter(
             "provider_errors_total", "Errors that the provider reported, by meaning.", "kind"
@@ -159,13 +213,65 @@ class Metrics:
         gauge = Gauge("sipagent_calls_active", "Calls held now.", registry=self.registry)
         gauge.set_function(lambda: float(calls()))
 
+    def observe_unstored(self, rows: Callable[[], int]) -> None:
+        """Have the number of rows that wait to be stored read whenever metrics are asked for."""
+        gauge = Gauge("sipagent_records_waiting", "Rows not stored yet.", registry=self.registry)
+        gauge.set_function(lambda: float(rows()))
+
     def observe_closings(self, closings: Callable[[], Mapping[str, int]]) -> None:
         """Have the connections that were cut, by reason, read whenever metrics are asked for."""
         self.registry.register(_Closings(closings))
 
     def observe_accounts(self, healthy: Callable[[], Mapping[str, bool]]) -> None:
         """Have the accounts' health read whenever metrics are asked for."""
-        self.registry.register(_Healthy(healthy))
+        self._observe(
+            "account_healthy",
+            "Whether the provider takes the account's credentials.",
+            ["account"],
+            lambda: (((account,), float(is_well)) for account, is_well in healthy().items()),
+        )
+
+    def observe_breakers(self, are_open: Callable[[], Mapping[str, bool]]) -> None:
+        """Have the accounts' breakers read whenever metrics are asked for."""
+        self._observe(
+            "breaker_open",
+            "Whether new calls of the account are refused because its calls fail.",
+            ["account"],
+            lambda: (((account,), float(is_open)) for account, is_open in are_open().items()),
+        )
+
+    def observe_headroom(
+        self,
+        shares: Callable[[], Mapping[AccountName, Mapping[str, float]]],
+        lowered: Callable[[], Mapping[str, bool]],
+    ) -> None:
+        """Have what is left of the accounts' limits read whenever metrics are asked for."""
+        self._observe(
+            "account_headroom",
+            "The share that is left of a limit of the account, as the provider told last.",
+            ["account", "limit"],
+            lambda: (
+                ((account, limit), share)
+                for account, limits in shares().items()
+                for limit, share in limits.items()
+            ),
+        )
+        self._observe(
+            "account_lowered",
+            "Whether new calls of the account are refused because its limits are used up.",
+            ["account"],
+            lambda: (((account,), float(is_low)) for account, is_low in lowered().items()),
+        )
+
+    def observe_arrivals(self, few: Callable[[], Mapping[Labels, bool]]) -> None:
+        """Have the trunks and accounts that get unusually few calls, by kind and name, read
+        whenever metrics are asked for."""
+        self._observe(
+            "arrivals_unusually_few",
+            "Whether far fewer calls come in than at this time of earlier weeks.",
+            ["kind", "name"],
+            lambda: ((series, float(is_few)) for series, is_few in few().items()),
+        )
 
     def odd(self, oddity: str) -> None:
         """Count a frame that was ignored."""
@@ -174,6 +280,11 @@ class Metrics:
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def _observe(
+        self, name: str, what: str, labels: Sequence[str], read: Callable[[], Samples]
+    ) -> None:
+        self.registry.register(_Gauges(name, what, labels, read))
 
     def _counter(self, name: str, what: str, label: str) -> Counter:
         return Counter(f"sipagent_{name}", what, [label], registry=self.registry)

@@ -17,12 +17,15 @@ _LOUD: Final = (
     "websockets",
     "httpx",
     "httpcore",
+    "aiohttp",
     "hpack",
     "uvicorn.access",
     "asyncio",
     "watchfiles",
+    "alembic",
 )
-"""Libraries whose debug and info lines quote frames, headers or URLs with caller data."""
+"""Libraries whose debug and info lines quote frames, headers or URLs with caller data, or tell
+nobody anything."""
 
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     ExceptionDictTransformer(show_locals=False)  # locals hold what callers say

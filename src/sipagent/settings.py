@@ -2,6 +2,7 @@
 the path of a file that holds the value, as container platforms mount secrets."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -11,8 +12,17 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sipagent.errors import SettingsError
+from sipagent.model import Quota, QuotaScope, Rate
+
+DATABASE_VARIABLE: Final = "SIPAGENT_DATABASE_URL"
 
 _LARGEST_FILE: Final = 64 * 1024
+_RATE: Final = re.compile(
+    r"(?P<count>[1-9][0-9]{0,5})/(?P<time>[1-9][0-9]{0,3})(?P<unit>[smh])", re.ASCII
+)
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_ALSO: Final = {DATABASE_VARIABLE: "DATABASE_URL"}
+"""Variables that platforms set, and whose word is taken where ours are unset."""
 
 
 def _env(name: str, default: Any, description: str, **limits: Any) -> Any:
@@ -30,6 +40,14 @@ class Settings(BaseSettings):
     data_dir: Path = _env(
         "SIPAGENT_DATA_DIR", Path("data"), "Folder of what the service keeps for itself."
     )
+    database_url: SecretStr | None = _env(
+        DATABASE_VARIABLE, None, "Where records are kept: sqlite:///PATH or postgresql://..."
+    )
+    db_migrate: Literal["auto", "never"] = _env(
+        "SIPAGENT_DB_MIGRATE",
+        "auto",
+        "Whether the service brings the records' schema itself: auto, or never.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _env(
         "LOG_LEVEL", "info", "debug, info, warning or error."
     )
@@ -37,11 +55,20 @@ class Settings(BaseSettings):
     engine: Literal["embedded"] = _env(
         "SIPAGENT_ENGINE", "embedded", "Who holds which call: embedded, in this process."
     )
+    max_calls: Annotated[int, Field(ge=1)] | None = _env(
+        "SIPAGENT_MAX_CALLS", None, "The most calls that this process holds at once."
+    )
+    call_rate: str | None = _env(
+        "SIPAGENT_CALL_RATE", None, "The most new calls in a time, as in 600/1m."
+    )
     ring_window: Annotated[float, Field(gt=0, le=3600)] = _env(
         "SIPAGENT_RING_WINDOW", 120.0, "Seconds after its creation in which a call may ring."
     )
     drain_timeout: Annotated[float, Field(ge=0, le=7200)] = _env(
         "SIPAGENT_DRAIN_TIMEOUT", 3600.0, "Seconds to let live calls end by themselves on SIGTERM."
+    )
+    privacy_key: SecretStr | None = _env(
+        "SIPAGENT_PRIVACY_KEY", None, "Secret by which telephone numbers are hidden in records."
     )
     openai_api_key: SecretStr | None = _env("OPENAI_API_KEY", None, "Key of the OpenAI project.")
     openai_webhook_secret: SecretStr | None = _env(
@@ -60,7 +87,7 @@ class Settings(BaseSettings):
     openai_org_id: str | None = _env("OPENAI_ORG_ID", None, "Sent as OpenAI-Organization.")
     openai_project_id: str | None = _env("OPENAI_PROJECT_ID", None, "Sent as OpenAI-Project.")
 
-    @field_validator("log_level", "log_format", mode="before")
+    @field_validator("log_level", "log_format", "db_migrate", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
@@ -82,6 +109,27 @@ class Settings(BaseSettings):
         if url.query or url.fragment or url.username is not None or url.password is not None:
             raise ValueError(f"has a query, a fragment or credentials: {advice}")
         return value.rstrip("/")
+
+    @field_validator("call_rate")
+    @classmethod
+    def _rate(cls, value: str | None) -> str | None:
+        if value is not None and _RATE.fullmatch(value) is None:
+            raise ValueError("is no rate: write it as in 600/1m")
+        return value
+
+    @property
+    def process_quota(self) -> Quota | None:
+        """What all calls of this process may take together, None without a limit."""
+        if self.max_calls is None and self.call_rate is None:
+            return None
+        rate = None if self.call_rate is None else _RATE.fullmatch(self.call_rate)
+        return Quota(
+            QuotaScope.PROCESS,
+            held=self.max_calls,
+            rate=None
+            if rate is None
+            else Rate(int(rate["count"]), int(rate["time"]) * _UNITS[rate["unit"]]),
+        )
 
     @field_validator("openai_org_id", "openai_project_id")
     @classmethod
@@ -110,7 +158,7 @@ class VariableOrFile(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         name = str(field.validation_alias)
-        return value_of(name), name, False
+        return value_of(name, _ALSO.get(name)), name, False
 
     def __call__(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -121,12 +169,19 @@ class VariableOrFile(PydanticBaseSettingsSource):
         return found
 
 
-def value_of(name: str) -> str | None:
-    """What a variable says, itself or by its file; None where it is unset. Raises SettingsError."""
+def value_of(name: str, also: str | None = None) -> str | None:
+    """What a variable says, itself or by its file, or the one that is `also` asked; None where both
+    are unset. Raises SettingsError."""
     path = file_of(name)
-    if path is None:
-        return os.environ.get(name) or None
-    return _contents(f"{name}_FILE", path)
+    if path is not None:
+        return _contents(f"{name}_FILE", path)
+    value = os.environ.get(name) or None
+    return value_of(also) if value is None and also is not None else value
+
+
+def database_url() -> str | None:
+    """Where records are kept, as the environment says. Raises SettingsError."""
+    return value_of(DATABASE_VARIABLE, _ALSO[DATABASE_VARIABLE])
 
 
 def file_of(name: str) -> Path | None:

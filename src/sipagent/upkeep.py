@@ -17,8 +17,11 @@ from sipagent.errors import SettingsError
 from sipagent.metrics import Metrics
 from sipagent.providers.accounts import AccountSpec
 from sipagent.providers.registry import Accounts
+from sipagent.sessions.breaker import Opened
+from sipagent.sessions.gate import Gate
 from sipagent.sessions.intake import Intake
 from sipagent.settings import Settings
+from sipagent.storehouse import Storehouse
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,7 @@ class Upkeep:
     accounts: Accounts
     metrics: Metrics
     problems: tuple[str, ...] = ()
+    house: Storehouse | None = None
 
     def __post_init__(self) -> None:
         self.live.observe(self)
@@ -78,6 +82,8 @@ class Upkeep:
             self.problems = (f"internal error ({type(error).__name__})",)
         if self.problems and self.problems != before:
             log.error("accounts refused, the old ones stay", problems=self.problems)
+        if self.house is not None:
+            await self.house.seed()
         try:
             await self.accounts.refresh()
         except Exception as error:  # as above
@@ -131,11 +137,17 @@ def described_account(settings: Settings) -> AccountSpec | SettingsError:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Why no new call should come here, and what is wrong while calls are taken."""
+    """Why no new call should come here, and what is wrong while calls are taken.
+
+    An account whose `gate` is shut never makes the process unready: whoever sent no calls here
+    would keep callers ringing that are sent on at once, and the trial from coming that opens it.
+    """
 
     intake: Intake
     accounts: Accounts
     upkeep: Upkeep | None
+    gate: Gate | None = None
+    house: Storehouse | None = None
 
     def unready(self) -> Sequence[UnreadyReason]:
         if self.intake.draining:
@@ -144,7 +156,9 @@ class Readiness:
         return self._troubles() if self.accounts.useless else ()
 
     def degraded(self) -> Sequence[UnreadyReason]:
-        wrong = () if self.upkeep is None else self.upkeep.defects()
+        files = () if self.upkeep is None else self.upkeep.defects()
+        kept = () if self.house is None else self.house.defects()
+        wrong = (*self._shut(), *kept, *files)
         return wrong if self.accounts.useless else (*self._troubles(), *wrong)
 
     def _troubles(self) -> Sequence[UnreadyReason]:
@@ -152,3 +166,35 @@ class Readiness:
             UnreadyReason(f"account:{name}", trouble.code, trouble.detail)
             for name, trouble in self.accounts.troubles()
         )
+
+    def _shut(self) -> Sequence[UnreadyReason]:
+        """Accounts whose new calls are refused, though their credentials may well work."""
+        if self.gate is None:
+            return ()
+        names, opened = self.accounts.health(), self.gate.breakers.opened()
+        failing = [
+            UnreadyReason(f"account:{name}", "breaker-open", _failing(opened[name]))
+            for name in names
+            if name in opened
+        ]
+        lowered = ((name, self.gate.headroom.lowered(name)) for name in names)
+        full = [
+            UnreadyReason(f"account:{name}", "limits-used-up", f"{_FULL} for {left:.0f} seconds.")
+            for name, left in lowered
+            if left is not None
+        ]
+        return (*failing, *full)
+
+
+_FULL: Final = (
+    "The provider has next to nothing left of the account's limits; new calls are refused with 503"
+)
+
+
+def _failing(opened: Opened) -> str:
+    when = f" in {opened.next_in:.0f} seconds" if opened.next_in else ""
+    return (
+        "Calls of the account failed one after the other; for"
+        f" {opened.seconds:.0f} seconds new ones have been refused with 503. The next one is"
+        f" tried{when}."
+    )

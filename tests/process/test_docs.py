@@ -32,6 +32,10 @@ def test_every_metric_is_described_and_no_other() -> None:
     metrics.observe_active(lambda: 0)
     metrics.observe_closings(lambda: {"header-timeout": 1})
     metrics.observe_accounts(lambda: {"default": True})
+    metrics.observe_unstored(lambda: 0)
+    metrics.observe_breakers(lambda: {"default": False})
+    metrics.observe_headroom(lambda: {"default": {"tokens": 0.5}}, lambda: {"default": False})
+    metrics.observe_arrivals(lambda: {("account", "default"): False})
     exposed = {
         line.split()[2]
         for line in metrics.exposition().decode().splitlines()

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from sipagent.cli.process import UNREACHABLE
 from sipagent.config.reload.in_force import fingerprint_of
 from sipagent.config.reload.orders import OrderFile
 from sipagent.config.reload.versions import VersionStore
 from sipagent.routing.controls import Order, Scope
 from sipagent.simulator import Simulator
-from tests.process.test_serve import Process, environment, held, serving, start
+from tests.process.running import Process, environment, held, serving, start
 
 DESK, POLITE = "+17134810111", "+17134810133"
 POLITE_GREETING = "Thank you for calling us. " * 3
@@ -56,12 +57,21 @@ class Told:
 
 
 async def told(process: Process) -> Told:
-    ready = (await process.get("/readyz")).json()
-    metrics = (await process.get("/metrics")).text
+    """What both say of one moment: no reload came between the one answer and the other."""
+    metrics, before, ready = "", [""], {}
+    while configuration(metrics) != before:
+        before = configuration((await process.get("/metrics")).text)
+        ready = (await process.get("/readyz")).json()
+        metrics = (await process.get("/metrics")).text
     found = re.search(r'sipagent_config_info{hash="(\w+)",origin="(\w+)"} 1', metrics)
     assert found is not None
     degraded = {(one["part"], one["code"]): one["detail"] for one in ready.get("degraded", [])}
     return Told(ready["status"], degraded, found[1], found[2], metrics)
+
+
+def configuration(metrics: str) -> list[str]:
+    """The lines about the configuration."""
+    return [line for line in metrics.splitlines() if line.startswith("sipagent_config_")]
 
 
 async def until(process: Process, holds: Callable[[Told], object]) -> Told:
@@ -335,8 +345,23 @@ async def test_what_is_hostile_or_secret_is_refused_and_calls_go_on(
     assert "a1a1" not in str(process.log)
 
 
-async def test_a_data_directory_that_cannot_be_written_shows(tmp_path: Path, agents: Path) -> None:
+async def test_a_data_directory_that_cannot_be_used_is_told_and_nothing_starts(
+    tmp_path: Path, agents: Path
+) -> None:
+    """There calls that are held are remembered, so that a restart goes on with them."""
     (tmp_path / "data").write_text("in the way")
+    variables = environment(tmp_path, "http://127.0.0.1:1/v1")
+    process = await start(tmp_path, variables)
+    assert await process.exit_code() == UNREACHABLE
+    said = (tmp_path / "log.jsonl").read_text()
+    assert f"{tmp_path / 'data'}" in said
+    assert "cannot be used" in said
+    assert "Traceback" not in said
+
+
+async def test_orders_and_versions_that_cannot_be_used_show(tmp_path: Path, agents: Path) -> None:
+    (tmp_path / "data" / "orders" / "controls.json").mkdir(parents=True)
+    (tmp_path / "data" / "versions").write_text("in the way")
     async with serving(tmp_path) as (process, simulator):
         seen = await told(process)
         assert {("data", "not-stored"), ("orders", "unreadable")} == set(seen.degraded)

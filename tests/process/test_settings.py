@@ -8,6 +8,7 @@ from sipagent import settings
 from sipagent.app import build
 from sipagent.environment import environment_account
 from sipagent.errors import SettingsError
+from sipagent.model import Quota, QuotaScope, Rate
 from sipagent.providers.openai.webhooks import WebhookSecrets
 from sipagent.testing import a_table
 
@@ -136,6 +137,22 @@ def test_several_secrets_are_separated_by_space_or_comma(monkeypatch: pytest.Mon
     assert len(WebhookSecrets.parse(*account.webhook_secrets.read())) == 2
     assert "sk-x" not in repr(account)
     assert SECRET not in repr(account)
+
+
+def test_what_all_calls_of_the_process_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings.read().process_quota is None
+    monkeypatch.setenv("SIPAGENT_MAX_CALLS", "900")
+    monkeypatch.setenv("SIPAGENT_CALL_RATE", "600/10m")
+    quota = settings.read().process_quota
+    assert quota == Quota(QuotaScope.PROCESS, held=900, rate=Rate(600, 600.0))
+    monkeypatch.setenv("SIPAGENT_MAX_CALLS", "0")
+    monkeypatch.setenv("SIPAGENT_CALL_RATE", "often")
+    with pytest.raises(SettingsError) as refused:
+        settings.read()
+    assert len(refused.value.problems) == 2
+    assert "SIPAGENT_CALL_RATE: Value error, is no rate: write it as in 600/1m" in str(
+        refused.value
+    )
 
 
 def test_an_azure_resource_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

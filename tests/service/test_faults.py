@@ -103,18 +103,73 @@ async def test_a_handshake_that_goes_wrong(
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011, None])
-async def test_a_socket_that_drops_while_the_call_goes_on_ends_the_call_honestly(
+async def test_a_socket_that_drops_while_the_call_goes_on_is_attached_again(
     house: Open, code: int | None
+) -> None:
+    async with house() as home:
+        call_id = await home.simulator.place_call(RECEPTION, stay=True, script=[])
+        await home.simulator.until(call_id, lambda call: heard_greeting(call) and restored(call))
+        how = {"abort": True} if code is None else {"code": code}
+        home.simulator.close_sockets(call_id, **how)
+        await home.simulator.until(call_id, lambda call: call.attachments >= 3)
+        home.simulator.say(call_id, "Is somebody there?")
+        await home.simulator.until(call_id, answered_caller, timeout=30)
+        home.simulator.hang_up(call_id)
+        (ended,) = await home.outcomes()
+        call = home.simulator.call(call_id)
+    assert ended.name == "completed.line_closed"
+    assert not ended.usage_complete
+    assert (len(call.accepts), len(call.hangups)) == (1, 0)
+    assert greetings(call) == 1
+    assert [
+        what for _, what, _ in home.records.happenings if "attached" in what or "drop" in what
+    ] == [
+        "dropped",
+        "reattached",
+    ]
+
+
+async def test_a_socket_that_drops_during_the_greeting_brings_no_second_greeting(
+    house: Open,
+) -> None:
+    async with house() as home:
+        call_id = await home.simulator.place_call(RECEPTION, stay=True, script=[], pace=4.0)
+        await home.simulator.until(call_id, lambda call: greetings(call) == 1)
+        home.simulator.close_sockets(call_id, abort=True)
+        await home.simulator.until(call_id, lambda call: call.attachments >= 3 and restored(call))
+        home.simulator.say(call_id, "Is somebody there?")
+        await home.simulator.until(call_id, answered_caller, timeout=30)
+        home.simulator.hang_up(call_id)
+        await home.outcomes()
+        assert greetings(home.simulator.call(call_id)) == 1
+
+
+async def test_a_provider_that_refuses_the_socket_for_a_while_is_dialed_until_it_takes_it(
+    house: Open,
 ) -> None:
     async with house() as home:
         call_id = await home.simulator.place_call(QUIET, stay=True, script=[])
         await home.simulator.until(call_id, lambda call: call.attachments == 1)
-        how = {"abort": True} if code is None else {"code": code}
-        home.simulator.close_sockets(call_id, **how)
+        home.simulator.set_faults({"attach": {"status": 503, "times": 12}})
+        home.simulator.close_sockets(call_id, abort=True)
+        await home.simulator.until(call_id, lambda call: call.attachments >= 2, timeout=40)
+        home.simulator.hang_up(call_id)
         (ended,) = await home.outcomes()
-        call = home.simulator.call(call_id)
-    assert ended.name == "lost.connection_lost"
-    assert (call.ended_by, len(call.hangups)) == ("hangup", 1)
+    assert ended.name == "completed.line_closed"
+
+
+def greetings(call: Any) -> int:
+    """How often the agent was asked for its first words."""
+    asked = [event for event in call.client_events if event["type"] == "response.create"]
+    return sum("Thank you for calling" in json.dumps(event) for event in asked)
+
+
+def heard_greeting(call: Any) -> bool:
+    return any(line["who"] == "agent" for line in call.transcript)
+
+
+def restored(call: Any) -> bool:
+    return any(event["type"] == "session.update" for event in call.client_events)
 
 
 async def test_a_session_that_reaches_its_longest_duration_is_recorded_as_that(
@@ -126,13 +181,16 @@ async def test_a_session_that_reaches_its_longest_duration_is_recorded_as_that(
     assert ended.name == "failed.session_expired"
 
 
-async def test_an_admission_error_after_the_upgrade_is_found_out(house: Open) -> None:
+async def test_an_admission_error_after_the_upgrade_leads_to_another_dial(house: Open) -> None:
     async with house() as home:
-        await home.simulator.place_call(
-            QUIET, stay=True, script=[], faults={"socket": {"error_first": True, "close": 1000}}
-        )
+        faults = {"socket": {"error_first": True, "close": 1000, "times": 1}}
+        call_id = await home.simulator.place_call(QUIET, stay=True, script=[], faults=faults)
+        await home.simulator.until(call_id, lambda call: call.attachments >= 3)
+        home.simulator.say(call_id, "Is somebody there?")
+        await home.simulator.until(call_id, answered_caller, timeout=30)
+        home.simulator.hang_up(call_id)
         (ended,) = await home.outcomes()
-    assert ended.name in ("lost.connection_lost", "completed.line_closed")
+    assert ended.name == "completed.line_closed"
 
 
 def mutations(seed: int, count: int) -> list[str]:

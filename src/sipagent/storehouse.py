@@ -1,0 +1,169 @@
+"""What one process keeps beyond its own life: the engine's memory and the records of calls."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Final, Self
+
+import structlog
+
+from sipagent import __version__
+from sipagent.api.health import UnreadyReason
+from sipagent.engine.counters import Counters
+from sipagent.engine.embedded import EmbeddedEngine
+from sipagent.engine.memory import Memory
+from sipagent.engine.purse import Crossing
+from sipagent.metrics import Metrics
+from sipagent.model import QuotaScope
+from sipagent.routing import RoutingTable
+from sipagent.sessions.ports import Clock
+from sipagent.sessions.supervisor import Supervisor
+from sipagent.settings import Settings
+from sipagent.store.arrivals import Arrivals
+from sipagent.store.closing import Closing
+from sipagent.store.database import DATABASE_ERRORS, reason_of
+from sipagent.store.erasure import Eraser
+from sipagent.store.ledger import Ledger
+from sipagent.store.location import location_of
+from sipagent.store.numbers import InstallationKey, StoredNumbers, installation_key
+from sipagent.store.records import StoreRecords
+from sipagent.store.retention import Pruner, Retention
+from sipagent.store.rows import RowKind, Writing
+from sipagent.store.spending import spent_so_far
+from sipagent.store.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+SEEDED_WITHIN: Final = 10.0
+"""Seconds for the records to say what has been spent in the running day and month."""
+
+
+class Storehouse:
+    """The engine and the records of one data directory.
+
+    Making it takes the directory for this process and reads no call yet: SettingsError and
+    StoreError say that it cannot be used. As a context it is open for calls; at its end all that
+    was kept is on disk, as far as the disk takes it. `table` gives the routing table in force.
+    """
+
+    def __init__(
+        self, settings: Settings, table: Callable[[], RoutingTable], metrics: Metrics, clock: Clock
+    ) -> None:
+        location = location_of(
+            None if settings.database_url is None else settings.database_url.get_secret_value(),
+            settings.data_dir,
+        )
+        self._table = table
+        self._clock = clock
+        self._key = self._installation_key(settings, file=location.file is not None)
+        self._ledger = Ledger(settings.data_dir)
+        self._memory = Memory(settings.data_dir)
+        self._memory.open()
+        self.counters = Counters()
+        self.engine = EmbeddedEngine(
+            clock, self._memory, counters=self.counters, crossed=_tell(metrics)
+        )
+        self.writer = Writer(
+            location,
+            settings.data_dir,
+            metrics,
+            clock,
+            migrate=settings.db_migrate == "auto",
+            # The engine's memory has decisions and outcomes until they are stored.
+            spooled=(RowKind.USAGE, RowKind.TRANSFER),
+            settled=self.engine.settled,
+        )
+        self._numbers = StoredNumbers(self._key, lambda tenant: table().privacy(tenant).hmac)
+        writing = Writing(__version__, socket.gethostname()[:63], self._numbers)
+        self.records = StoreRecords(self.writer, writing, clock)
+        self.arrivals = Arrivals(
+            lambda: self.writer.engine, table, clock, behind=lambda: bool(self.writer.defects())
+        )
+        metrics.observe_arrivals(lambda: self.arrivals.few)
+        self._seeded: set[tuple[str, str]] = set()
+        self._opened = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """The engine's memory takes claims, and records are stored; a database that is away is
+        waited for behind the calls. Raises StoreError."""
+        self._memory.start()
+        self._opened.callback(self._memory.close)
+        try:
+            await self._opened.enter_async_context(self.writer)
+            await self.seed()
+            await self._opened.enter_async_context(self._retention())
+            await self._opened.enter_async_context(self._closing())
+            await self._opened.enter_async_context(self.arrivals)
+        except BaseException:
+            await self._opened.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._opened.aclose()
+
+    async def go_on(self, supervisor: Supervisor, ring_window: float) -> None:
+        """The calls that processes before this one have left are the supervisor's."""
+        held = await self.engine.adopt()
+        if held:
+            log.info("going on with calls of a process before", calls=len(held))
+        supervisor.adopt(held, ring_window)
+
+    def defects(self) -> tuple[UnreadyReason, ...]:
+        """What is wrong while calls are taken."""
+        memory = (UnreadyReason("engine", "not-written", why) for why in self.engine.defects())
+        records = (UnreadyReason(*defect) for defect in self.writer.defects())
+        return (*memory, *records)
+
+    async def seed(self) -> None:
+        """Have budgets that are new here go on from what has been spent already; where the records
+        do not say it in time, they begin anew."""
+        try:
+            async with asyncio.timeout(SEEDED_WITHIN):
+                spent = await spent_so_far(
+                    self.writer.engine, self._table(), self._numbers, self._clock.wall()
+                )
+        except (*DATABASE_ERRORS, TimeoutError) as error:
+            log.warning("budgets begin anew: nothing is known of before", reason=reason_of(error))
+            return
+        for one in spent:
+            if (one.key, one.label) not in self._seeded:
+                self._seeded.add((one.key, one.label))
+                self.counters.seed(one.key, one.label, one.micros)
+
+    def _closing(self) -> Closing:
+        return Closing(
+            self.writer.engine,
+            lambda: {name: tenant.timezone for name, tenant in self._table().tenants.items()},
+            self._clock,
+        )
+
+    def _retention(self) -> Retention:
+        engine = self.writer.engine
+        pruner = Pruner(
+            engine, self._key, lambda tenant: self._table().privacy(tenant), self._clock
+        )
+        eraser = Eraser(engine, self._key, self._ledger, self._clock)
+        return Retention(pruner, eraser, self._clock)
+
+    def _installation_key(self, settings: Settings, *, file: bool) -> InstallationKey:
+        hidden = any(tenant.privacy.hmac for tenant in self._table().tenants.values())
+        return installation_key(settings.privacy_key, settings.data_dir, file=file or not hidden)
+
+
+def _tell(metrics: Metrics) -> Callable[[Crossing], None]:
+    def tell(crossing: Crossing) -> None:
+        """Tell of a budget of which a share is used up, once for each share and period."""
+        name = "" if crossing.scope is QuotaScope.NUMBER else crossing.name
+        share = f"{crossing.share / 100:g}%"
+        metrics.budgets.crossed(crossing.scope, name, crossing.period, share)
+        log.warning(
+            "budget spent" if crossing.spent else "budget is being spent",
+            scope=crossing.scope,
+            name=name,
+            period=crossing.label,
+            share=share,
+        )
+
+    return tell

@@ -1,0 +1,120 @@
+"""O2 and L4: the database of the records goes away under calls, and comes back."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from sipagent.simulator import Simulator
+from tests.process.running import RECEPTION, Process, environment, held, serving, start
+from tests.store.support import outage, run_apart
+from tests.waiting import eventually
+
+STAY: dict[str, Any] = {"stay": True, "script": []}
+
+
+async def talked(simulator: Simulator, call_id: str) -> None:
+    """The caller has had an answer."""
+    before = len(simulator.call(call_id).transcript)
+    simulator.say(call_id, "Is somebody there?")
+    await simulator.until(call_id, lambda call: len(call.transcript) >= before + 2, timeout=20)
+
+
+async def status(process: Process) -> tuple[int, str, list[tuple[str, str]]]:
+    """What `/readyz` says, with the parts that are degraded."""
+    answer = await process.get("/readyz")
+    body = answer.json()
+    degraded = [(one["part"], one["code"]) for one in body.get("degraded", [])]
+    return answer.status_code, body["status"], degraded
+
+
+async def becomes(process: Process, word: str) -> tuple[int, str, list[tuple[str, str]]]:
+    while (told := await status(process))[1] != word:
+        assert process.running.returncode is None
+    return told
+
+
+def stored(url: str) -> dict[str, tuple[str | None, int | None]]:
+    """The outcome and the tokens of each call in the records."""
+
+    async def read() -> dict[str, tuple[str | None, int | None]]:
+        connection = await asyncpg.connect(url)
+        try:
+            rows = await connection.fetch("SELECT call_id, outcome, tokens FROM calls")
+        finally:
+            await connection.close()
+        return {row["call_id"]: (row["outcome"], row["tokens"]) for row in rows}
+
+    return run_apart(read())
+
+
+def billed(simulator: Simulator, call_id: str) -> int:
+    usage = simulator.call(call_id).usage
+    assert usage is not None
+    return int(usage["input_tokens"] + usage["output_tokens"])
+
+
+async def test_calls_go_on_while_the_database_is_away_and_are_recorded_when_it_is_back(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    async with serving(tmp_path, SIPAGENT_DATABASE_URL=postgresql_url) as (process, simulator):
+        before = await held(simulator)
+        await eventually(lambda: before in stored(postgresql_url))
+        with outage(postgresql_url):
+            await talked(simulator, before)
+            during = await simulator.place_call(RECEPTION, **STAY)
+            await simulator.until(during, lambda call: call.attachments == 1)
+            await talked(simulator, during)
+            assert await becomes(process, "degraded") == (200, "degraded", [("records", "away")])
+            assert (await process.get("/healthz")).status_code == 200
+            for call_id in (before, during):
+                simulator.hang_up(call_id)
+            await eventually(lambda: len(process.outcomes()) == 2)
+        assert await becomes(process, "ready") == (200, "ready", [])
+        process.signal(signal.SIGTERM)
+        assert await process.exit_code() == 0
+        told = {call_id: billed(simulator, call_id) for call_id in (before, during)}
+    assert stored(postgresql_url) == {
+        call_id: ("completed.line_closed", tokens) for call_id, tokens in told.items()
+    }
+
+
+async def test_a_process_that_is_killed_while_the_database_is_away_loses_no_call(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    async with serving(tmp_path, SIPAGENT_DATABASE_URL=postgresql_url) as (process, simulator):
+        variables = environment(tmp_path, simulator.base_url, SIPAGENT_DATABASE_URL=postgresql_url)
+        kept = await held(simulator)
+        await eventually(lambda: kept in stored(postgresql_url))
+        with outage(postgresql_url):
+            ended = await held(simulator)
+            await talked(simulator, ended)
+            simulator.hang_up(ended)
+            await eventually(lambda: process.outcomes() == ["completed.line_closed"])
+            refused = await simulator.place_call("+17134810199")
+            await simulator.wait_ended(refused)
+            await process.kill()
+            fresh = await start(tmp_path, variables)
+            simulator.deliver_to = f"{fresh.url}/webhooks/openai"
+            try:
+                await fresh.ready()
+                assert (await status(fresh))[:2] == (200, "degraded")
+                await simulator.until(kept, lambda call: call.attachments == 2)
+                await talked(simulator, kept)
+            except BaseException:
+                await fresh.kill()
+                raise
+        try:
+            await becomes(fresh, "ready")
+            simulator.hang_up(kept)
+            fresh.signal(signal.SIGTERM)
+            assert await fresh.exit_code() == 0
+        finally:
+            await fresh.kill()
+        told = {call_id: billed(simulator, call_id) for call_id in (kept, ended)}
+    assert stored(postgresql_url) == {
+        kept: ("completed.line_closed", told[kept]),
+        ended: ("completed.line_closed", told[ended]),
+        refused: ("rejected.unknown_number", 0),
+    }
