@@ -1,9 +1,11 @@
 """What one process keeps beyond its own life: the engine's memory and the records of calls."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Final, Self
 
 import structlog
@@ -17,7 +19,7 @@ from sipagent.engine.purse import Crossing
 from sipagent.metrics import Metrics
 from sipagent.model import QuotaScope
 from sipagent.routing import RoutingTable
-from sipagent.sessions.ports import Clock
+from sipagent.sessions.ports import Clock, HeldCall
 from sipagent.sessions.supervisor import Supervisor
 from sipagent.settings import Settings
 from sipagent.store.arrivals import Arrivals
@@ -30,13 +32,19 @@ from sipagent.store.numbers import InstallationKey, StoredNumbers, installation_
 from sipagent.store.records import StoreRecords
 from sipagent.store.retention import Pruner, Retention
 from sipagent.store.rows import RowKind, Writing
-from sipagent.store.spending import spent_so_far
+from sipagent.store.spending import costs_of, spent_so_far
 from sipagent.store.writer import Writer
 
 log = structlog.get_logger(__name__)
 
+COSTS_WITHIN: Final = 1.0
+"""Seconds for the records to say what calls have cost that are gone on with: they are waiting."""
+
 SEEDED_WITHIN: Final = 10.0
 """Seconds for the records to say what has been spent in the running day and month."""
+
+LEFT_WITHIN: Final = 1.0
+"""Seconds for what a killed process has left to be stored."""
 
 
 class Storehouse:
@@ -91,6 +99,7 @@ class Storehouse:
         self._opened.callback(self._memory.close)
         try:
             await self._opened.enter_async_context(self.writer)
+            await self._store_left()
             await self.seed()
             await self._opened.enter_async_context(self._retention())
             await self._opened.enter_async_context(self._closing())
@@ -108,6 +117,7 @@ class Storehouse:
         held = await self.engine.adopt()
         if held:
             log.info("going on with calls of a process before", calls=len(held))
+            held = await self._with_costs(held)
         supervisor.adopt(held, ring_window)
 
     def defects(self) -> tuple[UnreadyReason, ...]:
@@ -131,6 +141,24 @@ class Storehouse:
             if (one.key, one.label) not in self._seeded:
                 self._seeded.add((one.key, one.label))
                 self.counters.seed(one.key, one.label, one.micros)
+
+    async def _store_left(self) -> None:
+        """Bills that a killed process has left count as spent, unless the database is away."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEFT_WITHIN):
+                await self.writer.flushed()
+
+    async def _with_costs(self, held: Sequence[HeldCall]) -> list[HeldCall]:
+        """The calls with what they have cost, as far as the records say it in time: their ceilings
+        hold for the whole of them."""
+        costs: Mapping[str, int] = {}
+        try:
+            async with asyncio.timeout(COSTS_WITHIN):
+                await self.writer.flushed()
+                costs = await costs_of(self.writer.engine, [one.call.call_id for one in held])
+        except (*DATABASE_ERRORS, TimeoutError) as error:
+            log.warning("calls go on as if they had cost nothing", reason=reason_of(error))
+        return [replace(one, cost=costs.get(one.call.call_id, 0)) for one in held]
 
     def _closing(self) -> Closing:
         return Closing(

@@ -1,8 +1,22 @@
 """Calls whose socket is lost, and calls that another process has left: nothing is done twice."""
 
+from dataclasses import replace
+
 import pytest
 
-from sipagent.model import CallPlan, Happening, Mark, Reason, Speaker, Turn
+from sipagent.model import (
+    Bill,
+    CallPlan,
+    Ceilings,
+    Happening,
+    Mark,
+    ModelPrice,
+    Prices,
+    Reason,
+    Speaker,
+    Tokens,
+    Turn,
+)
 from sipagent.sessions.machine import Past
 from sipagent.sessions.machine.commands import (
     Accept,
@@ -299,3 +313,15 @@ class TestAdoptedForward:
     def test_a_forward_that_was_taken_meanwhile_was_transferred(self) -> None:
         call = taken_over(Mark.REFER, plan=a_forward()).expect(AGAIN).feed(GONE).expect(Probe())
         ended(call.feed(Probed(alive=False)), Reason.TRANSFERRED)
+
+
+def test_what_owners_before_have_cost_counts_for_the_ceiling() -> None:
+    prices = Prices("v1", ModelPrice(text_in=4_000))
+    plan = replace(a_plan(), ceilings=Ceilings(cost=1_000), prices=prices)
+    bill = Bill(Tokens(text_in=10))
+    for cost, ends in ((900, False), (960, True)):
+        past = Past(2, {Mark.GREETING: 1.0, Mark.TURN_RESTORED: 2.0}, rings=False, cost=cost)
+        call = Playbook(plan, past, now=30.0).feed(SocketOpened(), ResponseCreated("r1", None))
+        call.feed(ResponseDone("r1", completed=True, bill=bill))
+        said = [one for one in call.commands if isinstance(one, CreateResponse)]
+        assert [one.tag for one in said] == ["goodbye"] * ends

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from sipagent.cli import app
 from sipagent.errors import NotClosableError
-from sipagent.model import AccountName, Quota, QuotaScope
+from sipagent.model import AccountName, CallId, Quota, QuotaScope
 from sipagent.routing import NumberDirectory, RejectWith, Route, RoutingTable, Rule, TenantProfile
 from sipagent.store import tables
 from sipagent.store.billing import (
@@ -26,7 +26,7 @@ from sipagent.store.billing import (
     closed_months,
     statement_of,
 )
-from sipagent.store.spending import Spent, spent_so_far
+from sipagent.store.spending import Spent, costs_of, spent_so_far
 from tests.store.forgetting import ACME, BETA, HASHED, Told, tell
 from tests.store.support import opened
 
@@ -211,6 +211,14 @@ async def test_what_was_spent_today_and_this_month_is_known_after_a_restart(
         Spent("tenant:acme", "2026-11", 7),
         Spent("tenant:acme", "2026-11-28", 4),
     ]
+
+
+async def test_the_known_cost_of_calls_is_told(records_url: str) -> None:
+    async with opened(records_url) as engine:
+        bills = [bill("a", 1.0, 5), bill("a", 2.0, 7), bill("b", 1.0, None), bill("c", 1.0, 1)]
+        await billed(engine, bills)
+        names = [CallId(name) for name in ("a", "b", "gone", *(f"x{n}" for n in range(1_200)))]
+        assert await costs_of(engine, names) == {"a": 12}
 
 
 FILE = """\

@@ -28,6 +28,7 @@ def run() -> int:
         chosen = settings.read()
         configure_logging(level=chosen.log_level, json=chosen.log_format == "json")
         orders = OrderFile(chosen.data_dir)
+        disk.make_folder(chosen.data_dir)
         disk.make_folder(orders.path.parent)  # what is not there is watched for one folder above
         live = LiveConfiguration(chosen.config, store=VersionStore(chosen.data_dir), orders=orders)
         service = build(chosen, live, keep=True)

@@ -214,7 +214,12 @@ def _text(statement: "Statement") -> list[str]:
     if statement.unknown:
         first.append(("unknown", f"{statement.unknown} bills have no price: they cost more"))
     if statement.incomplete:
-        first.append(("incomplete", f"{statement.incomplete} calls lost usage: they cost more"))
+        first.append(
+            (
+                "incomplete",
+                f"{statement.incomplete} of them lost usage: they cost more",
+            )
+        )
     told = [f"{name:<12}{text}" for name, text in first]
     told += [
         f"{'late':<12}{each.bills} bills of {each.month}, {_usd(each.cost)} USD"

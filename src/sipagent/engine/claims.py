@@ -45,7 +45,9 @@ def call_from_json(written: bytes) -> IncomingCall:
 
 def decision_to_json(decision: Decision) -> bytes:
     """The decision as JSON, without what matters only until the call is claimed."""
-    kept = replace(decision, caps=(), overflow=(), if_full=None, if_spent=None)
+    # Who else has calls reserved matters to those who come, and changes with the configuration.
+    quotas = tuple(replace(quota, reserves={}) for quota in decision.quotas)
+    kept = replace(decision, quotas=quotas, caps=(), overflow=(), if_full=None, if_spent=None)
     return _DECISION.dump_json(kept)
 
 

@@ -92,9 +92,7 @@ class EmbeddedEngine:
             claim, decision = _CLAIMS[admission.room], settled(decision, admission)
         self._calls[call.call_id] = _Held(self._last, FIRST_EPOCH)
         if self._memory is not None:
-            values = (self._last, call.call_id, call.webhook_id, wall, FIRST_EPOCH)
-            written = (call_to_json(call), decision_to_json(decision))
-            self._memory.write((_INSERT_CLAIM, (*values, *written)))
+            self._remember(self._memory, call, decision, wall)
         return Offer(claim, decision)
 
     async def mark(self, call_id: CallId, epoch: int, key: str) -> Marked:
@@ -160,6 +158,16 @@ class EmbeddedEngine:
         """Why what is decided here would not outlive the process."""
         fault = None if self._memory is None else self._memory.fault
         return () if fault is None else (fault,)
+
+    def _remember(self, memory: Memory, call: IncomingCall, decision: Decision, at: float) -> None:
+        written: tuple[bytes, bytes] | tuple[None, None]
+        try:
+            written = call_to_json(call), decision_to_json(decision)
+        except Exception as error:  # the call must be answered; only a restart would lose it
+            log.exception("claim not writable", call_id=call.call_id, error=type(error).__name__)
+            written = (None, None)
+        values = (self._last, call.call_id, call.webhook_id, at, FIRST_EPOCH)
+        memory.write((_INSERT_CLAIM, (*values, *written)))
 
     def _adopted(self, written: Written) -> HeldCall | None:
         """A call that is ours from now on; None for one of which nothing is left to do."""

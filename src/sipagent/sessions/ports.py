@@ -76,7 +76,8 @@ class HeldCall:
     """A call that a process before this one has claimed, and whose end is not in the records.
 
     `epoch` counts its owners, this one included. `marks` are the unix seconds of what has been done
-    for it. `outcome` is there if it has ended, and the records may not know.
+    for it, `cost` the micro-dollars that it is known to have cost. `outcome` is there if it has
+    ended, and the records may not know.
     """
 
     call: IncomingCall
@@ -85,6 +86,7 @@ class HeldCall:
     epoch: int
     marks: Mapping[str, float]
     outcome: CallOutcome | None = None
+    cost: int = 0
 
 
 FIRST_EPOCH: Final = 1

@@ -127,7 +127,7 @@ class CallRunner:
             self._state, commands = begin(plan)
         else:
             since = {key: at - began_at for key, at in held.marks.items()}
-            state = adopted(plan, Past(held.epoch, since, rings))
+            state = adopted(plan, Past(held.epoch, since, rings, held.cost))
             self._state, commands = resume(state, self._now())
         self._commands: deque[Command] = deque(commands)
         self._wake: asyncio.Future[None] | None = None

@@ -266,4 +266,4 @@ async def _lines(
 
 def _line(row: Mapping[Any, Any]) -> Line:
     whole = {name: int(row[name]) for name in ("bills", "unknown", "cost", *_TOKENS)}
-    return Line(row["model"], row["kind"], **whole, seconds=float(row["seconds"]))
+    return Line(row["model"], row["kind"], **whole, seconds=round(float(row["seconds"]), 3))

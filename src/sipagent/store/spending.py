@@ -3,20 +3,21 @@
 A process that starts counts on from there: budgets outlive it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sipagent.model import Quota, QuotaScope, TenantName
+from sipagent.model import CallId, Quota, QuotaScope, TenantName
 from sipagent.routing import RoutingTable
 from sipagent.routing.moment import day_and_month, day_begins, month_span
 from sipagent.sip import E164, is_e164, spellings
 from sipagent.store.numbers import StoredNumbers
 from sipagent.store.tables import calls, usage
 
+_AT_ONCE: Final = 500
 _LONGEST_CALL: Final = 7200.0
 """Seconds before its bill that a call may have begun."""
 
@@ -38,6 +39,20 @@ async def spent_so_far(
     async with engine.connect() as connection:
         for quota, tenant in _budgets(table):
             found += await _of(connection, quota, _scope(quota, tenant, numbers, now), now)
+    return found
+
+
+async def costs_of(engine: AsyncEngine, call_ids: Sequence[CallId]) -> dict[str, int]:
+    """The known cost of each of these calls that has one. Raises what the database raises."""
+    found: dict[str, int] = {}
+    async with engine.connect() as connection:
+        for at in range(0, len(call_ids), _AT_ONCE):
+            rows = await connection.execute(
+                select(usage.c.call_id, func.sum(usage.c.cost))
+                .where(usage.c.call_id.in_(call_ids[at : at + _AT_ONCE]))
+                .group_by(usage.c.call_id)
+            )
+            found |= {call_id: int(cost) for call_id, cost in rows if cost is not None}
     return found
 
 

@@ -33,12 +33,14 @@ class Past:
     """What owners before this one have done for a call.
 
     `epoch` counts the owners, this one included; `marks` are the marks' times in seconds since the
-    call began; `rings` says that the call, if nobody has answered it, may still be answered.
+    call began; `rings` says that the call, if nobody has answered it, may still be answered; `cost`
+    are the micro-dollars of what they have been billed.
     """
 
     epoch: int
     marks: Mapping[str, float]
     rings: bool
+    cost: int = 0
 
     @property
     def answered(self) -> bool:
@@ -69,7 +71,7 @@ def adopted(plan: CallPlan, past: Past) -> CallState:
         forwarding=_forwarding(state.forwarding, watched),
         responses=Responses(count=before * _TURNS_EACH),
         transcript=Transcript(begun=before * _TURNS_EACH),
-        spending=replace(state.spending, lost=unheard),
+        spending=replace(state.spending, cost=past.cost, lost=unheard),
         attendance=Attendance(attended=Mark.SOMEBODY in past.marks),
         deadlines=Deadlines()
         if watched is None
