@@ -66,6 +66,7 @@ class Service:
     intake: Intake
     connections: ConnectionStats
     drain_timeout: float
+    house: Storehouse | None = None
 
     def give_up(self) -> None:
         """Take no more calls; the end of the application ends the held ones at once."""
@@ -130,7 +131,8 @@ def build(
     upkeep = None if live is None else Upkeep(live, environment, providers, metrics, house=house)
     readiness = Readiness(intake, providers, upkeep, gate, house)
     app = _application(receiver, supervisor, readiness, settings.ring_window)
-    return Service(app, providers, supervisor, intake, connections, settings.drain_timeout)
+    drain = settings.drain_timeout
+    return Service(app, providers, supervisor, intake, connections, drain, house)
 
 
 def _observe(
@@ -190,12 +192,12 @@ def _application(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with accounts, AsyncExitStack() as stack:
-            if upkeep is not None:
-                reloader = Reloader(upkeep.live, upkeep.after_reading, upkeep.secret_files)
-                await stack.enter_async_context(reloader)
             if house is not None:
                 await stack.enter_async_context(house)
                 await house.go_on(supervisor, ring_window)
+            if upkeep is not None:
+                reloader = Reloader(upkeep.live, upkeep.after_reading, upkeep.secret_files)
+                await stack.enter_async_context(reloader)
             yield
             await supervisor.abort()
 

@@ -12,6 +12,7 @@ import structlog
 
 from sipagent import __version__
 from sipagent.api.health import UnreadyReason
+from sipagent.concurrency import TaskOwner
 from sipagent.engine.counters import Counters
 from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.engine.memory import Memory
@@ -40,6 +41,9 @@ log = structlog.get_logger(__name__)
 COSTS_WITHIN: Final = 1.0
 """Seconds for the records to say what calls have cost that are gone on with: they are waiting."""
 
+SEEDED_AGAIN: Final = 15.0
+"""Seconds between two questions to records that are away."""
+
 SEEDED_WITHIN: Final = 10.0
 """Seconds for the records to say what has been spent in the running day and month."""
 
@@ -62,6 +66,7 @@ class Storehouse:
             None if settings.database_url is None else settings.database_url.get_secret_value(),
             settings.data_dir,
         )
+        self.location = location
         self._table = table
         self._clock = clock
         self._key = self._installation_key(settings, file=location.file is not None)
@@ -89,8 +94,13 @@ class Storehouse:
             lambda: self.writer.engine, table, clock, behind=lambda: bool(self.writer.defects())
         )
         metrics.observe_arrivals(lambda: self.arrivals.few)
-        self._seeded: set[tuple[str, str]] = set()
+        self._since = clock.wall()
+        self._seeded: set[str] = set()
+        self._seeding = asyncio.Lock()
+        self._begun = False
+        self._tasks = TaskOwner(_crashed, apart=True)
         self._opened = AsyncExitStack()
+        self._open = False
 
     async def __aenter__(self) -> Self:
         """The engine's memory takes claims, and records are stored; a database that is away is
@@ -99,8 +109,10 @@ class Storehouse:
         self._opened.callback(self._memory.close)
         try:
             await self._opened.enter_async_context(self.writer)
+            self._open = True
             await self._store_left()
             await self.seed()
+            self._tasks.start(self._seed_until_done(), name="seed budgets")
             await self._opened.enter_async_context(self._retention())
             await self._opened.enter_async_context(self._closing())
             await self._opened.enter_async_context(self.arrivals)
@@ -110,6 +122,8 @@ class Storehouse:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._open = False
+        await self._tasks.cancel(1.0)
         await self._opened.aclose()
 
     async def go_on(self, supervisor: Supervisor, ring_window: float) -> None:
@@ -127,20 +141,35 @@ class Storehouse:
         return (*memory, *records)
 
     async def seed(self) -> None:
-        """Have budgets that are new here go on from what has been spent already; where the records
-        do not say it in time, they begin anew."""
-        try:
-            async with asyncio.timeout(SEEDED_WITHIN):
-                spent = await spent_so_far(
-                    self.writer.engine, self._table(), self._numbers, self._clock.wall()
-                )
-        except (*DATABASE_ERRORS, TimeoutError) as error:
-            log.warning("budgets begin anew: nothing is known of before", reason=reason_of(error))
-            return
-        for one in spent:
-            if (one.key, one.label) not in self._seeded:
-                self._seeded.add((one.key, one.label))
-                self.counters.seed(one.key, one.label, one.micros)
+        """Have budgets that are new here go on from what has been spent already.
+
+        What is new at the start goes on from what was spent before it, also if the records can say
+        that only later: they are asked again until they do.
+        """
+        if self._open and not self._seeding.locked():
+            await self._seed(self._clock.wall() if self._begun else self._since)
+
+    async def _seed(self, until: float) -> None:
+        async with self._seeding:
+            try:
+                async with asyncio.timeout(SEEDED_WITHIN):
+                    spent = await spent_so_far(
+                        self.writer.engine, self._table(), self._numbers, until, self._seeded
+                    )
+            except (*DATABASE_ERRORS, TimeoutError) as error:
+                why = reason_of(error)
+                log.warning("budgets count from now on until the records answer", reason=why)
+                return
+            self._begun = True
+            for key, sums in spent.items():
+                self._seeded.add(key)
+                for one in sums:
+                    self.counters.seed(key, one.label, one.micros)
+
+    async def _seed_until_done(self) -> None:
+        while not self._begun:
+            await asyncio.sleep(SEEDED_AGAIN)
+            await self.seed()
 
     async def _store_left(self) -> None:
         """Bills that a killed process has left count as spent, unless the database is away."""
@@ -195,3 +224,7 @@ def _tell(metrics: Metrics) -> Callable[[Crossing], None]:
         )
 
     return tell
+
+
+def _crashed(name: str, crash: BaseException) -> None:
+    log.error("task crashed", task=name, error=type(crash).__name__, exc_info=crash)

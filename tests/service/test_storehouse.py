@@ -1,6 +1,7 @@
 """A service that keeps: what one process has counted and recorded is there for the next."""
 
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -132,3 +133,26 @@ async def test_a_data_directory_has_one_service(house: House) -> None:
         with pytest.raises(Exception, match="another `sipagent serve` uses this data directory"):
             async with house.open():
                 raise AssertionError("two services share a data directory")
+
+
+async def test_what_is_counted_is_not_counted_again_by_a_reload(house: House) -> None:
+    budget = "budget: {month: 100 USD}"
+    async with house.open(budget):
+        await house.call()
+    async with house.open(budget) as service:
+        await house.call()
+        assert service.house is not None
+        counters, month = service.house.counters, time.strftime("%Y-%m", time.gmtime())
+        # The tenant's zone may be in another month for some hours.
+        spent = {label: counters.spent("tenant:acme", label) for label in months_around(month)}
+        await service.house.writer.flushed()
+        await service.house.seed()
+        assert spent == {label: counters.spent("tenant:acme", label) for label in spent}
+    ((cost,),) = house.rows("SELECT sum(cost) FROM usage")
+    assert sum(spent.values()) == cost
+
+
+def months_around(month: str) -> list[str]:
+    year, number = int(month[:4]), int(month[5:])
+    before = f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02}"
+    return [before, month]

@@ -1,5 +1,6 @@
 """`sipagent serve`: settings, configuration, server, and the drain at the end."""
 
+import asyncio
 import gc
 import signal
 import sys
@@ -17,6 +18,7 @@ from sipagent.config.reload.orders import OrderFile
 from sipagent.config.reload.versions import VersionStore
 from sipagent.errors import ConfigError, SecretError, SettingsError, StoreError
 from sipagent.observability import configure_logging
+from sipagent.store.schema import check
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +34,8 @@ def run() -> int:
         disk.make_folder(orders.path.parent)  # what is not there is watched for one folder above
         live = LiveConfiguration(chosen.config, store=VersionStore(chosen.data_dir), orders=orders)
         service = build(chosen, live, keep=True)
+        assert service.house is not None
+        asyncio.run(check(service.house.location))
     except (SettingsError, ConfigError, SecretError) as error:
         typer.echo(str(error), err=True)
         return BAD_CONFIGURATION

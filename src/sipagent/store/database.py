@@ -75,8 +75,23 @@ def reason_of(error: BaseException) -> str:
         return "TLS failed"
     if isinstance(error, OSError):
         return os.strerror(error.errno).lower() if error.errno else _words(type(error).__name__)
-    return _words(getattr(error, "sqlite_errorname", None) or type(error).__name__)
+    name = getattr(error, "sqlite_errorname", None)
+    if name is None:
+        return _words(type(error).__name__)
+    # The extended names of one cause begin with its own, as in SQLITE_IOERR_WRITE.
+    cause = "_".join(name.split("_")[:2])
+    return _CAUSES.get(cause, _words(name))
 
+
+_CAUSES: Final = {
+    "SQLITE_NOTADB": "it is not a database",
+    "SQLITE_CORRUPT": "it is damaged",
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_READONLY": "it is read-only",
+    "SQLITE_CANTOPEN": "it cannot be opened",
+    "SQLITE_BUSY": "another process has locked it",
+    "SQLITE_IOERR": "the disk failed",
+}
 
 DATABASE_ERRORS: Final = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 """What a database that is away, full or refusing raises. A TimeoutError is an OSError."""

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sipagent.errors import StoreError
-from sipagent.store.database import DATABASE_ERRORS, IMMEDIATE, reason_of
+from sipagent.store.database import DATABASE_ERRORS, IMMEDIATE, open_engine, reason_of
 from sipagent.store.location import Location
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -68,6 +68,21 @@ async def upgrade(
     with _translated(location):
         async with asyncio.timeout(within), _alone(engine, location) as connection:
             return await connection.run_sync(_upgrade, location)
+
+
+async def check(location: Location) -> None:
+    """Raises StoreError for records that a service could never use: a file that is none of records,
+    or a schema of a newer release. A server that is away may come back."""
+    engine = open_engine(location)
+    try:
+        found = await status(engine, location)
+    except StoreError:
+        if location.file is not None:
+            raise
+    else:
+        require_known(found, location)
+    finally:
+        await engine.dispose()
 
 
 def require_known(found: SchemaStatus, location: Location) -> None:

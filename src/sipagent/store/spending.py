@@ -3,7 +3,7 @@
 A process that starts counts on from there: budgets outlive it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,13 +32,22 @@ class Spent:
 
 
 async def spent_so_far(
-    engine: AsyncEngine, table: RoutingTable, numbers: StoredNumbers, now: float
-) -> list[Spent]:
-    """What counts already for each budget of the table. Raises what the database raises."""
-    found: list[Spent] = []
+    engine: AsyncEngine,
+    table: RoutingTable,
+    numbers: StoredNumbers,
+    now: float,
+    known: Collection[str] = (),
+) -> dict[str, list[Spent]]:
+    """What counts by now for each budget of the table whose key is not known, by these keys.
+
+    Raises what the database raises.
+    """
+    found: dict[str, list[Spent]] = {}
     async with engine.connect() as connection:
         for quota, tenant in _budgets(table):
-            found += await _of(connection, quota, _scope(quota, tenant, numbers, now), now)
+            if quota.key not in known:
+                scope = _scope(quota, tenant, numbers, now)
+                found[quota.key] = await _of(connection, quota, scope, now)
     return found
 
 
@@ -103,7 +112,7 @@ async def _of(
     today, (begins, ends) = day_begins(day, quota.zone), month_span(month, quota.zone)
     of_day: Any = case((usage.c.at >= today, usage.c.cost), else_=0)
     sums = select(func.sum(of_day), func.sum(usage.c.cost)).where(
-        and_(usage.c.at >= begins, usage.c.at < ends, scope)
+        and_(usage.c.at >= begins, usage.c.at < min(ends, now), scope)
     )
     row = (await connection.execute(sums)).one()
     spent = ((day, row[0]), (month, row[1]))
