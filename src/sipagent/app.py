@@ -195,6 +195,7 @@ def _application(
             if house is not None:
                 await stack.enter_async_context(house)
                 await house.go_on(supervisor, ring_window)
+                await house.count(supervisor.wind_down)
             if upkeep is not None:
                 reloader = Reloader(upkeep.live, upkeep.after_reading, upkeep.secret_files)
                 await stack.enter_async_context(reloader)

@@ -18,7 +18,7 @@ from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.engine.memory import Memory
 from sipagent.engine.purse import Crossing
 from sipagent.metrics import Metrics
-from sipagent.model import QuotaScope
+from sipagent.model import CallId, QuotaScope
 from sipagent.routing import RoutingTable
 from sipagent.sessions.ports import Clock, HeldCall
 from sipagent.sessions.supervisor import Supervisor
@@ -33,7 +33,7 @@ from sipagent.store.numbers import InstallationKey, StoredNumbers, installation_
 from sipagent.store.records import StoreRecords
 from sipagent.store.retention import Pruner, Retention
 from sipagent.store.rows import RowKind, Writing
-from sipagent.store.spending import costs_of, spent_so_far
+from sipagent.store.spending import Spent, costs_of, quotas_of, spent_so_far
 from sipagent.store.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,8 @@ SEEDED_AGAIN: Final = 15.0
 """Seconds between two questions to records that are away."""
 
 SEEDED_WITHIN: Final = 10.0
-"""Seconds for the records to say what has been spent in the running day and month."""
+"""Seconds for the records to say what has been spent in the running day and month; a start waits
+for as long, those that are left are asked for later."""
 
 LEFT_WITHIN: Final = 1.0
 """Seconds for what a killed process has left to be stored."""
@@ -98,6 +99,7 @@ class Storehouse:
         self._seeded: set[str] = set()
         self._seeding = asyncio.Lock()
         self._begun = False
+        self._wind_down: Callable[[Sequence[CallId]], None] = lambda _: None
         self._tasks = TaskOwner(_crashed, apart=True)
         self._opened = AsyncExitStack()
         self._open = False
@@ -110,9 +112,8 @@ class Storehouse:
         try:
             await self._opened.enter_async_context(self.writer)
             self._open = True
-            await self._store_left()
-            await self.seed()
-            self._tasks.start(self._seed_until_done(), name="seed budgets")
+            if not self.writer.defects():  # else the calls that are held wait for nothing
+                await self._store_left()
             await self._opened.enter_async_context(self._retention())
             await self._opened.enter_async_context(self._closing())
             await self._opened.enter_async_context(self.arrivals)
@@ -134,6 +135,14 @@ class Storehouse:
             held = await self._with_costs(held)
         supervisor.adopt(held, ring_window)
 
+    async def count(self, wind_down: Callable[[Sequence[CallId]], None] = lambda _: None) -> None:
+        """Budgets go on from what has been spent, now or as soon as the records can say it, and
+        calls whose money turns out to be used up are wound down."""
+        self._wind_down = wind_down
+        if not self.writer.defects():
+            await self.seed()
+        self._tasks.start(self._seed_until_done(), name="seed budgets")
+
     def defects(self) -> tuple[UnreadyReason, ...]:
         """What is wrong while calls are taken."""
         memory = (UnreadyReason("engine", "not-written", why) for why in self.engine.defects())
@@ -151,20 +160,26 @@ class Storehouse:
 
     async def _seed(self, until: float) -> None:
         async with self._seeding:
+            asked = spent_so_far(
+                self.writer.engine, self._table(), self._numbers, until, frozenset(self._seeded)
+            )
             try:
-                async with asyncio.timeout(SEEDED_WITHIN):
-                    spent = await spent_so_far(
-                        self.writer.engine, self._table(), self._numbers, until, self._seeded
-                    )
+                async with asyncio.timeout(SEEDED_WITHIN), contextlib.aclosing(asked):
+                    async for key, sums in asked:
+                        self._go_on_from(key, sums)
+                self._begun = True
             except (*DATABASE_ERRORS, TimeoutError) as error:
                 why = reason_of(error)
                 log.warning("budgets count from now on until the records answer", reason=why)
-                return
-            self._begun = True
-            for key, sums in spent.items():
-                self._seeded.add(key)
-                for one in sums:
-                    self.counters.seed(key, one.label, one.micros)
+            self.counters.renew(quota for quota, _ in quotas_of(self._table()))
+            self._wind_down(self.counters.unpaid(self._clock.wall()))
+
+    def _go_on_from(self, key: str, sums: Sequence[Spent]) -> None:
+        self._seeded.add(key)
+        for one in sums:
+            # A quota that gets a budget later has been counting since the start.
+            counted = self.counters.spent(key, one.label) if self._begun else 0
+            self.counters.seed(key, one.label, max(0, one.micros - counted))
 
     async def _seed_until_done(self) -> None:
         while not self._begun:

@@ -193,6 +193,17 @@ def test_the_latest_limit_of_a_scope_holds_for_its_running_calls() -> None:
     assert set(counters.calls_of(crossing.key)) == {call(1), call(2)}
 
 
+def test_held_calls_are_paid_for_as_the_limits_in_force_say() -> None:
+    counters = Counters()
+    counters.restore(call(1), ACME, (tenant(day=10),))
+    counters.restore(call(2), ACME, (pool(3),))
+    counters.seed(tenant().key, "2026-09-22", 10)
+    assert counters.unpaid(NOON) == (call(1),)
+    assert counters.unpaid(NOON + DAY) == ()
+    counters.renew([tenant(day=11), Quota(QuotaScope.NUMBER, "+1", day=1)])
+    assert counters.unpaid(NOON) == ()
+
+
 def test_what_a_call_costs_counts_for_all_of_its_scopes() -> None:
     counters = Counters()
     scopes = (Quota(QuotaScope.NUMBER, "+1"), tenant(), pool(3))

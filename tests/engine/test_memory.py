@@ -1,12 +1,14 @@
 """What outlives the process: claims, marks and outcomes in the engine's file."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from sipagent.concurrency import SystemClock
 from sipagent.engine.embedded import EmbeddedEngine
-from sipagent.engine.memory import Memory
+from sipagent.engine.memory import Memory, forget_deleted
 from sipagent.errors import StoreError
 from sipagent.model import CallId, Mark, Quota, QuotaScope, Reason
 from sipagent.sessions.ports import Claim, HeldCall, Marked
@@ -72,6 +74,24 @@ async def test_a_call_that_has_ended_is_kept_until_the_records_have_it(tmp_path:
         path = tmp_path / name
         if path.exists():
             assert b"4065550100" not in path.read_bytes()
+
+
+async def test_what_is_settled_can_be_forgotten_to_the_last_byte(tmp_path: Path) -> None:
+    call, decision = a_claim()
+    memory = Memory(tmp_path)
+    memory.open()
+    engine = EmbeddedEngine(SystemClock(), memory)
+    await engine.offer(call, decision)
+    engine.finish(an_outcome(call), 1)
+    engine.settled(call.call_id)
+    assert memory.write()
+    caller, files = b"4065550100", [tmp_path / "engine.sqlite-wal", tmp_path / "engine.sqlite"]
+    assert caller in files[0].read_bytes()
+    forget_deleted(tmp_path)
+    assert not any(caller in path.read_bytes() for path in files)
+    memory.close()
+    forget_deleted(tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 async def test_an_outcome_of_a_former_owner_changes_nothing(tmp_path: Path) -> None:
@@ -164,12 +184,81 @@ async def test_calls_go_on_while_the_disk_takes_nothing(tmp_path: Path) -> None:
         assert [set(one.marks) for one in held] == [{Mark.GREETING}, set()]
 
 
+class Full:
+    """A connection to a disk that takes no commit; it counts what it was asked in vain."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.full = True
+        self.asked = 0
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        self.asked += 1
+        if sql == "COMMIT" and self.full:
+            raise sqlite3.OperationalError("database or disk is full")
+        return self.connection.execute(sql, values)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+async def test_a_disk_that_stays_full_costs_each_claim_the_same(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    memory.open()
+    engine = EmbeddedEngine(SystemClock(), memory)
+    assert memory._connection is not None
+    disk = Full(memory._connection)
+    memory._connection = disk  # type: ignore[assignment]
+    for number in range(1_000):
+        disk.asked = 0
+        await engine.offer(*a_claim(f"rtc_{number}"))
+        assert disk.asked <= 110, f"{number} claims are waiting"
+    disk.full = False
+    memory.close()
+    async with life(tmp_path) as (_, held):
+        assert len(held) == 1_000
+
+
+async def test_only_the_first_claim_waits_for_another_writer(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    memory.open()
+    engine = EmbeddedEngine(SystemClock(), memory)
+    with contextlib.closing(sqlite3.connect(tmp_path / "engine.sqlite")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        for number in range(100):
+            await engine.offer(*a_claim(f"rtc_{number}"))
+        assert time.monotonic() - began < 1.0
+        assert list(engine.defects()) == ["database is locked"]
+        other.execute("ROLLBACK")
+    await engine.offer(*a_claim("rtc_100"))
+    assert list(engine.defects()) == []
+    memory.close()
+    async with life(tmp_path) as (_, held):
+        assert len(held) == 101
+
+
+async def test_a_claim_of_a_newer_release_is_taken_over(tmp_path: Path) -> None:
+    call, decision = a_claim()
+    async with life(tmp_path) as (engine, _):
+        await engine.offer(call, decision)
+    with sqlite3.connect(tmp_path / "engine.sqlite") as connection:
+        connection.execute(
+            "UPDATE claims SET call = CAST(json_set(CAST(call AS TEXT), '$.new', 1) AS BLOB),"
+            " decision = CAST(json_set(CAST(decision AS TEXT), '$.new', 1, '$.verdict.new', 1,"
+            " '$.verdict.plan.new', 1) AS BLOB)"
+        )
+    connection.close()
+    async with life(tmp_path) as (_, held):
+        assert [(one.call, one.decision) for one in held] == [(call, decision)]
+
+
 ROOT = Path(__file__).parent.parent.parent
 WRITER = textwrap.dedent("""
     import asyncio, pathlib, sys
     from sipagent.concurrency import SystemClock
     from sipagent.engine.embedded import EmbeddedEngine
-    from sipagent.engine.memory import Memory
+    from sipagent.engine.memory import Memory, forget_deleted
     from tests.engine.support import a_claim
 
     async def main():

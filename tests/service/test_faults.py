@@ -124,6 +124,7 @@ async def test_a_socket_that_drops_while_the_call_goes_on_is_attached_again(
     assert [
         what for _, what, _ in home.records.happenings if "attached" in what or "drop" in what
     ] == [
+        "attached",
         "dropped",
         "reattached",
     ]

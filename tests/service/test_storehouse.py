@@ -1,5 +1,6 @@
 """A service that keeps: what one process has counted and recorded is there for the next."""
 
+import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -12,11 +13,17 @@ import pytest
 import structlog
 
 from sipagent.app import Service, build, serving
+from sipagent.concurrency import SystemClock
 from sipagent.config import parse
+from sipagent.metrics import Metrics
+from sipagent.model import DEFAULT_TENANT
+from sipagent.routing.moment import day_and_month
 from sipagent.settings import Settings
 from sipagent.simulator import Simulator, running_simulator
+from sipagent.storehouse import Storehouse
 from sipagent.testing import FakeTap, MemoryRecords
 from tests.service.conftest import SECRETS
+from tests.store.nouns import billed, planned
 
 NUMBER = "+17134810111"
 AGENTS = """
@@ -156,3 +163,41 @@ def months_around(month: str) -> list[str]:
     year, number = int(month[:4]), int(month[5:])
     before = f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02}"
     return [before, month]
+
+
+async def test_a_budget_that_comes_later_counts_each_bill_once(tmp_path: Path) -> None:
+    settings, clock = Settings.model_validate({"SIPAGENT_DATA_DIR": tmp_path}), SystemClock()
+    text = AGENTS.format(tenant="{}", agent="").replace("acme", "default")
+    limits = ("max_concurrent_calls: 5", "budget: {month: 100 USD}")
+    tables = [
+        parse(text.replace("{}", limit), file="agents.yaml", base=tmp_path).table
+        for limit in limits
+    ]
+    before, after = (table.tenants[DEFAULT_TENANT].quota for table in tables)
+    assert before is not None
+    assert after is not None
+    plan, (_, month) = planned(), day_and_month(clock.wall(), after.zone)
+    async with Storehouse(settings, lambda: tables[0], Metrics(), clock) as store:
+        store.counters.restore(plan.call_id, plan.tenant, (before,))
+        store.counters.spend(plan.call_id, 1_234, clock.wall())
+        store.records.used(plan, billed("resp_1", cost=1_234))
+        await store.count()
+        await store.writer.flushed()
+        tables.pop(0)
+        await store.seed()
+        assert store.counters.spent(after.key, month) == 1_234
+
+
+async def test_a_database_that_does_not_answer_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sipagent.store.database.CONNECT_WITHIN", 0.5)
+    table = parse(AGENTS.format(tenant="budget: {day: 1 USD}", agent=""), file="", base=tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/x"
+        settings = Settings.model_validate(
+            {"SIPAGENT_DATA_DIR": tmp_path, "SIPAGENT_DATABASE_URL": url}
+        )
+        began = time.monotonic()
+        async with Storehouse(settings, lambda: table.table, Metrics(), SystemClock()):
+            assert time.monotonic() - began < 0.9

@@ -37,7 +37,11 @@ class House:
         self.providers = Moving(self.control, self.sideband)
         self.clock = VirtualClock()
         self.engine = FakeEngine()
-        around = Surroundings(self.providers, self.engine, self.records, self.tap, self.clock)
+        self.around(self.providers)
+
+    def around(self, providers: FakeProviders) -> None:
+        """Have a new supervisor, with these providers."""
+        around = Surroundings(providers, self.engine, self.records, self.tap, self.clock)
         self.supervisor = Supervisor(around)
 
     def answer(self, *, call_id: str = "rtc_1", greeting: str | None = "Hello.") -> None:

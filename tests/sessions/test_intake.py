@@ -1,6 +1,7 @@
 """From a signed webhook to the supervisor: stale, duplicate, draining, and failures to decide."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,8 @@ from sipagent.model import (
     AgentName,
     CallId,
     MediaSecurity,
+    Quota,
+    QuotaScope,
     Rate,
     TrunkName,
     WebhookId,
@@ -45,7 +48,7 @@ class Desk:
         self.sideband = FakeSideband()
         self.records = MemoryRecords()
         providers = FakeProviders(self.control, self.sideband)
-        engine = EmbeddedEngine(self.clock)
+        self.engine = engine = EmbeddedEngine(self.clock)
         around = Surroundings(providers, engine, self.records, FakeTap(), self.clock)
         self.supervisor = Supervisor(around)
         rules = (Rule(AnswerWith(AgentName("reception"))),)
@@ -62,6 +65,7 @@ class Desk:
             records=self.records,
             ring_window=120,
             clock=self.clock,
+            process=Quota(QuotaScope.PROCESS, held=1_000),
         )
 
     async def take(
@@ -153,6 +157,18 @@ async def test_a_failure_to_decide_rejects_the_call_so_that_the_fallback_can_rin
     await desk.close()
     assert desk.control.asked == [("reject", "rtc_1", 503)]
     assert desk.outcomes == ["failed.internal_error"]
+
+
+async def test_a_call_that_cannot_be_begun_is_rejected_and_leaves_no_trace_in_the_counts() -> None:
+    desk = Desk()
+    profile = a_profile(greeting=None, audio={"input": {}})
+    agents = {(profile.tenant, profile.name): profile}
+    desk.configuration.table = replace(desk.configuration.table, agents=agents)
+    assert await desk.take() is Taken.REJECTED
+    await desk.close()
+    assert desk.control.asked == [("reject", "rtc_1", 503)]
+    assert desk.outcomes == ["failed.internal_error"]
+    assert desk.engine.counters.calls_of("process:") == ()
 
 
 WAVIX = Trunk(TrunkName("wavix"), dialed_header="x-number", per_caller=Rate(3, 600.0))

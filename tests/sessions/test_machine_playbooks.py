@@ -2,7 +2,7 @@
 
 import pytest
 
-from sipagent.model import Happening, Reason, Speaker, Turn
+from sipagent.model import Happening, Mark, Reason, Speaker, Turn
 from sipagent.sessions.machine.commands import (
     Accept,
     Attach,
@@ -293,7 +293,12 @@ class TestResponses:
         assert isinstance(request, CreateResponse)
         call.expect(GREETED)
         busy = ProviderFault(FaultKind.BUSY, "busy", request.request_id)
-        call.feed(busy).expect().feed(ResponseDone("other", completed=True)).expect(GREETED)
+        call.feed(busy).expect().feed(ResponseDone("other", completed=True))
+        (again,) = call.commands
+        # Its mark is there already, and what is marked is not done once more.
+        assert (request.mark, again) == (Mark.GREETING, GREETED)
+        assert isinstance(again, CreateResponse)
+        assert again.mark is None
 
     def test_an_untagged_response_counts_as_ours_until_the_provider_says_otherwise(self) -> None:
         call = attached()
@@ -400,8 +405,22 @@ class TestEnding:
 
     def test_a_hang_up_that_is_not_confirmed_is_told(self) -> None:
         call = greeted().feed(EndRequested(OPERATOR, None)).expect(Some(HangUp))
+        for pause in (2.0, 4.0, 8.0):
+            call.feed(HangUpAnswered(Answer.SILENT)).expect()
+            call.wait(pause - 0.1).expect().wait(0.2).expect(Some(HangUp))
         call.feed(HangUpAnswered(Answer.SILENT))
         call.expect(Finish(OPERATOR, "hang-up not confirmed"))
+        assert not call.state.usage_complete, "the model may go on talking"
+
+    @pytest.mark.parametrize("answer", [Answer.SILENT, Answer.REFUSED, Answer.UNSENT])
+    def test_a_hang_up_that_is_not_confirmed_is_asked_for_again(self, answer: Answer) -> None:
+        call = greeted().feed(EndRequested(OPERATOR, None)).expect(Some(HangUp))
+        call.feed(HangUpAnswered(answer)).wait(2.1).expect(Some(HangUp))
+        ended(call.feed(HangUpAnswered(Answer.DONE), SocketClosed(1000)), OPERATOR)
+
+    def test_the_sockets_end_confirms_a_hang_up_that_nobody_has_answered(self) -> None:
+        call = greeted().feed(EndRequested(OPERATOR, None)).expect(Some(HangUp))
+        ended(call.feed(HangUpAnswered(Answer.SILENT), SocketClosed(1000)), OPERATOR)
 
     def test_the_cause_of_a_failure_is_kept_whatever_follows(self) -> None:
         call = Playbook(a_plan()).expect(Some(Accept))
@@ -409,6 +428,7 @@ class TestEnding:
         call.feed(RejectAnswered(Answer.REFUSED), HangUpAnswered(Answer.REFUSED))
         detail = "accept answered 401 invalid_api_key; hang-up not confirmed"
         call.expect(Reject(503), Some(HangUp, rings=True), Finish(Reason.ACCEPT_REFUSED, detail))
+        assert call.state.usage_complete
 
     def test_a_caller_who_hangs_up_in_mid_sentence_leaves_what_was_said(self) -> None:
         call = greeted().feed(ResponseCreated("r2", None), AgentText("r2", "a2", "We are op"))

@@ -21,6 +21,8 @@ from sipagent.sessions.machine import Past
 from sipagent.sessions.machine.commands import (
     Accept,
     Attach,
+    CancelResponse,
+    ClearAudio,
     CreateResponse,
     Finish,
     HangUp,
@@ -28,6 +30,7 @@ from sipagent.sessions.machine.commands import (
     RecordStep,
     RecordTurn,
     Refer,
+    Reject,
     UpdateSession,
 )
 from sipagent.sessions.machine.events import (
@@ -44,6 +47,7 @@ from sipagent.sessions.machine.events import (
     HangUpAnswered,
     Probed,
     ProviderFault,
+    RejectAnswered,
     ResponseCreated,
     ResponseDone,
     SessionUpdated,
@@ -52,6 +56,7 @@ from sipagent.sessions.machine.events import (
     SocketRefused,
 )
 from sipagent.sessions.machine.forwarding import WATCH
+from sipagent.sessions.machine.life import Phase
 from sipagent.sessions.machine.loss import REATTACH_WITHIN, STEADY
 from sipagent.testing import Playbook, Some, a_forward, a_plan, a_profile
 
@@ -214,6 +219,20 @@ class TestFirstWords:
         call.feed(ResponseCreated("r1", "goodbye"), AudioStarted("r1"), AudioStopped("r1"))
         call.expect(Some(HangUp, reason=OPERATOR))
 
+    @pytest.mark.parametrize("probed", [True, False], ids=["dialed", "probed"])
+    def test_a_goodbye_whose_time_is_over_meanwhile_ends_the_call(self, probed: bool) -> None:
+        call = talking().feed(EndRequested(OPERATOR, "Say goodbye."))
+        call.feed(ResponseCreated("r1", "goodbye"), AudioStarted("r1"))
+        call.feed(ResponseDone("r1", completed=True), SocketClosed(1006))
+        if probed:
+            call.feed(Probed(alive=True), AWAY)
+            while call.state.lifecycle.phase is Phase.REATTACHING:
+                call.wait(5.0).feed(AWAY)
+            assert call.now <= 25.0
+        else:
+            call.wait(20.0).feed(Probed(alive=None))
+        assert call.commands[-1] == Some(HangUp, reason=OPERATOR)
+
 
 def taken_over(
     *marks: str,
@@ -286,6 +305,21 @@ class TestAdoption:
         call = taken_over(Mark.GREETING, Mark.TURN_RESTORED).expect(AGAIN).feed(AWAY).expect(AGAIN)
         call.feed(AWAY).wait(0.3).expect(AGAIN).feed(SocketOpened()).expect()
 
+    def test_a_caller_who_may_still_wait_is_sent_on_where_no_socket_tells(self) -> None:
+        call = taken_over(rings=True).expect(AGAIN).feed(AWAY).expect(Reject(503))
+        call.feed(RejectAnswered(Answer.DONE))
+        call.expect(Finish(Reason.ACCEPT_TIMEOUT, "attach unanswered", 503))
+
+    @pytest.mark.parametrize("answer", [Answer.GONE, Answer.SILENT])
+    def test_what_cannot_be_rejected_may_have_been_answered(self, answer: Answer) -> None:
+        call = taken_over(rings=True).feed(AWAY, RejectAnswered(answer))
+        call.expect(AGAIN, Reject(503), Some(HangUp, rings=True)).feed(HangUpAnswered(Answer.DONE))
+        ended(call, Reason.ACCEPT_TIMEOUT, "attach unanswered")
+
+    def test_a_call_that_turns_out_to_be_answered_is_held(self) -> None:
+        call = taken_over(rings=True).feed(AWAY, RejectAnswered(Answer.DECIDED))
+        call.expect(AGAIN, Reject(503), Attach()).feed(SocketOpened()).expect(GREETED)
+
     def test_a_hang_up_goes_on_with_its_reason(self) -> None:
         call = taken_over(Mark.GREETING, f"{Mark.HANG_UP}:{Reason.MAX_DURATION}")
         call.expect(Some(HangUp, reason=Reason.MAX_DURATION))
@@ -298,6 +332,15 @@ class TestAdoption:
 
     def test_an_end_that_is_asked_for_before_the_socket_is_found_is_kept(self) -> None:
         call = taken_over(Mark.GREETING).expect(AGAIN).feed(EndRequested(OPERATOR, "Bye."))
+        call.feed(SocketOpened())
+        goodbye = call.commands[-1]
+        assert isinstance(goodbye, CreateResponse)
+        assert goodbye.tag == "goodbye"
+        call.feed(EndRequested(OPERATOR, None))
+        assert call.commands[-1] == HangUp(OPERATOR)
+
+    def test_an_end_without_goodbye_hangs_up_as_soon_as_the_socket_is_found(self) -> None:
+        call = taken_over(Mark.GREETING).expect(AGAIN).feed(EndRequested(OPERATOR, None))
         call.feed(SocketOpened()).expect(Some(HangUp, reason=OPERATOR))
 
 
@@ -309,6 +352,12 @@ class TestAdoptedForward:
     def test_a_forward_that_was_referred_is_watched_for_the_rest_of_its_time(self) -> None:
         call = taken_over(Mark.ACCEPTED, Mark.REFER, plan=a_forward()).expect(AGAIN)
         call.feed(SocketOpened()).wait(WATCH - 29.1).expect().wait(0.2).expect(Some(HangUp))
+
+    def test_nobody_talks_into_a_fallback_that_was_referred(self) -> None:
+        call = taken_over(Mark.ACCEPTED, Mark.GREETING, Mark.REFER).expect(AGAIN)
+        call.feed(SocketOpened(), CallerStarted("c1"), CallerCommitted("c1")).expect()
+        call.feed(ResponseCreated("r1", None)).expect(CancelResponse("r1"))
+        call.feed(AudioStarted("r1")).expect(ClearAudio())
 
     def test_a_forward_that_was_taken_meanwhile_was_transferred(self) -> None:
         call = taken_over(Mark.REFER, plan=a_forward()).expect(AGAIN).feed(GONE).expect(Probe())

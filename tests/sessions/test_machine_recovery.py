@@ -15,6 +15,7 @@ from sipagent.model import (
 )
 from sipagent.sessions.machine import recovery
 from sipagent.sessions.machine.commands import (
+    Attach,
     CancelResponse,
     CreateResponse,
     Finish,
@@ -383,6 +384,7 @@ def test_a_socket_that_is_not_attached_sends_the_caller_to_the_fallback() -> Non
     call.feed(SocketRefused("attach unanswered"))
     fell = RecordStep(Happening.FELL_BACK, "attach unanswered")
     call.expect(fell, Some(Refer, target_uri=TARGET))
+    call.feed(Referred(Answer.DONE)).expect(Attach(again=True))
 
 
 def test_a_socket_that_is_not_attached_hangs_up_where_there_is_no_fallback() -> None:

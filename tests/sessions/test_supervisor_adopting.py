@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,7 +25,14 @@ from sipagent.sessions.machine.commands import CreateResponse
 from sipagent.sessions.machine.events import Answer, CallerStarted, Event
 from sipagent.sessions.ports import HeldCall
 from sipagent.sip import Invite
-from sipagent.testing import FakeSideband, FakeSocket, a_plan, a_profile
+from sipagent.testing import (
+    FakeControl,
+    FakeProviders,
+    FakeSideband,
+    FakeSocket,
+    a_plan,
+    a_profile,
+)
 from sipagent.testing.fakes import FakeDial
 from tests.sessions.house import House
 
@@ -150,3 +158,36 @@ async def test_a_hundred_calls_are_dialed_at_once_and_no_more() -> None:
     assert side.most == 100
     assert asyncio.get_running_loop().time() == pytest.approx(4, abs=0.5)
     await house.supervisor.abort()
+
+
+class Forgotten(FakeProviders):
+    """Providers that know no account any more."""
+
+    def control(self, account: AccountName) -> FakeControl:
+        raise KeyError(account)
+
+
+async def test_a_call_whose_account_is_not_configured_any_more_is_recorded_as_lost() -> None:
+    house = House()
+    house.around(Forgotten(house.control, house.sideband))
+    refused = left(house, call_id="rtc_2", verdict=REFUSED)
+    house.supervisor.adopt([left(house, *GREETED), refused, left(house, call_id="r3")], RING_WINDOW)
+    await house.over()
+    ends = {one.call_id: (one.reason, one.detail, one.heard_at) for one in house.records.outcomes}
+    detail, heard = "not adopted: KeyError; hang-up not confirmed", house.clock.wall() - 9.0
+    assert ends == {
+        "rtc_1": (Reason.REPLICA_LOST, detail, pytest.approx(heard)),
+        "rtc_2": (Reason.RULE, detail, None),
+        "r3": (Reason.REPLICA_LOST, detail, None),
+    }
+    assert {outcome.call_id for outcome, epoch in house.engine.finished if epoch == 2} == set(ends)
+
+
+async def test_a_call_whose_plan_cannot_be_used_is_hung_up_and_recorded() -> None:
+    house = House()
+    broken = replace(plan(), session={"type": "realtime", "audio": {}})
+    house.supervisor.adopt([left(house, *GREETED, verdict=Accept(broken))], RING_WINDOW)
+    await house.over()
+    (outcome,) = house.records.outcomes
+    assert (outcome.reason, outcome.detail) == (Reason.REPLICA_LOST, "not adopted: KeyError")
+    assert (house.asked, outcome.usage_complete) == (["hang_up"], False)

@@ -1,7 +1,7 @@
 """A claimed call as it is written down: what came, what was decided, how it ended."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -9,6 +9,11 @@ from pydantic import TypeAdapter
 from sipagent.model import CallOutcome, Decision, IncomingCall, MediaSecurity
 from sipagent.sip import Headers, Invite
 
+_PLAIN: Final = frozenset(one.name for one in fields(IncomingCall)) - {
+    "media_security",
+    "headers",
+    "invite",
+}
 _INVITE: Final = TypeAdapter(Invite)
 _DECISION: Final = TypeAdapter(Decision)
 _OUTCOME: Final = TypeAdapter(CallOutcome)
@@ -40,7 +45,9 @@ def call_from_json(written: bytes) -> IncomingCall:
     headers = Headers(pairs, plain.pop("dropped"))
     invite = _INVITE.validate_python(plain.pop("invite"))
     security = MediaSecurity(plain.pop("media_security"))
-    return IncomingCall(**plain, media_security=security, headers=headers, invite=invite)
+    # What a newer release has written besides is nothing to this one.
+    known = {name: plain[name] for name in _PLAIN if name in plain}
+    return IncomingCall(**known, media_security=security, headers=headers, invite=invite)
 
 
 def decision_to_json(decision: Decision) -> bytes:

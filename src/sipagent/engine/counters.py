@@ -186,6 +186,24 @@ class Counters:
             crossing for quota in latest for crossing in self._purse.spend(quota, micros, now_wall)
         )
 
+    def renew(self, quotas: Iterable[Quota]) -> None:
+        """These are in force from now on, also for calls that are held already."""
+        self._latest |= {quota.key: quota for quota in quotas if quota.key in self._latest}
+
+    def unpaid(self, now_wall: float) -> tuple[CallId, ...]:
+        """The held calls of which a budget is used up, for calls that were there before what has
+        been spent was known."""
+        spent = {
+            key
+            for key, quota in self._latest.items()
+            if self._purse.exhausted(quota, now_wall) is not None
+        }
+        return tuple(
+            call_id
+            for call_id, held in self._calls.items()
+            if any(quota.key in spent for quota in held.quotas)
+        )
+
     def seed(self, key: str, label: str, micros: int) -> None:
         """So much was spent in this day (`2026-11-28`) or month (`2026-11`) before the start."""
         self._purse.seed(key, label, micros)

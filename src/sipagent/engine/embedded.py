@@ -1,5 +1,6 @@
 """The engine of one process: everything is decided in memory, and written down to outlive it."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -150,7 +151,7 @@ class EmbeddedEngine:
                 self._seen[key] = (at, one.id)
         self._last = max((one.id for one in written), default=0)
         adopted = [held for one in written if (held := self._adopted(one)) is not None]
-        if not self._memory.write():
+        if not self._memory.write(within=math.inf):
             log.error("calls are taken over although that could not be written")
         return adopted
 

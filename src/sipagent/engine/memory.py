@@ -11,6 +11,7 @@ may take the last of them, never the file.
 import asyncio
 import contextlib
 import fcntl
+import math
 import os
 import sqlite3
 import threading
@@ -26,6 +27,8 @@ from sipagent.errors import StoreError
 
 log = structlog.get_logger(__name__)
 
+_FILE: Final = "engine.sqlite"
+
 SOON: Final = 0.25
 """Seconds for which a statement that nobody waits for may stay unwritten."""
 
@@ -35,7 +38,17 @@ _BUSY: Final = 0.05
 _MOST_WAITING: Final = 200_000
 """Statements that are kept while the disk takes none. A call needs about six."""
 
-_MOVED_EVERY: Final = 2.0
+_AT_ONCE: Final = 100
+"""Statements of one commit where many wait, so that a disk that takes none is asked in vain for
+little."""
+
+_BACKLOG_WITHIN: Final = 0.05
+"""Seconds for which those that have waited hold up everything else; the rest comes soon after."""
+
+_MOVED_EVERY: Final = 30.0
+"""Seconds between two moves. The first commit after one has the log begun anew, which waits for the
+disk: rarely is better, and the log of half a minute is small."""
+
 _EMPTIED_EVERY: Final = 300.0
 """Seconds after which the log beside the file is emptied: till then it may hold deleted rows."""
 
@@ -77,7 +90,7 @@ class Memory:
     """The file of one data directory, open from `open` to `close`. All of it is for one thread."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / "engine.sqlite"
+        self._path = data_dir / _FILE
         self._lock = data_dir / "engine.lock"
         self._locked: IO[bytes] | None = None
         self._connection: sqlite3.Connection | None = None
@@ -140,9 +153,9 @@ class Memory:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SOON, self.write)
 
-    def write(self, *statements: Statement) -> bool:
+    def write(self, *statements: Statement, within: float = _BACKLOG_WITHIN) -> bool:
         """These, and all that were put before, outlive the process. False if the disk does not take
-        them: then they are tried again with the next."""
+        them, or not so many `within` these seconds: then they are tried again with the next."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -150,20 +163,26 @@ class Memory:
         waiting.extend(statements)
         if self._connection is None or not waiting:
             return not waiting
-        try:
-            self._commit(self._connection, waiting)
-        except sqlite3.Error as error:
-            self._failed(str(error))
-            return False
-        waiting.clear()
+        until = time.monotonic() + within
+        while waiting:
+            try:
+                self._commit(self._connection, waiting[:_AT_ONCE])
+            except sqlite3.Error as error:
+                self._failed(self._connection, str(error))
+                return False
+            del waiting[:_AT_ONCE]
+            if waiting and time.monotonic() > until:
+                self._again_in(SOON)
+                return False
         if self.fault is not None:
             log.info("engine memory written again", file=str(self._path))
             self.fault = None
+            self._wait_for_others(self._connection, _BUSY)
         return True
 
     def close(self) -> None:
         """All that was put is in the file, if the disk takes it, and the file is anybody's."""
-        self.write()
+        self.write(within=math.inf)
         if self._timer is not None:
             self._timer.cancel()
         if self._mover is not None:
@@ -187,13 +206,22 @@ class Memory:
                 connection.execute("ROLLBACK")
             raise
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, connection: sqlite3.Connection, reason: str) -> None:
         if self.fault is None:
             log.error("engine memory not written", file=str(self._path), reason=reason)
+            # One statement has waited long enough for all that come before the next success.
+            self._wait_for_others(connection, 0.0)
         self.fault = reason
         del self._waiting[:-_MOST_WAITING]
+        self._again_in(1.0)
+
+    def _again_in(self, seconds: float) -> None:
         with contextlib.suppress(RuntimeError):  # no loop: the process ends
-            self._timer = asyncio.get_running_loop().call_later(1.0, self.write)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.write)
+
+    def _wait_for_others(self, connection: sqlite3.Connection, seconds: float) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
 
     def _hold(self) -> IO[bytes]:
         handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -220,6 +248,16 @@ class Memory:
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version={_FORMAT}")
         return connection
+
+
+def forget_deleted(data_dir: Path) -> None:
+    """What has been deleted from the file is not in the log beside it either, as far as a process
+    that uses it lets it be emptied."""
+    path = data_dir / _FILE
+    if not path.exists():
+        return
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 class _Mover:

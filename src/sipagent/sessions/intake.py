@@ -104,7 +104,13 @@ class Intake:
         match offer.decision.verdict:
             case Accept(plan) | Forward(plan):
                 within = min(ACCEPT_WITHIN, max(1.0, self._ring_window - age))
-                self._supervisor.answer(plan, within=within, began_at=began_at)
+                try:
+                    self._supervisor.answer(plan, within=within, began_at=began_at)
+                except Exception:  # the crash boundary of a call that cannot even begin
+                    log.exception("call not begun", call_id=call.call_id)
+                    refused = Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, plan.tenant)
+                    self._supervisor.refuse(call, refused)
+                    return Taken.REJECTED
                 return Taken.ACCEPTED
             case Reject() as verdict:
                 self._supervisor.refuse(call, verdict)

@@ -100,7 +100,7 @@ class Claims(Protocol):
 
         A call that is claimed counts for each cap and quota of the decision, unless one of them
         has no room or the verdict is a rejection; a duplicate counts for none. Returns when the
-        claim outlives this process, or after 250 ms.
+        claim outlives this process; where it cannot be written, the call is taken all the same.
         """
 
 
@@ -114,7 +114,7 @@ class Engine(Claims, Protocol):
     async def mark(self, call_id: CallId, epoch: int, key: str) -> Marked:
         """Write down, before it is done, what must not be done twice. Returns when it is written.
 
-        Where that takes longer than a second, or fails, the call goes on: DONE_NOW.
+        Where that fails, the call goes on: DONE_NOW.
         """
 
     def note(self, call_id: CallId, epoch: int, key: str) -> None:

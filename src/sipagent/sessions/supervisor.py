@@ -14,6 +14,7 @@ from sipagent.model import (
     CallOutcome,
     CallPlan,
     IncomingCall,
+    Mark,
     Reason,
     Reject,
 )
@@ -132,6 +133,48 @@ class Refusal:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Unadopted:
+    """A call that cannot be gone on with: its account is not there any more, or what was written of
+    it cannot be used. `control` is None where nobody could be asked to end it."""
+
+    held: HeldCall
+    cause: str
+    control: CallControl | None
+    clock: Clock
+
+    async def run(self) -> CallOutcome:
+        answer = Answer.SILENT
+        if self.control is not None:
+            answer = await self.control.hang_up(self.held.call.call_id)
+        return self.outcome(confirmed=answer in _OVER)
+
+    async def cut_off(self, _: Reason) -> CallOutcome:
+        return self.outcome(confirmed=False)
+
+    def outcome(self, *, confirmed: bool) -> CallOutcome:
+        held, verdict, marks = self.held, self.held.decision.verdict, self.held.marks
+        detail = f"not adopted: {self.cause}"
+        if isinstance(verdict, Reject):
+            agent, reason = None, verdict.reason
+        else:
+            agent, reason = verdict.plan.agent, Reason.REPLICA_LOST
+        return CallOutcome(
+            call_id=held.call.call_id,
+            account=held.call.account,
+            tenant=held.decision.tenant,
+            agent=agent,
+            reason=reason,
+            began_at=held.claimed_at,
+            ended_at=self.clock.wall(),
+            answered_at=marks.get(Mark.ACCEPTED) or marks.get(Mark.ATTACHED),
+            attached_at=marks.get(Mark.ATTACHED),
+            heard_at=marks.get(Mark.HEARD),
+            detail=detail if confirmed else unconfirmed(detail),
+            usage_complete=isinstance(verdict, Reject),
+        )
+
+
 class Supervisor:
     """Owns every call from its claim to its recorded outcome."""
 
@@ -179,8 +222,10 @@ class Supervisor:
             try:
                 self._adopt(one, ring_window)
             except Exception as error:  # the crash boundary of one call
-                call_id = one.call.call_id
-                log.exception("call not adopted", call_id=call_id, error=type(error).__name__)
+                cause, call_id = type(error).__name__, one.call.call_id
+                log.exception("call not adopted", call_id=call_id, error=cause)
+                lost = Unadopted(one, cause, self._control_of(one), self._around.clock)
+                self._tasks.start(self._let_go(lost), name=f"lost:{call_id}")
 
     def wind_down(self, calls: Sequence[CallId]) -> None:
         """End these calls politely, because their money is used up."""
@@ -207,6 +252,12 @@ class Supervisor:
                 rings=self._around.clock.wall() - created_at < ring_window,
             )
             self._start(runner)
+
+    def _control_of(self, held: HeldCall) -> CallControl | None:
+        try:
+            return self._around.providers.control(held.call.account)
+        except KeyError:
+            return None
 
     def _world(self, plan: CallPlan) -> World:
         around, account = self._around, plan.account
@@ -236,8 +287,10 @@ class Supervisor:
     def _ended(self, outcome: CallOutcome, epoch: int) -> None:
         """Record the outcome. The engine is told first: until the records have the outcome, it is
         what remembers it."""
-        self._around.engine.finish(outcome, epoch)
-        self._around.records.ended(outcome)
+        try:
+            self._around.engine.finish(outcome, epoch)
+        finally:
+            self._around.records.ended(outcome)
 
     async def drain(self, within: float) -> None:
         """Let all calls go on to their end for `within` seconds, then end them with a goodbye.
@@ -276,6 +329,11 @@ class Supervisor:
         call_id, tenant = refusal.call.call_id, refusal.verdict.tenant
         with structlog.contextvars.bound_contextvars(call_id=call_id, tenant=tenant):
             await self._recorded(refusal.run(), refusal.cut_off, refusal.epoch)
+
+    async def _let_go(self, lost: Unadopted) -> None:
+        call_id, tenant = lost.held.call.call_id, lost.held.decision.tenant
+        with structlog.contextvars.bound_contextvars(call_id=call_id, tenant=tenant):
+            await self._recorded(lost.run(), lost.cut_off, lost.held.epoch)
 
     async def _recorded(
         self,

@@ -3,7 +3,7 @@
 A process that starts counts on from there: budgets outlive it.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -37,18 +37,17 @@ async def spent_so_far(
     numbers: StoredNumbers,
     now: float,
     known: Collection[str] = (),
-) -> dict[str, list[Spent]]:
-    """What counts by now for each budget of the table whose key is not known, by these keys.
+) -> AsyncGenerator[tuple[str, list[Spent]]]:
+    """What counts by now for each budget of the table whose key is not known, one key after the
+    other: who is interrupted goes on with those that are left.
 
     Raises what the database raises.
     """
-    found: dict[str, list[Spent]] = {}
     async with engine.connect() as connection:
-        for quota, tenant in _budgets(table):
-            if quota.key not in known:
+        for quota, tenant in quotas_of(table):
+            if quota.key not in known and (quota.day is not None or quota.month is not None):
                 scope = _scope(quota, tenant, numbers, now)
-                found[quota.key] = await _of(connection, quota, scope, now)
-    return found
+                yield quota.key, await _of(connection, quota, scope, now)
 
 
 async def costs_of(engine: AsyncEngine, call_ids: Sequence[CallId]) -> dict[str, int]:
@@ -65,7 +64,8 @@ async def costs_of(engine: AsyncEngine, call_ids: Sequence[CallId]) -> dict[str,
     return found
 
 
-def _budgets(table: RoutingTable) -> Iterator[tuple[Quota, TenantName | None]]:
+def quotas_of(table: RoutingTable) -> Iterator[tuple[Quota, TenantName | None]]:
+    """All quotas of the table, each with its tenant if it is one's."""
     tenants: Iterable[tuple[Quota | None, TenantName | None]] = (
         (tenant.quota, tenant.name) for tenant in table.tenants.values()
     )
@@ -76,7 +76,7 @@ def _budgets(table: RoutingTable) -> Iterator[tuple[Quota, TenantName | None]]:
     }
     accounts = ((quota, None) for quota in table.quotas.values())
     for quota, tenant in (*tenants, *accounts, *routes.values()):
-        if quota is not None and (quota.day is not None or quota.month is not None):
+        if quota is not None:
             yield quota, tenant
 
 

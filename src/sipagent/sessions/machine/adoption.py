@@ -18,6 +18,7 @@ from sipagent.sessions.machine.forwarding import WATCH, Forwarding
 from sipagent.sessions.machine.forwarding import Stage as ForwardStage
 from sipagent.sessions.machine.greeting import FirstWords, Stage
 from sipagent.sessions.machine.life import Lifecycle, Phase
+from sipagent.sessions.machine.playback import Playback
 from sipagent.sessions.machine.responses import Responses
 from sipagent.sessions.machine.transcript import Transcript
 
@@ -69,7 +70,9 @@ def adopted(plan: CallPlan, past: Past) -> CallState:
         lifecycle=_lifecycle(state.lifecycle, past, watching=watched is not None),
         greeting=_greeting(state.greeting, past),
         forwarding=_forwarding(state.forwarding, watched),
-        responses=Responses(count=before * _TURNS_EACH),
+        # Nobody is to talk into a transfer that is under way.
+        responses=Responses(parting=watched is not None, count=before * _TURNS_EACH),
+        playback=Playback(parting=watched is not None),
         transcript=Transcript(begun=before * _TURNS_EACH),
         spending=replace(state.spending, cost=past.cost, lost=unheard),
         attendance=Attendance(attended=Mark.SOMEBODY in past.marks),

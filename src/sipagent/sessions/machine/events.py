@@ -95,6 +95,7 @@ class Timer(StrEnum):
     RESPONSE_BEGUN = "response-begun"
     GOODBYE_HEARD = "goodbye-heard"
     SOCKET_CLOSED = "socket-closed"
+    HANG_UP_AGAIN = "hang-up-again"
     LONGEST_CALL = "longest-call"
     FORWARD_TAKEN = "forward-taken"
     REATTACH = "reattach"

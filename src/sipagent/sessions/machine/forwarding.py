@@ -57,7 +57,8 @@ class Stage(StrEnum):
 class Forwarding:
     """`target` is the URI that the call is sent to. `until` is when the watch ends; `asked` an end
     that somebody asked for meanwhile. `relayed`: the provider has said that the REFER is sent.
-    `attached`: there is a socket whose closing will tell of the end."""
+    `attached`: there is a socket whose closing will tell of the end. `held`: the call was held
+    before it was sent away, so that its socket has been dialed."""
 
     stage: Stage = Stage.IDLE
     target: str = field(default="", repr=False)
@@ -65,6 +66,7 @@ class Forwarding:
     asked: EndRequested | None = None
     relayed: bool = False
     attached: bool = False
+    held: bool = False
 
 
 Heeded = (
@@ -96,7 +98,8 @@ def step(state: Forwarding, event: Heeded, now: float) -> Result:
         case Stage.WATCHING, CallBegun():
             return state, (Attach(again=True),)
         case Stage.IDLE, SendAway(target):
-            return replace(state, stage=Stage.REFERRING, target=target), (Refer(target),)
+            state = replace(state, stage=Stage.REFERRING, target=target, held=True)
+            return state, (Refer(target),)
         case Stage.IDLE | Stage.DUE | Stage.REFERRING, SocketClosed():
             return replace(state, attached=False), ()
         case Stage.DUE, CallAnswered():
@@ -122,7 +125,7 @@ def _referred(state: Forwarding, answer: Answer, now: float) -> Result:
         return _give_up(state, state.asked.reason)
     until = now + (WATCH if state.asked is None else LAST_WATCH)
     watched = DeadlineWanted(Timer.FORWARD_TAKEN, until)
-    attach = () if state.attached else (Attach(),)
+    attach = () if state.attached else (Attach(again=state.held),)
     return replace(state, stage=Stage.WATCHING, until=until), (*attach, watched)
 
 

@@ -87,7 +87,7 @@ class Lifecycle:
     the provider said the session's time is over. A call that `forwards` is left to `forwarding`
     as soon as it is answered. `spare` is the session to be answered with where the provider
     refuses the first one. `answerable` says of an adopted call that it may still be answered; None
-    of one that is known to have been.
+    of one that is known to have been. `hung_up` counts the hang-ups that nobody has confirmed.
     """
 
     session: Json
@@ -100,6 +100,7 @@ class Lifecycle:
     expired: bool = False
     spare: Json | None = None
     answerable: bool | None = None
+    hung_up: int = 0
     loss: Loss | None = None
     jitter: float = 0.0
 

@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import Final
 
 from sipagent.model import Happening, Reason
+from sipagent.sessions.machine import ending
 from sipagent.sessions.machine.commands import (
     Accept,
     Attach,
@@ -36,7 +37,6 @@ from sipagent.sessions.machine.events import (
     DeadlineReached,
     EndRequested,
     FaultKind,
-    HangUpAnswered,
     Probed,
     ProviderFault,
     RejectAnswered,
@@ -51,13 +51,13 @@ from sipagent.sessions.machine.life import (
     SERVICE_UNAVAILABLE,
     Heeded,
     Lifecycle,
+    Output,
     Phase,
     Result,
     finish,
     hang_up,
     lost,
     part,
-    unconfirmed,
 )
 from sipagent.sessions.machine.loss import Loss
 from sipagent.sessions.machine.signals import (
@@ -65,7 +65,6 @@ from sipagent.sessions.machine.signals import (
     CallBegun,
     CallDropped,
     CallLive,
-    CallOver,
     CallResumed,
     DeadlineWanted,
     EndWanted,
@@ -102,6 +101,9 @@ def _adopted(state: Lifecycle, event: Heeded, now: float) -> Result:
             return _found(state, now)
         case SocketRefused(gone=True):
             return _not_found(state)
+        case SocketRefused(detail) if state.answerable:
+            # Nobody can tell whether it still rings, and a caller who does wait has waited enough.
+            return _reject(state, Finish(Reason.ACCEPT_TIMEOUT, detail, SERVICE_UNAVAILABLE))
         case SocketRefused():
             return _dial_again(state, now)
         case EndRequested():
@@ -111,11 +113,13 @@ def _adopted(state: Lifecycle, event: Heeded, now: float) -> Result:
 
 
 def _found(state: Lifecycle, now: float) -> Result:
-    if state.asked is not None:
-        return hang_up(replace(state, attached=True), Finish(state.asked.reason, None))
+    asked = state.asked
+    if asked is not None and (state.forwards or asked.goodbye is None):
+        return hang_up(replace(state, attached=True), Finish(asked.reason, None))
     if state.forwards:
         return replace(state, phase=Phase.FORWARDING, attached=True), (CallAnswered(),)
-    return _opened(replace(state, phase=Phase.LIVE), CallResumed(), now)
+    state, outputs = _opened(replace(state, phase=Phase.LIVE, asked=None), CallResumed(), now)
+    return (state, outputs) if asked is None else _part_as_asked(state, outputs, asked, now)
 
 
 def _not_found(state: Lifecycle) -> Result:
@@ -168,6 +172,9 @@ def _reject(state: Lifecycle, end: Finish) -> Result:
 
 def _rejecting(state: Lifecycle, event: Heeded, _: float) -> Result:
     match event, state.end:
+        case RejectAnswered(Answer.GONE), Finish() as end if state.answerable:
+            # An accept of the owner before may have been taken: then it is no call to be rejected.
+            return hang_up(state, replace(end, sip_code=None), rings=True)
         case RejectAnswered(Answer.DONE | Answer.GONE), Finish() as end:
             return finish(state, end)
         case RejectAnswered(Answer.DECIDED), Finish(Reason.ACCEPT_TIMEOUT):
@@ -288,8 +295,15 @@ def _probing(state: Lifecycle, event: Heeded, now: float) -> Result:
             return replace(state, asked=event), ()
         case EndWanted(reason, goodbye):
             return replace(state, asked=EndRequested(reason, goodbye)), ()
+        case DeadlineReached(Timer.GOODBYE_HEARD) if (parting := _parting(state)) is not None:
+            return replace(state, asked=EndRequested(parting.reason, None)), ()
         case _:
             return state, ()
+
+
+def _parting(state: Lifecycle) -> Finish | None:
+    """The end whose goodbye was being said when the socket was lost."""
+    return None if state.loss is None else state.loss.parting
 
 
 def _dial_again(state: Lifecycle, now: float) -> Result:
@@ -321,6 +335,8 @@ def _reattaching(state: Lifecycle, event: Heeded, now: float) -> Result:
             return hang_up(state, Finish(reason, detail))
         case DeadlineReached(Timer.LONGEST_CALL):
             return hang_up(state, Finish(Reason.SESSION_EXPIRED, None))
+        case DeadlineReached(Timer.GOODBYE_HEARD) if (parting := _parting(state)) is not None:
+            return hang_up(state, parting)
         case _:
             return state, ()
 
@@ -334,34 +350,14 @@ def _reattached(state: Lifecycle, now: float) -> Result:
     outputs = (RecordStep(Happening.REATTACHED), *outputs)
     if asked is None or phase is Phase.GOODBYE:
         return state, outputs
+    return _part_as_asked(state, outputs, asked, now)
+
+
+def _part_as_asked(
+    state: Lifecycle, outputs: tuple[Output, ...], asked: EndRequested, now: float
+) -> Result:
     state, parting = part(state, Finish(asked.reason, None), asked.goodbye, now)
     return state, (*outputs, *parting)
-
-
-def _hanging_up(state: Lifecycle, event: Heeded, now: float) -> Result:
-    assert state.end is not None
-    match event:
-        case HangUpAnswered(Answer.DONE) if not state.attached:
-            return finish(state, state.end)
-        case HangUpAnswered(Answer.DONE):
-            return state, (DeadlineWanted(Timer.SOCKET_CLOSED, now + CLOSED_WITHIN),)
-        case HangUpAnswered(Answer.GONE):
-            # An attachment that failed stays one: a session that the provider took and could not
-            # begin looks the same as a call that has ended.
-            return finish(state, state.gone or state.end)
-        case HangUpAnswered():
-            return finish(state, replace(state.end, detail=unconfirmed(state.end.detail)))
-        case SocketClosed() | DeadlineReached(Timer.SOCKET_CLOSED):
-            return finish(state, state.end)
-        case _:
-            return state, ()
-
-
-def _over(state: Lifecycle, event: Heeded, _: float) -> Result:
-    """Finish once the others have said their last: `CallOver` reaches this machine last."""
-    if isinstance(event, CallOver) and state.end is not None:
-        return replace(state, end=None), (state.end,)
-    return state, ()
 
 
 _PHASES: Final[Mapping[Phase, Callable[[Lifecycle, Heeded, float], Result]]] = {
@@ -373,8 +369,8 @@ _PHASES: Final[Mapping[Phase, Callable[[Lifecycle, Heeded, float], Result]]] = {
     Phase.FORWARDING: _forwarding,
     Phase.LIVE: _live,
     Phase.GOODBYE: _live,
-    Phase.HANGING_UP: _hanging_up,
+    Phase.HANGING_UP: ending.hanging_up,
     Phase.PROBING: _probing,
     Phase.REATTACHING: _reattaching,
-    Phase.OVER: _over,
+    Phase.OVER: ending.over,
 }

@@ -63,13 +63,15 @@ class Active:
 @dataclass(frozen=True, slots=True)
 class Responses:
     """`taken` is a response without a tag that counts as ours because it came when ours was due.
-    `parting`: nothing but a goodbye is to be said any more. `mute`: there is no socket to ask by,
-    and what came of an earlier request is not told."""
+    `greeted`: the greeting has been asked for, and marked. `parting`: nothing but a goodbye is to
+    be said any more. `mute`: there is no socket to ask by, and what came of an earlier request is
+    not told."""
 
     wishes: tuple[ResponseWanted, ...] = ()
     asked: Asked | None = None
     active: Active | None = None
     taken: Active | None = None
+    greeted: bool = False
     parting: bool = False
     mute: bool = False
     count: int = 0
@@ -229,7 +231,9 @@ def _next(state: Responses, now: float) -> tuple[Responses, tuple[Output, ...]]:
     wish, *rest = state.wishes
     asked = Asked(f"response-{state.count}", wish)
     state = replace(state, wishes=tuple(rest), asked=asked, taken=None, count=state.count + 1)
-    mark = Mark.GREETING if wish.purpose is Purpose.GREETING else None
+    # A greeting that was refused because the model was busy has not been asked for yet.
+    mark = Mark.GREETING if wish.purpose is Purpose.GREETING and not state.greeted else None
+    state = replace(state, greeted=state.greeted or mark is not None)
     request = CreateResponse(asked.request_id, wish.purpose.tag, wish.instructions, mark)
     return state, (request, DeadlineWanted(Timer.RESPONSE_BEGUN, now + ANSWER_WITHIN))
 
