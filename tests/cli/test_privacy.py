@@ -97,14 +97,14 @@ def test_what_is_held_is_named_and_kept(place: Place) -> None:
         (hold, "rtc_2", "case 7")
     ]
     result = place.run("privacy", "erase", f"+{NUMBER}")
-    assert (result.exit_code, result.stdout) == (1, "erased: 1 calls\n")
-    assert "kept, under a legal hold: 1 calls\n  rtc_2\n" in result.stderr
+    assert (result.exit_code, result.stdout) == (1, "erased: 1 call\n")
+    assert "kept, under a legal hold: 1 call\n  rtc_2\n" in result.stderr
     assert calls(place) == ["rtc_2"]
 
     assert place.run("privacy", "release", hold).stdout == f"released: {hold}\n"
     assert place.run("privacy", "holds").stdout == "no holds\n"
     assert hold in place.run("privacy", "holds", "--all").stdout
-    assert place.run("privacy", "replay").stdout == "erased: 1 calls\n"
+    assert place.run("privacy", "replay").stdout == "erased: 1 call\n"
     assert calls(place) == []
     assert [line["did"] for line in audited(place)] == [
         *("hold", "erase caller", "release", "replay erasures"),
@@ -127,6 +127,9 @@ def test_a_hold_on_a_caller_shows_no_number(place: Place) -> None:
         (["hold", "--call", "rtc_1", "--reason", " "], 2, "--reason is empty"),
         (["hold", "--call", "rtc_9", "--reason", "x"], 1, "there is no such call"),
         (["release", "ffff"], 1, "there is no such hold in force"),
+        (["erase", "713 481 0111"], 2, "that names no country"),
+        (["erase", f"+{NUMBER}", "--tenant", "acmee"], 2, "(did you mean acme?)"),
+        (["hold", "--tenant", "acmee", "--reason", "x"], 2, 'there is no tenant "acmee"'),
     ],
 )
 def test_what_cannot_be_done_is_told(words: list[str], code: int, told: str, place: Place) -> None:
@@ -143,6 +146,19 @@ def test_words_are_pruned_as_the_tenant_wishes(place: Place) -> None:
     assert place.run("privacy", "prune").stdout == "deleted: 12 turns of speech, 0 whole calls\n"
     assert turns(place) == []
     assert calls(place) == ["rtc_1", "rtc_2"]
+
+
+def test_a_misspelt_tenant_leaves_no_trace(place: Place) -> None:
+    place.run("privacy", "erase", f"+{NUMBER}", "--tenant", "acmee")
+    place.run("privacy", "hold", "--tenant", "acmee", "--reason", "x")
+    assert not (place.data / "erasures.jsonl").exists()
+    assert place.run("privacy", "holds").stdout == "no holds\n"
+
+
+def test_a_tenant_of_the_records_only_can_be_named(place: Place) -> None:
+    asyncio.run(_of(place, update(tables.calls).values(tenant="former")))
+    result = place.run("privacy", "erase", f"+{NUMBER}", "--tenant", "former")
+    assert (result.exit_code, result.stdout) == (0, "erased: 2 calls\n")
 
 
 @pytest.mark.parametrize("command", ["erase", "replay", "prune", "holds"])

@@ -36,6 +36,8 @@ def configured(folder: Path, privacy: str) -> Loaded:
         ("{numbers_at_rest: hmac}", Privacy(hmac=True)),
         ("{numbers_at_rest: plain}", Privacy()),
         ("{redact: [ssn, card, ssn]}", Privacy(redact=(Redaction.CARD, Redaction.SSN))),
+        ("{redact: [ssn]}", Privacy(redact=(Redaction.SSN,))),
+        ("{redact: []}", Privacy(redact=())),
     ],
 )
 def test_privacy_is_compiled(written: str, privacy: Privacy, tmp_path: Path) -> None:
@@ -53,7 +55,7 @@ def test_a_tenant_that_is_gone_from_the_file_shows_no_numbers(tmp_path: Path) ->
 def test_a_plan_says_what_is_left_out_of_the_words_of_its_call(tmp_path: Path) -> None:
     config = configured(tmp_path, "{redact: [card]}")
     assert plan(config, "+17134810111").redact == (Redaction.CARD,)
-    assert plan(config, "+17134810122").redact == ()
+    assert plan(config, "+17134810122").redact == (Redaction.CARD, Redaction.SSN)
 
 
 def test_each_change_of_it_is_another_version(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
@@ -175,6 +175,17 @@ def region_of(config: Path, data_dir: Path) -> str | None:
         return in_force(config, version_store(data_dir)).loaded.table.region
     except ConfigError:
         return None
+
+
+def tenants_of(config: Path, data_dir: Path) -> "Collection[str]":
+    """The tenants' names, as far as the configuration tells."""
+    from sipagent.config.reload.in_force import in_force
+    from sipagent.errors import ConfigError
+
+    try:
+        return in_force(config, version_store(data_dir)).loaded.table.tenants
+    except ConfigError:
+        return ()
 
 
 def version_store(data_dir: Path) -> Any:

@@ -20,6 +20,7 @@ from sipagent.cli.options import (
     print_json,
     region_of,
     table,
+    tenants_of,
     who,
 )
 from sipagent.cli.process import FINDINGS, USAGE
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sipagent.model import TenantName
     from sipagent.store.erasure import Erased, Eraser
     from sipagent.store.holds import Hold
+    from sipagent.store.location import Location
     from sipagent.store.numbers import InstallationKey
     from sipagent.store.retention import Pruned
 
@@ -61,16 +63,19 @@ def erase(
     Exit codes: 0 erased, 1 some calls are under a legal hold and were kept, 2 usage, 3 the
     database's server was not reached, 78 settings or the data directory cannot be used.
     """
+    from sipagent.engine.memory import forget_deleted
+
     caller = _number(number, config, data_dir)
     location = located(data_dir)
     key = key_of(location, data_dir)
-    whose = _tenant(tenant)
+    whose = _tenant(tenant, location, config, data_dir)
     log_to_errors()
     erasure, done = changing(
         location,
         lambda engine: _eraser(engine, key, data_dir).erase(caller, by=who(), tenant=whose),
     )
-    facts = {"tenant": tenant, "calls": done.calls, "held": len(done.held)}
+    forget_deleted(data_dir)
+    facts = {"tenant": tenant, "calls": done.calls, "held": len(done.held), "live": len(done.live)}
     audit(data_dir, "erase caller", erasure=erasure.id, **facts)
     _tell(done)
 
@@ -111,7 +116,9 @@ def prune(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = DEFAULT_DATA)
 
     log_to_errors()
     done = changing(location, work)
-    typer.echo(f"deleted: {done.turns} turns of speech, {done.calls} whole calls")
+    turns = "1 turn" if done.turns == 1 else f"{done.turns} turns"
+    calls = "1 whole call" if done.calls == 1 else f"{done.calls} whole calls"
+    typer.echo(f"deleted: {turns} of speech, {calls}")
 
 
 @app.command()
@@ -141,13 +148,14 @@ def hold(
     number = None if caller is None else _number(caller, config, data_dir)
     location = located(data_dir)
     key = key_of(location, data_dir)
+    whose = _tenant(tenant, location, config, data_dir)
 
     async def work(engine: "AsyncEngine") -> "Hold | None":
         from sipagent.model import CallId
         from sipagent.store.holds import Subject, place
 
         subject = Subject(
-            tenant=_tenant(tenant),
+            tenant=whose,
             caller=None if number is None else key.fingerprint(number),
             call_id=None if call is None else CallId(call),
         )
@@ -155,7 +163,7 @@ def hold(
 
     placed = changing(location, work)
     if placed is None:
-        fail(FINDINGS, "there is no such call")
+        fail(FINDINGS, "there is no such call: `sipagent calls show CALL` tells the id of one")
     of = asdict(placed.subject)
     audit(data_dir, "hold", hold=placed.id, **of, reason=placed.reason)
     typer.echo(f"held: {placed.id}")
@@ -222,28 +230,57 @@ def _eraser(engine: "AsyncEngine", key: "InstallationKey", data_dir: Path) -> "E
 
 
 def _tell(done: "Erased") -> None:
-    typer.echo(f"erased: {done.calls} calls")
+    typer.echo(f"erased: {_calls(done.calls)}")
     if done.live:
         typer.echo(f"in progress, erased when they end: {len(done.live)}")
     if done.held:
         listed = "\n".join(f"  {call_id}" for call_id in done.held)
-        fail(FINDINGS, f"kept, under a legal hold: {len(done.held)} calls\n{listed}")
+        fail(FINDINGS, f"kept, under a legal hold: {_calls(len(done.held))}\n{listed}")
 
 
 def _number(text: str, config: Path, data_dir: Path) -> str:
     """The number that is meant, or the end with 2."""
     from sipagent.sip import to_e164
 
-    number = to_e164(text.strip(), region_of(config, data_dir))
+    written, region = text.strip(), region_of(config, data_dir)
+    number = to_e164(written, region)
     if number is None:
         fail(USAGE, "that is no telephone number: write it as +1 713 481 0111")
+    if region is None and not written.startswith(("+", "00")):
+        # Read as an international one it would be somebody else's.
+        fail(USAGE, "that names no country: write it as +1 713 481 0111")
     return number
 
 
-def _tenant(name: str | None) -> "TenantName | None":
+def _tenant(
+    name: str | None, location: "Location", config: Path, data_dir: Path
+) -> "TenantName | None":
+    """The tenant that is meant, of the configuration or only of the records, or the end with 2."""
+    if name is None:
+        return None
+    from sipagent.config.words import closest, quoted
     from sipagent.model import TenantName
+    from sipagent.store.reading import CallFilter, list_calls
 
-    return None if name is None else TenantName(name)
+    tenant = TenantName(name)
+    known = tenants_of(config, data_dir)
+    if tenant in known:
+        return tenant
+
+    async def has_calls(engine: "AsyncEngine") -> bool:
+        async with engine.connect() as connection:
+            found = await list_calls(connection, tenant, CallFilter(), limit=1)
+        return bool(found.calls)
+
+    if not changing(location, has_calls):
+        meant = closest(name, known)
+        hint = f" (did you mean {meant}?)" if meant else ""
+        fail(USAGE, f"there is no tenant {quoted(name)}, and no call of one{hint}")
+    return tenant
+
+
+def _calls(many: int) -> str:
+    return "1 call" if many == 1 else f"{many} calls"
 
 
 def _subject(found: "Hold") -> str:

@@ -16,11 +16,12 @@ def privacy_of(space: Space) -> Privacy:
         return PRIVACY
     records = _seconds(given(written.records))
     transcripts = _seconds(given(written.transcripts)) or PRIVACY.transcripts
+    redact = given(written.redact)
     return Privacy(
         transcripts=transcripts if records is None else min(transcripts, records),
         records=records,
         hmac=written.numbers_at_rest == "hmac",
-        redact=tuple(sorted({Redaction(kind) for kind in given(written.redact) or ()})),
+        redact=PRIVACY.redact if redact is None else tuple(sorted(map(Redaction, set(redact)))),
     )
 
 

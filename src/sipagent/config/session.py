@@ -31,6 +31,8 @@ _WRITTEN_ELSEWHERE: Final = {
 }
 """Keys of a session that `extra` may not have, and what to write instead."""
 
+_TURNS: Final = ("audio", "input", "turn_detection")
+
 
 def session_of(leaves: Mapping[str, Any]) -> dict[str, Any]:
     """The session that the leaves write, and nothing that they do not, except `type` and the
@@ -82,6 +84,23 @@ def verify_patch(patch: Mapping[str, Any], steps: Steps) -> Iterator[Complaint]:
         if key in patch:
             yield Complaint((*steps, key), f"extra must not change {key}", hint, at_key=True)
     yield from _formats(patch, steps)
+    yield from _removals(patch, steps)
+
+
+def _removals(patch: Mapping[str, Any], steps: Steps) -> Iterator[Complaint]:
+    """A patch may change the turn detection, not take it away: a session always has it."""
+    value: Any = patch
+    for place, key in enumerate(_TURNS, 1):
+        if key not in value:
+            return
+        value = value[key]
+        if not isinstance(value, dict):
+            path = ".".join(_TURNS[:place])
+            hint = "for no turn detection write turn_detection: null beside extra"
+            yield Complaint(
+                (*steps, *_TURNS[:place]), f"extra must not replace {path}", hint, at_key=True
+            )
+            return
 
 
 def _formats(value: Any, steps: Steps) -> Iterator[Complaint]:

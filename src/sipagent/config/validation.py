@@ -55,7 +55,7 @@ def validate(
     file = cast("F", rest.model_copy(update=given))
     keys = {name: _keys(data.get(name)) for name in sections}
     draft = Draft(file, frozenset(judge.left_out), keys)
-    return draft, judge.complaints
+    return draft, list(judge.complaints)
 
 
 def verify_sections(draft: Draft[AgentsFile]) -> Iterator[Complaint]:
@@ -70,7 +70,7 @@ def verify_sections(draft: Draft[AgentsFile]) -> Iterator[Complaint]:
 
 class _Judge(Generic[F]):
     def __init__(self, data: dict[str, Any], model: type[F], findings: Findings) -> None:
-        self.complaints: list[Complaint] = []
+        self.complaints: dict[Complaint, None] = {}
         self.left_out: set[Steps] = set()
         self._data = data
         self._model: Any = model
@@ -138,8 +138,7 @@ class _Judge(Generic[F]):
         told = []
         for detail in error.errors(include_url=False):
             complaint = complaint_of(detail, prefix, self._data, self._model, self._findings)
-            if complaint not in self.complaints:
-                self.complaints.append(complaint)
+            self.complaints.setdefault(complaint)
             told.append(complaint.steps)
         return told
 

@@ -14,13 +14,14 @@ class Privacy:
 
     `transcripts` are the seconds for which words are kept, `records` those for which anything of a
     call is; None is for ever. With `hmac` telephone numbers are stored as what nobody can turn back
-    into them. `redact` is left out of words before they are stored, shown or sent.
+    into them. `redact` is left out of words before they are stored, shown or sent: all that can
+    be, unless the tenant says otherwise.
     """
 
     transcripts: float = 30 * DAY
     records: float | None = None
     hmac: bool = False
-    redact: tuple[Redaction, ...] = ()
+    redact: tuple[Redaction, ...] = tuple(sorted(Redaction))
 
 
 PRIVACY: Final = Privacy()

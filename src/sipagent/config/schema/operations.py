@@ -153,7 +153,8 @@ class Privacy(Entry):
         default="plain", description="How telephone numbers are stored."
     )
     redact: list[Literal["card", "ssn"]] = Field(
-        default=ABSENT, description="What is left out of words that were spoken."
+        default=ABSENT,
+        description="What is left out of words that were spoken; both without the key.",
     )
 
 
