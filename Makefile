@@ -3,6 +3,7 @@
 # make check  formatting, lint, types, import contracts, the image's recipe
 # make fix    repair formatting and what the linter can repair
 # make bench  measure against a bare server, in one run
+# make chaos  kill the process under 200 calls, 20 times (ROUNDS=5 make chaos: 5 times)
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,13 +12,15 @@ STAMP := $(VENV)/.installed
 PURE := tests/sip tests/model tests/routing tests/sessions
 COVERED := src/sipagent/sip/*,src/sipagent/model/*,src/sipagent/routing/*,src/sipagent/sessions/machine/*
 
-.PHONY: demo test check fix bench clean
+.PHONY: demo test check fix bench chaos clean
 
 demo: $(STAMP)
 	@$(BIN)/sipagent demo
 
 test: $(STAMP)
-	$(BIN)/coverage run -m pytest -q $(PURE)
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -q -n 2 $(PURE)
+	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='$(COVERED)' --fail-under=95 --skip-covered
 	$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore=,$(PURE))
 
@@ -35,8 +38,11 @@ fix: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
+chaos: $(STAMP)
+	@ROUNDS=$${ROUNDS:-20} $(BIN)/python -m pytest -q -s tests/chaos
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist build
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,10 +1,13 @@
-"""What every test is held to: no leaked task, and virtual time where it is asked for."""
+"""What every test is held to: no leaked task, no leaked logging, and virtual time where it is asked
+for."""
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import pytest
+import structlog
 
 from sipagent.testing import VirtualTimeLoop
 
@@ -25,6 +28,18 @@ def pytest_asyncio_loop_factories(
 def pytest_itemcollected(item: pytest.Item) -> None:
     if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
         item.fixturenames.insert(0, "no_leaked_tasks")
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_logging() -> Iterator[None]:
+    """A command that logs to its own standard error, which is closed after it, logs there alone."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    if any(type(one) is logging.StreamHandler and one not in handlers for one in root.handlers):
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
 
 
 @pytest.fixture

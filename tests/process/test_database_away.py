@@ -35,16 +35,21 @@ async def becomes(process: Process, word: str) -> tuple[int, str, list[tuple[str
     return told
 
 
-def stored(url: str) -> dict[str, tuple[str | None, int | None]]:
-    """The outcome and the tokens of each call in the records."""
+Row = tuple[str | None, int | None, int | None, bool | None]
 
-    async def read() -> dict[str, tuple[str | None, int | None]]:
+
+def stored(url: str) -> dict[str, Row]:
+    """Outcome, SIP code, tokens, and whether these are all, of each call in the records."""
+
+    async def read() -> dict[str, Row]:
         connection = await asyncpg.connect(url)
         try:
-            rows = await connection.fetch("SELECT call_id, outcome, tokens FROM calls")
+            rows = await connection.fetch(
+                "SELECT call_id, outcome, sip_code, tokens, usage_complete FROM calls"
+            )
         finally:
             await connection.close()
-        return {row["call_id"]: (row["outcome"], row["tokens"]) for row in rows}
+        return {call_id: tuple(row) for call_id, *row in rows}
 
     return run_apart(read())
 
@@ -76,7 +81,7 @@ async def test_calls_go_on_while_the_database_is_away_and_are_recorded_when_it_i
         assert await process.exit_code() == 0
         told = {call_id: billed(simulator, call_id) for call_id in (before, during)}
     assert stored(postgresql_url) == {
-        call_id: ("completed.line_closed", tokens) for call_id, tokens in told.items()
+        call_id: ("completed.line_closed", None, tokens, True) for call_id, tokens in told.items()
     }
 
 
@@ -93,28 +98,33 @@ async def test_a_process_that_is_killed_while_the_database_is_away_loses_no_call
             simulator.hang_up(ended)
             await eventually(lambda: process.outcomes() == ["completed.line_closed"])
             refused = await simulator.place_call("+17134810199")
-            await simulator.wait_ended(refused)
+            await eventually(lambda: len(process.outcomes()) == 2)
+            # A webhook's answer says that its claim is on disk, and all that was put before it.
+            later = await held(simulator)
             await process.kill()
             fresh = await start(tmp_path, variables)
             simulator.deliver_to = f"{fresh.url}/webhooks/openai"
             try:
                 await fresh.ready()
                 assert (await status(fresh))[:2] == (200, "degraded")
-                await simulator.until(kept, lambda call: call.attachments == 2)
+                for call_id in (kept, later):
+                    await simulator.until(call_id, lambda call: call.attachments == 2)
                 await talked(simulator, kept)
             except BaseException:
                 await fresh.kill()
                 raise
         try:
             await becomes(fresh, "ready")
-            simulator.hang_up(kept)
+            for call_id in (kept, later):
+                simulator.hang_up(call_id)
             fresh.signal(signal.SIGTERM)
             assert await fresh.exit_code() == 0
         finally:
             await fresh.kill()
         told = {call_id: billed(simulator, call_id) for call_id in (kept, ended)}
     assert stored(postgresql_url) == {
-        kept: ("completed.line_closed", told[kept]),
-        ended: ("completed.line_closed", told[ended]),
-        refused: ("rejected.unknown_number", 0),
+        kept: ("completed.line_closed", None, told[kept], False),
+        later: ("completed.line_closed", None, 0, False),
+        ended: ("completed.line_closed", None, told[ended], True),
+        refused: ("rejected.unknown_number", 404, 0, True),
     }

@@ -190,4 +190,4 @@ async def test_a_caller_who_leaves_while_no_process_is_there_is_recorded(tmp_pat
         "completed.line_closed",
         "ended while no process held it",
     )
-    assert record.usage_complete is False
+    assert not record.usage_complete

@@ -307,14 +307,15 @@ async def test_a_divert_of_another_process_sends_new_calls_on(tmp_path: Path, ag
         assert call.refers == [{"target_uri": "tel:+17135550100"}]
 
 
+LITERAL = "a1" * 20
 HOSTILE = {
     "duplicate key": AGENTS + f'numbers: {{"{DESK}": polite}}\n',
     "alias bomb": AGENTS
     + "x0: &x0 [a, a]\n"
     + "".join(f"x{n}: &x{n} [*x{n - 1}, *x{n - 1}, *x{n - 1}]\n" for n in range(1, 60)),
     "too large": AGENTS + "# " + "x" * 1024 * 1024,
-    "literal key": AGENTS.replace("old desk", "desk with sk-proj-" + "a1" * 20),
-    "literal hook": AGENTS.replace("old desk", "desk with whsec_" + "a1" * 16),
+    "literal key": AGENTS.replace("old desk", "desk with sk-proj-" + LITERAL),
+    "literal hook": AGENTS.replace("old desk", "desk with whsec_" + LITERAL),
     "no text": "\0\0\0",
     "nothing": "",
 }
@@ -331,7 +332,7 @@ async def test_what_is_hostile_or_secret_is_refused_and_calls_go_on(
             seen = await until(process, lambda told: ("config", "refused") in told.degraded)
             assert (seen.hash, seen.successful) == (before.hash, False), what
             assert f"{agents}:" in seen.degraded[("config", "refused")], what
-            assert "a1a1" not in str(seen.degraded), what
+            assert LITERAL not in str(seen.degraded), what
             assert await persona(simulator) == "You are the old desk.", what
             replace(agents, AGENTS)
             await until(process, lambda told: told.status == "ready")
@@ -342,7 +343,7 @@ async def test_what_is_hostile_or_secret_is_refused_and_calls_go_on(
         assert not [call.call_id for call in held_now if call.ended]
         assert {(len(call.accepts), len(call.client_events)) for call in held_now} == {(1, 0)}
         assert await persona(simulator) == "You are the new desk."
-    assert "a1a1" not in str(process.log)
+    assert LITERAL not in str(process.log)
 
 
 async def test_a_data_directory_that_cannot_be_used_is_told_and_nothing_starts(

@@ -256,7 +256,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
     ),
-    max_leaves=8,
+    max_leaves=6,
 )
 FIELDS = (
     "response",
@@ -276,7 +276,7 @@ FIELDS = (
 @settings(max_examples=2_000, deadline=None)
 @given(
     kind=st.sampled_from(sorted(codec._READERS)),
-    fields=st.dictionaries(st.sampled_from(FIELDS), json_values),
+    fields=st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=3),
     cut=st.none() | st.integers(0, 200),
 )
 def test_no_frame_raises(kind: str, fields: dict[str, Any], cut: int | None) -> None:

@@ -1,0 +1,264 @@
+"""Rounds of calls under which the process is killed and started again."""
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sipagent.simulator import Simulator
+from tests.chaos.books import ANSWERED, Books, Recorded, Used
+from tests.chaos.callers import AGENTS, QUIESCENT, Crowd, Kind, Placed
+from tests.process.running import Process, environment, start
+from tests.waiting import eventually
+
+REATTACHED_WITHIN = 5.0
+"""Seconds from readiness, or from its webhook's answer, in which somebody holds a call again."""
+
+BUSY = 0.6
+"""Seconds before the kill in which calls come and callers begin to talk."""
+
+TWICE = 3
+"""In every third round the next process is killed as well, while it starts or attaches."""
+
+ENDED = {"completed.line_closed"}
+ENDED_OTHERWISE = {
+    Kind.RINGING: {"completed.line_closed", "abandoned.caller_gone"},
+    Kind.FORWARD: {"completed.transferred"},
+    Kind.REFUSED: {"rejected.rule"},
+}
+"""How a call of these rounds may have ended, by what it was doing at the kill."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What the rounds came to."""
+
+    rounds: int = 0
+    kills: int = 0
+    calls: int = 0
+    held_at_kill: int = 0
+    reattached: int = 0
+    closed: int = 0
+    slowest: float = 0.0
+    start: float = 0.0
+    second_greetings: int = 0
+    second_accepts: int = 0
+    crossed_accepts: int = 0
+    second_refers: int = 0
+    recorded: int = 0
+    told_twice: int = 0
+    equal: int = 0
+    equal_tokens: int = 0
+    difference: int = 0
+    lost_bills: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def table(self) -> str:
+        rows = (
+            ("rounds (kills)", f"{self.rounds} ({self.kills})"),
+            ("calls", f"{self.calls:,}"),
+            ("held at the kill", f"{self.held_at_kill:,}"),
+            ("held again", f"{self.reattached:,}"),
+            ("ended meanwhile, closed", f"{self.closed:,}"),
+            ("slowest process start, s", f"{self.start:.2f}"),
+            ("slowest call after readiness, s", f"{self.slowest:.2f}"),
+            ("second greetings", str(self.second_greetings)),
+            ("second accepts", str(self.second_accepts)),
+            ("accepts that crossed the kill", str(self.crossed_accepts)),
+            ("second REFERs", str(self.second_refers)),
+            ("calls with exactly one record and outcome", f"{self.recorded:,}"),
+            ("calls whose end is in the log twice", str(self.told_twice)),
+            ("calls whose usage must be the ledger's", f"{self.equal:,}"),
+            ("their tokens in the records", f"{self.equal_tokens:,}"),
+            ("difference to the ledger", str(self.difference)),
+            ("bills of other calls that no process heard", str(self.lost_bills)),
+            *((f"outcome {name}", f"{count:,}") for name, count in sorted(self.outcomes.items())),
+        )
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {figure}" for name, figure in rows)
+
+
+class Chaos:
+    """A data directory, the process that has it, and the simulator that all its calls come from.
+
+    Every method that is named for a promise raises AssertionError where it is broken.
+    """
+
+    def __init__(self, simulator: Simulator, folder: Path, seed: int) -> None:
+        self.figures = Figures()
+        self._simulator = simulator
+        self._folder = folder
+        self._chance = random.Random(seed)
+        (folder / "agents.yaml").write_text(AGENTS)
+        self._variables = environment(folder, simulator.base_url)
+        self._books = Books(folder / "data")
+        self._process: Process | None = None
+        simulator.deliver_to = f"http://127.0.0.1:{self._variables['PORT']}/webhooks/openai"
+
+    @property
+    def process(self) -> Process:
+        assert self._process is not None
+        return self._process
+
+    async def start(self) -> float:
+        """A process is ready; when."""
+        began = _now()
+        self._process = await start(self._folder, self._variables)
+        await self._process.ready()
+        self.figures.start = max(self.figures.start, _now() - began)
+        return _now()
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            await self._process.kill()
+
+    async def round(self) -> None:
+        """200 calls, a kill in their midst, and all that must be true after it."""
+        self.figures.rounds += 1
+        crowd = Crowd(self._simulator, self.figures.rounds, self._chance)
+        await crowd.settle()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(crowd.be_busy(BUSY))
+            await asyncio.sleep(self._chance.uniform(BUSY / 3, BUSY))
+            await self._kill(crowd)
+            crowd.leave()
+            if self.figures.rounds % TWICE == 0:
+                self._process = await start(self._folder, self._variables)
+                await asyncio.sleep(self._chance.uniform(0.3, 2.0))
+                await self._kill(crowd)
+            ready = await self.start()
+            ready_at = time.time()
+        await self._all_are_held_or_closed(crowd, ready, ready_at)
+        await crowd.redeliver()
+        await crowd.talk()
+        crowd.hang_up()
+        await self._recorded_once(crowd)
+        self._nothing_twice(crowd)
+        self._usage_is_the_ledgers(crowd)
+
+    async def end(self) -> None:
+        """The process ends by a signal, and nothing is left in the engine's memory but ids."""
+        self.process.signal(signal.SIGTERM)
+        assert await self.process.exit_code() == 0
+        memory = self._books.memory()
+        assert (memory.unsettled, memory.left_over) == (0, 0)
+        told = Counter(line["call_id"] for line in self.process.log if _is_end(line))
+        self.figures.told_twice = sum(count > 1 for count in told.values())
+        assert len(told) == self.figures.calls
+
+    async def _kill(self, crowd: Crowd) -> None:
+        await self.process.kill()
+        self.figures.kills += 1
+        marks = self._books.memory().marks
+        for placed in crowd.calls:
+            placed.quiet = placed.quiet and placed.is_quiet
+            sent = len(placed.call.accepts)
+            if not ANSWERED & marks.get(placed.call_id, set()):
+                placed.in_flight = placed.in_flight or sent > 0
+            elif placed.accepted_by_then is None:
+                placed.accepted_by_then = sent
+        self.figures.held_at_kill += sum(
+            placed.call.answered and not placed.call.ended for placed in crowd.calls
+        )
+
+    async def _all_are_held_or_closed(self, crowd: Crowd, ready: float, ready_at: float) -> None:
+        """Somebody holds each call that goes on, and each that has ended has its outcome."""
+        since = {placed.call_id: max(ready, placed.taken_at) for placed in crowd.calls}
+        async with asyncio.TaskGroup() as tasks:
+            for placed in crowd.calls:
+                tasks.create_task(self._held_or_over(placed, since[placed.call_id]))
+        closed = {placed.call_id for placed in crowd.calls if placed.call.ended}
+        await eventually(lambda: closed <= _ended(self._books.calls(crowd.prefix)))
+        for call_id, record in self._books.calls(crowd.prefix).items():
+            if record.ended_at is not None and call_id in closed:
+                late = record.ended_at - ready_at
+                self.figures.slowest = max(self.figures.slowest, late)
+                assert late <= REATTACHED_WITHIN, (call_id, late, record)
+        live = {placed.call_id for placed in crowd.calls if not placed.call.ended}
+        ended = _ended(self._books.calls(crowd.prefix))
+        assert not live & ended, live & ended
+        self.figures.closed += len(closed)
+        self.figures.reattached += len(crowd.calls) - len(closed)
+
+    async def _held_or_over(self, placed: Placed, since: float) -> None:
+        within = since + REATTACHED_WITHIN - _now()
+        try:
+            await self._simulator.until(placed.call_id, lambda _: placed.safe, timeout=within)
+        except TimeoutError:
+            raise AssertionError(f"nobody holds {placed.call.describe()}") from None
+        self.figures.slowest = max(self.figures.slowest, _now() - since)
+
+    async def _recorded_once(self, crowd: Crowd) -> None:
+        """Each call is in the records, once, with one outcome that may be true of it."""
+        placed = {one.call_id for one in crowd.calls}
+        await eventually(lambda: placed <= _ended(self._books.calls(crowd.prefix)))
+        records = self._books.calls(crowd.prefix)
+        assert set(records) == placed
+        self.figures.calls += len(placed)
+        self.figures.recorded += len(records)
+        outcomes = Counter(str(record.outcome) for record in records.values())
+        self.figures.outcomes += outcomes
+        for one in crowd.calls:
+            record = records[one.call_id]
+            expected = ENDED_OTHERWISE.get(one.kind, ENDED)
+            assert record.outcome in expected, (one.call.describe(), record)
+
+    def _nothing_twice(self, crowd: Crowd) -> None:
+        """No greeting, no accept and no REFER of a call came a second time."""
+        for placed in crowd.calls:
+            call, accepts = placed.call, len(placed.call.accepts)
+            statuses = call.answers["accept"]
+            assert statuses.count(200) == call.answered, call.describe()
+            if placed.accepted_by_then is not None:
+                assert accepts == placed.accepted_by_then, call.describe()
+            # An accept whose answer no process heard is asked for again, unless a socket tells.
+            more = max(0, accepts - 1)
+            self.figures.second_accepts += 0 if placed.in_flight else more
+            self.figures.crossed_accepts += more if placed.in_flight else 0
+            self.figures.second_greetings += max(0, placed.greetings - 1)
+            self.figures.second_refers += max(0, len(call.refers) - 1)
+            if placed.kind in QUIESCENT:
+                assert placed.greetings == 1, call.describe()
+        figures = self.figures
+        assert (figures.second_accepts, figures.second_greetings) == (0, 0)
+        assert figures.second_refers == 0
+
+    def _usage_is_the_ledgers(self, crowd: Crowd) -> None:
+        """What was billed while a process listened is in the records, to the token; nothing is
+        there that was not billed."""
+        records, used = self._books.calls(crowd.prefix), self._books.used(crowd.prefix)
+        equal = 0
+        for placed in crowd.calls:
+            call, record = placed.call, records[placed.call_id]
+            billed, found = _ledger(placed), used.get(placed.call_id, Used())
+            assert found.within(billed), (call.describe(), found)
+            assert record.tokens == found.tokens
+            assert (record.turns or 0) >= record.turns_kept
+            if placed.quiet or record.usage_complete:
+                self.figures.difference += abs(billed.tokens - found.tokens)
+                assert found == billed, (record, found, billed, call.describe())
+                self.figures.equal_tokens += found.tokens
+                equal += 1
+            self.figures.lost_bills += billed.responses - found.responses
+        assert equal >= len(crowd.calls) / 2
+        self.figures.equal += equal
+
+
+def _ledger(placed: Placed) -> Used:
+    usage = placed.call.usage
+    return Used() if usage is None else Used(**usage)
+
+
+def _ended(records: dict[str, Recorded]) -> set[str]:
+    return {name for name, record in records.items() if record.outcome is not None}
+
+
+def _is_end(line: dict[str, object]) -> bool:
+    return line["event"] == "call ended"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
