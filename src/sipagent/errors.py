@@ -13,7 +13,7 @@
     ├── AttachError          a call's socket could not be opened
     ├── QuestionError        a call that is asked about cannot be one
     ├── StoreError           a file of the data directory cannot be read or written
-    ├── NotClosableError     a month whose statement cannot be closed yet
+    ├── NotClosableError     a month whose statement cannot be closed, or not yet
     └── SimulatorError       the simulator was asked for something that it cannot do
 
 Expected endings of a call are values (`sipagent.model.CallOutcome`), never exceptions.
@@ -169,14 +169,17 @@ class StoreError(SipagentError):
 
 
 class NotClosableError(SipagentError):
-    """It is too early to close a month, which can be done from `closable_at` on (unix seconds)."""
+    """A month can be closed from `closable_at` on (unix seconds); never where that is None, as it
+    is over before anything of the tenant is recorded."""
 
-    def __init__(self, month: str, closable_at: float) -> None:
+    def __init__(self, month: str, closable_at: float | None) -> None:
         super().__init__(month, closable_at)
         self.month = month
         self.closable_at = closable_at
 
     def __str__(self) -> str:
+        if self.closable_at is None:
+            return f"{self.month} cannot be closed: nothing is recorded of it or of before"
         at = datetime.fromtimestamp(self.closable_at, UTC).isoformat(timespec="minutes")
         return f"{self.month} can be closed from {at} on"
 

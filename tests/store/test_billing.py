@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,17 @@ from typer.testing import CliRunner
 
 from sipagent.cli import app
 from sipagent.errors import NotClosableError
-from sipagent.model import AccountName, CallId, Quota, QuotaScope
+from sipagent.model import AccountName, CallId, Quota, QuotaScope, TenantName
 from sipagent.routing import NumberDirectory, RejectWith, Route, RoutingTable, Rule, TenantProfile
 from sipagent.store import tables
 from sipagent.store.billing import (
+    FORMER_AFTER,
     Adjustment,
     close,
     close_due,
     closed_months,
     statement_of,
+    zone_on_record,
 )
 from sipagent.store.spending import Spent, costs_of, spent_so_far
 from tests.store.forgetting import ACME, BETA, HASHED, Told, tell
@@ -159,6 +161,44 @@ async def test_all_months_that_are_over_are_closed_in_one_go(records_url: str) -
         assert months == ["2026-11", "2026-10", "2026-09", "2026-08"]
 
 
+async def test_no_month_is_closed_that_was_over_before_the_tenants_first_record(
+    records_url: str,
+) -> None:
+    async with opened(records_url) as engine:
+        await called(engine, "late in october", at("2026-10-31T23:59"))
+        await billed(engine, [bill("later", at("2026-11-01T00:00"), 5)])
+        for tenant, month in ((ACME, "2026-09"), (BETA, "2026-10")):
+            with pytest.raises(NotClosableError) as never:
+                await close(engine, tenant, month, CHICAGO, AFTER)
+            assert never.value.closable_at is None
+        done = await close_due(engine, {ACME: CHICAGO, BETA: CHICAGO}, AFTER)
+        assert [(each.month, each.calls) for each in done] == [("2026-10", 1), ("2026-11", 0)]
+
+
+async def test_a_former_tenants_months_are_closed_in_the_zone_of_its_latest_statement(
+    records_url: str,
+) -> None:
+    tokyo, new = TenantName("tokyo"), TenantName("new")
+    last = at("2026-10-31T23:30", "Asia/Tokyo")
+    october = at("2026-11-01T00:00", "Asia/Tokyo")
+    async with opened(records_url) as engine:
+        await called(engine, "c1", at("2026-09-12T12:00", "Asia/Tokyo"), tenant=tokyo)
+        await close(engine, tokyo, "2026-09", "Asia/Tokyo", october)
+        await called(engine, "c2", last, tenant=tokyo)
+        await billed(engine, [bill("b", at("2026-09-30T23:30", "UTC"), 3, tenant=new)])
+        zones = [await zone_on_record(engine, each) for each in (tokyo, new, BETA)]
+        assert zones == ["Asia/Tokyo", "UTC", None]
+        # A service that has the tenants in its configuration comes first.
+        early = await close_due(engine, {}, october + FORMER_AFTER - 1)
+        assert [(each.tenant, each.month) for each in early] == [(new, "2026-09")]
+        done = await close_due(engine, {ACME: CHICAGO}, october + 400 * 86_400)
+        assert [(each.tenant, each.month, each.zone, each.calls) for each in done] == [
+            (new, "2026-10", "UTC", 0),
+            (tokyo, "2026-10", "Asia/Tokyo", 1),
+            (tokyo, "2026-11", "Asia/Tokyo", 0),
+        ]
+
+
 NUMBER = "+17134810111"
 
 
@@ -202,9 +242,9 @@ async def test_what_was_spent_today_and_this_month_is_known_after_a_restart(
                 bill("another", now, 32, tenant=BETA, account="eu-1"),
             ],
         )
-        by_key = await spent_so_far(engine, table_of(*quotas), HASHED, now + 1)
-        known = set(by_key)
-        assert await spent_so_far(engine, table_of(*quotas), HASHED, now + 1, known) == {}
+        asked = (engine, table_of(*quotas), HASHED, now + 1)
+        by_key = {key: sums async for key, sums in spent_so_far(*asked)}
+        assert [one async for one in spent_so_far(*asked, known=set(by_key))] == []
     found = [one for sums in by_key.values() for one in sums]
     assert sorted(found, key=lambda each: (each.key, each.label)) == [
         Spent("account:us-1", "2026-11", 1007),
@@ -232,38 +272,63 @@ numbers: {default: a}
 """
 
 
-def test_the_command_shows_lists_and_closes_statements(tmp_path: Path) -> None:
-    (tmp_path / "agents.yaml").write_text(FILE)
-    november = at("2024-11-12T12:00")
-    where = ("--config", str(tmp_path / "agents.yaml"), "--data-dir", str(tmp_path))
-    url = f"sqlite:///{tmp_path}/records.sqlite"
+def commanded(folder: Path, bills: Iterable[dict[str, Any]]) -> Callable[..., str]:
+    """What `sipagent statements` prints of records with these bills."""
+    (folder / "agents.yaml").write_text(FILE)
+    url = f"sqlite:///{folder}/records.sqlite"
     upgraded = CliRunner().invoke(app, ["db", "upgrade"], env={"SIPAGENT_DATABASE_URL": url})
     assert upgraded.exit_code == 0, upgraded.output
 
     async def written() -> None:
         async with opened(url, schema=False) as engine:
-            bills = [bill("a", november, 1_234_567), bill("a", november, None, model="=x")]
             await billed(engine, bills)
 
     asyncio.run(written())
 
     def run(*words: str, code: int = 0) -> str:
-        result = CliRunner().invoke(app, ["statements", *words, *where[2:]])
+        result = CliRunner().invoke(app, ["statements", *words, "--data-dir", str(folder)])
         assert result.exit_code == code, result.output
         return result.output
 
+    return run
+
+
+def test_the_command_shows_lists_and_closes_statements(tmp_path: Path) -> None:
+    where = ("--config", str(tmp_path / "agents.yaml"))
+    november = at("2024-11-12T12:00")
+    bills = [bill("a", november, 1_234_567), bill("a", november, None, model="=x")]
+    run = commanded(tmp_path, bills)
     assert run("list") == "no statements\n"
-    shown = json.loads(run("show", "acme", "2024-11", *where[:2], "--format", "json"))
+    shown = json.loads(run("show", "acme", "2024-11", *where, "--format", "json"))
     assert (shown["usd"], shown["unknown"], shown["closed_at"]) == ("1.234567", 1, None)
-    text = run("close", "acme", "2024-11", *where[:2])
+    text = run("close", "acme", "2024-11", *where)
     assert "cost        1.234567 USD\n" in text
-    assert "unknown     1 bills have no price: they cost more\n" in text
-    table = run("show", "acme", "2024-11", *where[:2], "--format", "csv").splitlines()
+    assert "unknown     1 bill without a price: the sum is a lower bound\n" in text
+    table = run("show", "acme", "2024-11", *where, "--format", "csv").splitlines()
     assert table[1].startswith("2024-11,'=x,response,1,")
     assert table[-1].endswith(",1,1234567")
     assert json.loads(run("list", "--format", "json"))[0]["usd"] == "1.234567"
     assert run("list", "--tenant", "beta", "--format", "csv").count("\n") == 1
     assert "2024-11" in run("list")
-    assert "did you mean acme?" in run("show", "acne", "2024-11", *where[:2], code=2)
-    assert "is no month" in run("show", "acme", "11/2024", *where[:2], code=2)
-    assert "can be closed from" in run("close", "acme", "2999-01", *where[:2], code=1)
+    assert "did you mean acme?" in run("show", "acne", "2024-11", *where, code=2)
+    assert "is no month" in run("show", "acme", "11/2024", *where, code=2)
+    assert "can be closed from" in run("close", "acme", "2999-01", *where, code=1)
+    assert "nothing is recorded" in run("close", "acme", "2024-10", *where, code=1)
+
+
+def test_the_command_shows_and_closes_months_of_a_former_tenant(tmp_path: Path) -> None:
+    where = ("--config", str(tmp_path / "agents.yaml"))
+    last = at("2024-11-30T23:30")
+    run = commanded(tmp_path, [bill("a", last - 86_400 * day, 7) for day in (0, 31)])
+    run("close", "acme", "2024-10", *where)
+    (tmp_path / "agents.yaml").write_text(FILE.replace("acme", "other"))
+    told = f'tenant "acme" is not in the configuration: its months begin in {CHICAGO}\n'
+    for command in ("show", "close"):
+        shown = run(command, "acme", "2024-11", *where)
+        assert shown.startswith(f"{told}statement   acme, 2024-11 ({CHICAGO})\n")
+        assert "cost        0.000007 USD\n" in shown
+    (tmp_path / "agents.yaml").write_text("no agents file")
+    for command in ("show", "close"):
+        shown = run(command, "acme", "2024-11", *where)
+        assert shown.startswith(f"statement   acme, 2024-11 ({CHICAGO})\n")
+        run(command, "acme", "2024-12", *where, code=78)

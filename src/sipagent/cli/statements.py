@@ -24,6 +24,7 @@ from sipagent.cli.process import FINDINGS
 from sipagent.cli.records import TenantOption, as_json, reading
 
 if TYPE_CHECKING:
+    from sipagent.model import TenantName
     from sipagent.store.billing import Statement
 
 _MICROS: Final = 1_000_000
@@ -91,13 +92,16 @@ def show(
     """Show a tenant's statement of a month: the closed one, or what is recorded so far.
 
     Exit codes: 0 shown, 2 no such tenant or month, 3 the records' server was not reached, 78 the
-    records or the agents file cannot be read.
+    records cannot be read, or for an open month the agents file.
     """
     from sipagent.model import TenantName
     from sipagent.store.billing import statement_of
 
-    zone, name = _zone(tenant, month, config, data_dir), TenantName(tenant)
-    statement = reading(data_dir, lambda engine: statement_of(engine, name, month, zone))
+    name = TenantName(tenant)
+    statement = _closed(name, month, data_dir)
+    if statement is None:
+        zone = _zone(name, config, data_dir)
+        statement = reading(data_dir, lambda engine: statement_of(engine, name, month, zone))
     _print(statement, output)
 
 
@@ -113,42 +117,60 @@ def close(
 
     A closed month is never changed: closing it again shows the same.
 
-    Exit codes: 0 closed, 1 too early, 2 no such tenant or month, 3 the records' server was not
-    reached, 78 the records or the agents file cannot be used.
+    Exit codes: 0 closed, 1 too early or before the tenant's first record, 2 no such tenant or
+    month, 3 the records' server was not reached, 78 the records or the agents file cannot be used.
     """
     from sipagent.errors import NotClosableError
     from sipagent.model import TenantName
     from sipagent.store import billing
 
-    zone, name = _zone(tenant, month, config, data_dir), TenantName(tenant)
-    try:
-        statement = changing(
-            located(data_dir),
-            lambda engine: billing.close(engine, name, month, zone, time.time()),
-        )
-    except NotClosableError as early:
-        fail(FINDINGS, str(early))
+    name = TenantName(tenant)
+    statement = _closed(name, month, data_dir)
+    if statement is None:
+        zone = _zone(name, config, data_dir)
+        try:
+            statement = changing(
+                located(data_dir),
+                lambda engine: billing.close(engine, name, month, zone, time.time()),
+            )
+        except NotClosableError as error:
+            fail(FINDINGS, str(error))
     _print(statement, output)
 
 
-def _zone(tenant: str, month: str, config: Path, data_dir: Path) -> str | None:
-    """The tenant's zone, or the end with 2 for a tenant or a month that there is not."""
-    from sipagent.config.words import closest, quoted
-    from sipagent.model import TenantName
+def _closed(tenant: "TenantName", month: str, data_dir: Path) -> "Statement | None":
+    """The month's closed statement, which needs no configuration, or the end with 2 for what is no
+    month."""
+    from sipagent.config.words import quoted
     from sipagent.routing.moment import month_span
+    from sipagent.store.billing import closed_statement
 
     try:
         month_span(month, None)
     except ValueError:
         message = f"{quoted(month)} is no month: write it as in 2026-11"
         raise typer.BadParameter(message, param_hint="MONTH") from None
+    return reading(data_dir, lambda engine: closed_statement(engine, tenant, month))
+
+
+def _zone(tenant: "TenantName", config: Path, data_dir: Path) -> str | None:
+    """The zone of a tenant of the configuration, or else of the records, which is told on standard
+    error; the end with 2 for one that is in neither."""
+    from sipagent.config.words import closest, quoted
+    from sipagent.store.billing import zone_on_record
+
     tenants = in_force_or_exit(config, data_dir).table.tenants
-    if TenantName(tenant) not in tenants:
+    if tenant in tenants:
+        return tenants[tenant].timezone
+    zone = reading(data_dir, lambda engine: zone_on_record(engine, tenant))
+    if zone is None:
         meant = closest(tenant, tenants)
         hint = f" (did you mean {meant}?)" if meant else ""
-        message = f"there is no tenant {quoted(tenant)}{hint}"
+        message = f"there is no tenant {quoted(tenant)}, and no record of one{hint}"
         raise typer.BadParameter(message, param_hint="TENANT")
-    return tenants[TenantName(tenant)].timezone
+    told = f"tenant {quoted(tenant)} is not in the configuration: its months begin in {zone}"
+    typer.echo(told, err=True)
+    return zone
 
 
 def _print(statement: "Statement", output: StatementFormat) -> None:
@@ -212,22 +234,23 @@ def _text(statement: "Statement") -> list[str]:
         ("cost", f"{_usd(statement.cost)} USD"),
     ]
     if statement.unknown:
-        first.append(("unknown", f"{statement.unknown} bills have no price: they cost more"))
+        bills = _bills(statement.unknown)
+        first.append(("unknown", f"{bills} without a price: the sum is a lower bound"))
     if statement.incomplete:
-        first.append(
-            (
-                "incomplete",
-                f"{statement.incomplete} of them lost usage: they cost more",
-            )
-        )
+        calls = "1 call" if statement.incomplete == 1 else f"{statement.incomplete} calls"
+        first.append(("incomplete", f"{calls} with lost usage: the sum is a lower bound"))
     told = [f"{name:<12}{text}" for name, text in first]
     told += [
-        f"{'late':<12}{each.bills} bills of {each.month}, {_usd(each.cost)} USD"
+        f"{'late':<12}{_bills(each.bills)} of {each.month}, {_usd(each.cost)} USD"
         for each in statement.adjustments
     ]
     heads, *rows = _rows(statement)
     used = [row[1:] for row in rows[: len(statement.lines)]]
     return [*told, *(["", *table(used, heads=heads[1:])] if used else [])]
+
+
+def _bills(many: int) -> str:
+    return "1 bill" if many == 1 else f"{many} bills"
 
 
 def _csv(rows: list[tuple[str, ...]]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -19,10 +19,22 @@ from sipagent.model import TenantName
 from sipagent.model.privacy import DAY
 from sipagent.routing.moment import day_and_month, month_after, month_span
 from sipagent.store.database import IMMEDIATE
-from sipagent.store.tables import calls, statements, usage
+from sipagent.store.tables import calls, deleted_calls, statements, usage
+from sipagent.store.tenants import recorded_tenants
 
 CLOSABLE_AFTER: Final = 2 * DAY
 """Seconds after its end in which bills of a month may still be recorded."""
+
+FORMER_AFTER: Final = 7 * DAY
+"""Seconds after its end in which a month is left to a service that has the tenant in its
+configuration, by one that has not."""
+
+_RECORDED: Final = (
+    (usage.c.tenant, usage.c.at),
+    (calls.c.tenant, calls.c.began_at),
+    (deleted_calls.c.tenant, deleted_calls.c.began_at),
+)
+"""Whose a record is that a statement counts, and its time."""
 
 _TOKENS: Final = (
     *("text_in", "audio_in", "image_in"),
@@ -113,12 +125,35 @@ async def statement_of(
         )
 
 
+async def closed_statement(engine: AsyncEngine, tenant: TenantName, month: str) -> Statement | None:
+    """The month's statement if the month is closed."""
+    async with engine.connect() as connection:
+        return await _closed(connection, tenant, month)
+
+
+async def zone_on_record(engine: AsyncEngine, tenant: TenantName) -> str | None:
+    """The zone in which months of a tenant begin that the configuration has no more: that of its
+    latest closed statement, else UTC. None for a tenant of whom nothing is recorded."""
+    latest = (
+        select(statements.c.zone)
+        .where(statements.c.tenant == tenant)
+        .order_by(statements.c.month.desc())
+        .limit(1)
+    )
+    async with engine.connect() as connection:
+        zone = await connection.scalar(latest)
+        if zone is not None or await _span(connection, tenant) is None:
+            return zone
+    return "UTC"
+
+
 async def close(
     engine: AsyncEngine, tenant: TenantName, month: str, zone: str | None, now: float
 ) -> Statement:
     """The month is closed, by this or by an earlier call; returns its statement.
 
-    Raises NotClosableError where it is too early, ValueError for what is no month.
+    Raises NotClosableError where it is too early and for a month before the tenant's first record,
+    ValueError for what is no month.
     """
     _, ends = month_span(month, zone)
     if now < ends + CLOSABLE_AFTER:
@@ -128,6 +163,9 @@ async def close(
         closed = await _closed(connection, tenant, month)
         if closed is not None:
             return closed
+        span = await _span(connection, tenant)
+        if span is None or span[0] >= ends:
+            raise NotClosableError(month, None)
         made = await _made(connection, tenant, month, zone, closed_at=now)
     values = {
         "tenant": tenant,
@@ -145,11 +183,18 @@ async def close(
 async def close_due(
     engine: AsyncEngine, zones: Mapping[TenantName, str | None], now: float
 ) -> list[Statement]:
-    """Every month of these tenants that can be closed is closed; returns those that were not."""
+    """Every month that can be closed is closed; returns those that were not.
+
+    These are the tenants of the configuration with their zones. One that is recorded only has its
+    last statement for the month after its last record.
+    """
     done: list[Statement] = []
-    for tenant, zone in zones.items():
+    former = [each for each in await recorded_tenants(engine) if each not in zones]
+    for tenant in (*zones, *former):
+        there = tenant in zones
+        zone = zones[tenant] if there else await zone_on_record(engine, tenant)
         async with engine.connect() as connection:
-            due = await _due(connection, tenant, zone, now)
+            due = await _due(connection, tenant, zone, now, former=not there)
         done += [await close(engine, tenant, month, zone, now) for month in due]
     return done
 
@@ -172,26 +217,36 @@ async def _closed(connection: AsyncConnection, tenant: TenantName, month: str) -
 
 
 async def _due(
-    connection: AsyncConnection, tenant: TenantName, zone: str | None, now: float
+    connection: AsyncConnection, tenant: TenantName, zone: str | None, now: float, *, former: bool
 ) -> list[str]:
-    """The months of which something is recorded and that are over, without the closed ones."""
-    first = await connection.scalar(select(func.min(usage.c.at)).where(usage.c.tenant == tenant))
-    began = await connection.scalar(
-        select(func.min(calls.c.began_at)).where(calls.c.tenant == tenant)
-    )
-    times = [at for at in (first, began) if at is not None]
-    if not times:
+    """The months since the tenant's first record that are over, without the closed ones; those of a
+    former tenant up to the one after its last record, in which late bills stand."""
+    span = await _span(connection, tenant)
+    if span is None:
         return []
     known = set(
         await connection.scalars(select(statements.c.month).where(statements.c.tenant == tenant))
     )
-    month = day_and_month(min(times), zone)[1]
-    due = []
-    while month_span(month, zone)[1] + CLOSABLE_AFTER <= now:
+    month, last = (day_and_month(at, zone)[1] for at in span)
+    due, after = [], FORMER_AFTER if former else CLOSABLE_AFTER
+    while month_span(month, zone)[1] + after <= now:
+        if former and month > month_after(last):
+            break
         if month not in known:
             due.append(month)
         month = month_after(month)
     return due
+
+
+async def _span(connection: AsyncConnection, tenant: TenantName) -> tuple[float, float] | None:
+    """The times of the tenant's first and last record that a statement counts."""
+    ends = [
+        await connection.scalar(select(end(at)).where(whose == tenant))
+        for whose, at in _RECORDED
+        for end in (func.min, func.max)
+    ]
+    times = [at for at in ends if at is not None]
+    return (min(times), max(times)) if times else None
 
 
 async def _made(
@@ -230,14 +285,23 @@ async def _late(connection: AsyncConnection, closed: Statement) -> Adjustment | 
 async def _calls(
     connection: AsyncConnection, tenant: TenantName, begins: float, ends: float
 ) -> tuple[int, int, int, int]:
-    """Calls, answered ones, those of incomplete usage, and the seconds of all."""
-    incomplete: Any = case((calls.c.usage_complete.is_(False), 1))
+    """Calls, answered ones, those of incomplete usage, and the seconds of all; calls that have been
+    deleted count as they did before."""
+    counted = [
+        select(table.c.answered_at, table.c.ended_at, table.c.usage_complete).where(
+            table.c.tenant == tenant, table.c.began_at >= begins, table.c.began_at < ends
+        )
+        for table in (calls, deleted_calls)
+    ]
+    again = select(calls.c.call_id).where(calls.c.call_id == deleted_calls.c.call_id)
+    each = union_all(counted[0], counted[1].where(~again.exists())).subquery()
+    incomplete: Any = case((each.c.usage_complete.is_(False), 1))
     query = select(
         func.count(),
-        func.count(calls.c.answered_at),
+        func.count(each.c.answered_at),
         func.count(incomplete),
-        func.sum(calls.c.ended_at - calls.c.answered_at),
-    ).where(calls.c.tenant == tenant, calls.c.began_at >= begins, calls.c.began_at < ends)
+        func.sum(each.c.ended_at - each.c.answered_at),
+    ).select_from(each)
     row = (await connection.execute(query)).one()
     return row[0], row[1], row[2], round(row[3] or 0)
 

@@ -5,11 +5,20 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sipagent.store.database import BUSY_MILLISECONDS, IMMEDIATE
-from sipagent.store.tables import aliases, calls, happenings, sessions, transfers, turns
+from sipagent.store.tables import (
+    aliases,
+    calls,
+    deleted_calls,
+    happenings,
+    sessions,
+    transfers,
+    turns,
+)
 
 STEP: Final = 100
 """Calls that go in one transaction: some thirty milliseconds on SQLite, with forty turns each."""
@@ -45,7 +54,8 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 async def purge(connection: AsyncConnection, gone: Sequence[CallRow]) -> None:
-    """Nothing of these calls is left but their usage, which holds neither words nor numbers.
+    """Nothing of these calls is left but their usage and what statements count of them, which hold
+    neither words nor numbers.
 
     Sessions that no other call began with are gone with them, as they may hold what a template has
     read of the caller.
@@ -54,6 +64,7 @@ async def purge(connection: AsyncConnection, gone: Sequence[CallRow]) -> None:
     await purge_words(connection, ids)
     for table in _OF_CALLS[1:]:
         await connection.execute(delete(table).where(table.c.call_id.in_(ids)))
+    await _count_as_deleted(connection, ids)
     await connection.execute(delete(calls).where(calls.c.call_id.in_(ids)))
     await _purge_sessions(connection, gone)
 
@@ -61,6 +72,23 @@ async def purge(connection: AsyncConnection, gone: Sequence[CallRow]) -> None:
 async def purge_words(connection: AsyncConnection, ids: Sequence[str]) -> None:
     """No word of these calls is left."""
     await connection.execute(delete(turns).where(turns.c.call_id.in_(ids)))
+
+
+async def _count_as_deleted(connection: AsyncConnection, ids: Sequence[str]) -> None:
+    """What statements count of these calls is kept, also what was not known of one of them when it
+    was deleted before."""
+    columns = [calls.c[column.name] for column in deleted_calls.c]
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    kept = make(deleted_calls).from_select(
+        [column.name for column in columns], select(*columns).where(calls.c.call_id.in_(ids))
+    )
+    known = {
+        name: func.coalesce(kept.excluded[name], deleted_calls.c[name])
+        for name in ("answered_at", "ended_at", "usage_complete")
+    }
+    await connection.execute(
+        kept.on_conflict_do_update(index_elements=[deleted_calls.c.call_id], set_=known)
+    )
 
 
 async def _purge_sessions(connection: AsyncConnection, gone: Iterable[CallRow]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import structlog
-from sqlalchemy import Select, delete, select, tuple_
+from sqlalchemy import Select, Table, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.concurrency import TaskOwner
@@ -19,7 +19,8 @@ from sipagent.store.erasure import LONGEST_CALL, Eraser
 from sipagent.store.holds import covered
 from sipagent.store.numbers import InstallationKey
 from sipagent.store.purging import NEEDED, PAUSE, STEP, CallRow, forget_journal, purge, writing
-from sipagent.store.tables import calls, turns, usage
+from sipagent.store.tables import calls, deleted_calls, turns, usage
+from sipagent.store.tenants import recorded_tenants
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,8 @@ EVERY: Final = 300.0
 """Seconds between two rounds."""
 
 MONEY_KEPT: Final = 70 * DAY
-"""How long usage outlives its call, so that the statement of its month can be closed."""
+"""How long usage, and what statements count of a call, outlive the call, so that the statement of
+its month can be closed."""
 
 _END_WITHIN: Final = 5.0
 
@@ -60,29 +62,16 @@ class Pruner:
     async def prune(self) -> Pruned:
         """One round over all tenants. Raises what the database raises."""
         done, now = Pruned(), self._clock.wall()
-        for tenant in await self._tenants():
+        for tenant in await recorded_tenants(self._engine):
             privacy = self._privacy(tenant)
             done.turns += await self._transcripts(tenant, now - privacy.transcripts)
             if privacy.records is not None:
                 done.calls += await self._records(tenant, now - privacy.records)
-                await self._usage(tenant, now - max(privacy.records, MONEY_KEPT))
+                await self._money(tenant, now - max(privacy.records, MONEY_KEPT))
         if done.turns or done.calls:
             log.info("records pruned", turns=done.turns, calls=done.calls)
         await forget_journal(self._engine)
         return done
-
-    async def _tenants(self) -> list[TenantName]:
-        """Every tenant of whom anything is kept, found along the indexes."""
-        found: set[str] = set()
-        for column in (calls.c.tenant, turns.c.tenant, usage.c.tenant):
-            last: str | None = ""
-            while last is not None:
-                following = select(column).where(column > last).order_by(column).limit(1)
-                async with self._engine.connect() as connection:
-                    last = await connection.scalar(following)
-                if last is not None:
-                    found.add(last)
-        return [TenantName(tenant) for tenant in sorted(found)]
 
     async def _transcripts(self, tenant: TenantName, before: float) -> int:
         pruned, place = 0, None
@@ -120,19 +109,26 @@ class Pruner:
             place = rows[-1].began_at, rows[-1].call_id
             await asyncio.sleep(PAUSE)
 
-    async def _usage(self, tenant: TenantName, before: float) -> None:
-        """Usage of calls that are gone, when no statement needs it any more."""
+    async def _money(self, tenant: TenantName, before: float) -> None:
+        """Usage of calls that are gone and what statements count of them, when no statement needs
+        it any more."""
         of_call = select(calls.c.call_id).where(calls.c.call_id == usage.c.call_id)
-        old = (
+        billed = (
             select(usage.c.call_id)
             .where(usage.c.tenant == tenant, usage.c.at < before, ~of_call.exists())
             .distinct()
-            .limit(STEP)
         )
+        await self._steps(usage, billed)
+        began = deleted_calls.c.began_at < before
+        old = select(deleted_calls.c.call_id).where(deleted_calls.c.tenant == tenant, began)
+        await self._steps(deleted_calls, old)
+
+    async def _steps(self, table: Table, old: Select[tuple[str]]) -> None:
+        """The table has nothing of these calls any more."""
         while True:
             async with writing(self._engine) as connection:
-                gone = (await connection.execute(old)).scalars().all()
-                await connection.execute(delete(usage).where(usage.c.call_id.in_(gone)))
+                gone = (await connection.execute(old.limit(STEP))).scalars().all()
+                await connection.execute(delete(table).where(table.c.call_id.in_(gone)))
             if len(gone) < STEP:
                 return
             await asyncio.sleep(PAUSE)

@@ -111,6 +111,19 @@ call from every deletion.
 The first index holds all that a day's sums are made of, so that they are read from it alone.
 """
 
+deleted_calls: Final = Table(
+    "deleted_calls",
+    metadata,
+    Column("call_id", String(128), primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("began_at", Double, nullable=False),
+    Column("answered_at", Double),
+    Column("ended_at", Double),
+    Column("usage_complete", Boolean),
+    Index(None, "tenant", "began_at"),
+)
+"""What statements count of calls that are erased or too old: neither a word nor a number."""
+
 sessions: Final = Table(
     "sessions",
     metadata,

@@ -12,6 +12,7 @@ down_revision: Final = None
 def upgrade() -> None:
     _aliases()
     _calls()
+    _deleted_calls()
     _erasures()
     _happenings()
     _holds()
@@ -137,6 +138,22 @@ def _calls() -> None:
         op.f("ix_calls_trunk_began_at_call_id"), "calls", ["trunk", "began_at", "call_id"]
     )
     op.create_index(op.f("ix_calls_webhook_id_tenant"), "calls", ["webhook_id", "tenant"])
+
+
+def _deleted_calls() -> None:
+    op.create_table(
+        "deleted_calls",
+        sa.Column("call_id", sa.String(length=128), nullable=False),
+        sa.Column("tenant", sa.String(length=63), nullable=False),
+        sa.Column("began_at", sa.Double(), nullable=False),
+        sa.Column("answered_at", sa.Double()),
+        sa.Column("ended_at", sa.Double()),
+        sa.Column("usage_complete", sa.Boolean()),
+        sa.PrimaryKeyConstraint("call_id", name=op.f("pk_deleted_calls")),
+    )
+    op.create_index(
+        op.f("ix_deleted_calls_tenant_began_at"), "deleted_calls", ["tenant", "began_at"]
+    )
 
 
 def _erasures() -> None:
