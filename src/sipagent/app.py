@@ -28,7 +28,7 @@ from sipagent.sessions.breaker import Breakers
 from sipagent.sessions.gate import Gate, WatchedRecords
 from sipagent.sessions.headroom import Headroom
 from sipagent.sessions.intake import Intake
-from sipagent.sessions.ports import Records, Tap, Words
+from sipagent.sessions.ports import Clock, Engine, Records, Tap, Words
 from sipagent.sessions.supervisor import Supervisor, Surroundings
 from sipagent.settings import Settings
 from sipagent.store.fanout import EachOf
@@ -90,10 +90,10 @@ def build(
     """The service for this configuration. Nothing runs yet.
 
     A table is a configuration that never changes. Without `accounts` there are those of the live
-    configuration, or the environment's one. `records` and `tap` replace the log's
-    records and the tap that nobody listens to. To `keep` is to take the data directory: calls
-    outlive the process, and are recorded there or in the settings' database. Raises SettingsError
-    for accounts, and StoreError for a data directory, that cannot be used.
+    configuration, or the environment's one. `records` and `tap` replace the log's records and the
+    tap that nobody listens to. To `keep` is to take the data directory: calls outlive the process,
+    and are recorded there or in the settings' database. Raises SettingsError for accounts, and
+    StoreError for a data directory, that cannot be used.
     """
     clock, metrics = SystemClock(), Metrics()
     records = records or LogRecords(metrics)
@@ -110,11 +110,7 @@ def build(
     engine = EmbeddedEngine(clock) if house is None else house.engine
     records = records if house is None else EachOf(records, house.records)
     gate = Gate(engine, Breakers(clock), Headroom(clock))
-    watched = WatchedRecords(records, gate.breakers)
-    around = Surroundings(
-        providers, engine, watched, tap or Unwatched(), clock, limits=gate.headroom.heed
-    )
-    supervisor = Supervisor(around)
+    supervisor = _supervisor(providers, engine, records, tap, clock, gate)
     intake = Intake(
         configuration=live or fixed,
         engine=gate,
@@ -133,6 +129,22 @@ def build(
     app = _application(receiver, supervisor, readiness, settings.ring_window)
     drain = settings.drain_timeout
     return Service(app, providers, supervisor, intake, connections, drain, house)
+
+
+def _supervisor(
+    providers: Accounts,
+    engine: Engine,
+    records: Records,
+    tap: Tap | None,
+    clock: Clock,
+    gate: Gate,
+) -> Supervisor:
+    """All calls, with the gate told how they end and what is left of their accounts' limits."""
+    watched = WatchedRecords(records, gate.breakers)
+    limits = gate.headroom.heed
+    return Supervisor(
+        Surroundings(providers, engine, watched, tap or Unwatched(), clock, limits=limits)
+    )
 
 
 def _observe(

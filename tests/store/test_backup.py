@@ -61,6 +61,23 @@ async def test_the_copy_is_whole_and_private_and_of_what_cannot_be_made_again(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "data"]
 
 
+async def test_records_that_were_put_back_are_written_beside_readers(
+    data: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{data}/records.sqlite"
+    async with keeping(url, data) as kept:
+        tell(kept, "rtc_1")
+        await kept.writer.flushed()
+    back_up(located(url), data, tmp_path / "copy")
+    (tmp_path / "copy" / "records.sqlite").replace(data / "records.sqlite")
+    async with keeping(url, data) as kept:
+        tell(kept, "rtc_2")
+        await kept.writer.flushed()
+        with closing(sqlite3.connect(data / "records.sqlite")) as connection:
+            ((mode,),) = connection.execute("PRAGMA journal_mode").fetchall()
+    assert (mode, calls_in(data / "records.sqlite")) == ("wal", 2)
+
+
 @pytest.mark.parametrize("name", ["copy.tar.gz", "copy.tgz", "copy.tar"])
 async def test_an_archive_holds_the_same(name: str, data: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/elsewhere/other.sqlite"

@@ -311,3 +311,16 @@ async def test_the_outcome_is_settled_when_it_is_stored(records_url: str, tmp_pa
         await kept.writer.flushed()
 
         assert kept.settled == ["rtc_1"]
+
+
+async def test_turns_are_those_of_all_owners(records_url: str, tmp_path: Path) -> None:
+    async with keeping(records_url, tmp_path) as kept:
+        plan = planned()
+        kept.records.decided(a_call(), accepted(plan))
+        for sequence in (0, 1, 1_000_000):
+            kept.records.turn(plan, said(sequence))
+        kept.records.ended(ending(turns=1))
+        await kept.writer.flushed()
+        (call,) = await kept.rows(tables.calls)
+
+    assert call["turns"] == 3

@@ -39,6 +39,7 @@ HEADERS = Headers(
         ("from", f'"{NAME}" <sip:+{NUMBER}@carrier.example>'),
         ("to", "<sip:+17134810111@carrier.example>"),
         ("call-id", CARRIER_ID),
+        ("x-call-id", f"{NUMBER}-7@203.0.113.9"),
     )
 )
 CALLS = 120

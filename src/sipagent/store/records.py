@@ -46,7 +46,12 @@ class _Session:
 
 
 class StoreRecords:
-    """Records in a database. No method waits or raises."""
+    """Records in a database. No method waits or raises.
+
+    Rows are made when they are about to be written, those of many calls one after the other: made
+    among everything else that a call does, each costs several times as much. Only rows that must
+    outlive a kill by themselves are made at once.
+    """
 
     def __init__(self, writer: Writer, writing: Writing, clock: Clock) -> None:
         self._writer = writer
@@ -57,57 +62,58 @@ class StoreRecords:
         self._sequence = 0
 
     def decided(self, call: IncomingCall, decision: Decision) -> None:
-        at = self._clock.wall()
-        self._guarded(RowKind.CALL, lambda: self._decided(call, decision, at))
+        self._begin(call, decision, self._clock.wall())
 
     def adopted(self, call: IncomingCall, decision: Decision, began_at: float) -> None:
-        self._guarded(RowKind.CALL, lambda: self._decided(call, decision, began_at))
+        self._begin(call, decision, began_at)
         if not isinstance(decision.verdict, Reject):
             self.happened(decision.verdict.plan, Happening.ADOPTED)
 
     def happened(self, plan: CallPlan, what: Happening, detail: str | None = None) -> None:
-        if what not in _TOLD_BY_OUTCOME:
-            self._guarded(RowKind.HAPPENING, lambda: self._happened(plan, what, detail))
+        if what in _TOLD_BY_OUTCOME:
+            return
+        at = self._clock.wall()
+        self._sequence = sequence = max(self._sequence + 1, int(at * 1_000_000))
+        self._later(RowKind.HAPPENING, lambda: rows.happening_row(plan, sequence, at, what, detail))
 
     def turn(self, plan: CallPlan, turn: Turn) -> None:
-        self._guarded(RowKind.TURN, lambda: self._turn(plan, turn))
+        began_at = self._began.get(plan.call_id)
+        at = self._clock.wall() if began_at is None else began_at + turn.at
+        self._later(RowKind.TURN, lambda: rows.turn_row(plan, turn, at))
 
     def used(self, plan: CallPlan, usage: Usage) -> None:
         at = self._clock.wall()
-        self._keep(RowKind.USAGE, lambda: rows.usage_row(plan, usage, at))
+        self._now(RowKind.USAGE, lambda: rows.usage_row(plan, usage, at))
 
     def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
         at = self._clock.wall()
-        self._keep(RowKind.TRANSFER, lambda: rows.transfer_row(plan, transfer, at, self._writing))
+        self._now(RowKind.TRANSFER, lambda: rows.transfer_row(plan, transfer, at, self._writing))
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         self.happened(plan, Happening.FAULT, f"{kind} {code}")
 
     def ended(self, outcome: CallOutcome) -> None:
         self._began.pop(outcome.call_id, None)
-        self._keep(RowKind.OUTCOME, lambda: rows.outcome_row(outcome, self._writing))
+        self._later(RowKind.OUTCOME, lambda: rows.outcome_row(outcome, self._writing))
+
+    def _begin(self, call: IncomingCall, decision: Decision, at: float) -> None:
+        if not isinstance(decision.verdict, Reject):
+            self._began[call.call_id] = at
+        self._writer.later(
+            RowKind.CALL,
+            lambda: self._guarded(RowKind.CALL, lambda: self._decided(call, decision, at)),
+        )
 
     def _decided(self, call: IncomingCall, decision: Decision, at: float) -> None:
         verdict = decision.verdict
         sessions = None
         if not isinstance(verdict, Reject):
-            self._began[call.call_id] = at
             sessions = self._plan_sessions(verdict.plan, at)
         row = rows.call_row(call, decision, at, self._writing, sessions)
         self._writer.put(RowKind.CALL, row)
-        for alias in rows.alias_rows(call):
+        hidden = rows.digits_to_hide(call, decision, self._writing)
+        for alias in rows.alias_rows(call, hidden):
             self._writer.put(RowKind.ALIAS, alias)
-
-    def _happened(self, plan: CallPlan, what: Happening, detail: str | None) -> None:
-        at = self._clock.wall()
-        self._sequence = max(self._sequence + 1, int(at * 1_000_000))
-        row = rows.happening_row(plan, self._sequence, at, what, detail)
-        self._writer.put(RowKind.HAPPENING, row)
-
-    def _turn(self, plan: CallPlan, turn: Turn) -> None:
-        began_at = self._began.get(plan.call_id)
-        at = self._clock.wall() if began_at is None else began_at + turn.at
-        self._writer.put(RowKind.TURN, rows.turn_row(plan, turn, at))
 
     def _plan_sessions(
         self, plan: CallPlan, at: float
@@ -132,8 +138,11 @@ class StoreRecords:
             self._writer.put(RowKind.SESSION, known.stored.row(at))
         return known.stored
 
-    def _keep(self, kind: RowKind, make: Callable[[], Row]) -> None:
+    def _now(self, kind: RowKind, make: Callable[[], Row]) -> None:
         self._guarded(kind, lambda: self._writer.put(kind, make()))
+
+    def _later(self, kind: RowKind, make: Callable[[], Row]) -> None:
+        self._writer.later(kind, lambda: self._now(kind, make))
 
     def _guarded(self, kind: RowKind, work: Callable[[], None]) -> None:
         """A row that cannot be made is counted and told; the call goes on."""

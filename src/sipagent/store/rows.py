@@ -8,7 +8,7 @@ or a model has said.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -89,6 +89,9 @@ _ALIAS: Final = re.compile(
 )
 _NUMBER: Final = re.compile(r"\+[0-9](?:[ ().-]?[0-9]){6,14}|[0-9]{7,15}")
 _A_NUMBER: Final = "+12025550100"
+_TELLING: Final = 9
+_FEWEST_TELLING: Final = 7
+"""Of a number's digits the last nine tell whose it is, in each of its spellings."""
 
 
 class NumberPolicy(Protocol):
@@ -115,17 +118,18 @@ class Writing:
 
     def within(self, tenant: TenantName, text: str) -> str:
         """The text with each number in it as numbers of the tenant are stored."""
-        if self._plain(tenant):
+        if self.plain(tenant):
             return text
         return _NUMBER.sub(lambda found: self.numbers.stored(tenant, found[0]), text)
 
     def within_json(self, tenant: TenantName, text: str) -> str:
         """JSON with each number in one of its strings as numbers of the tenant are stored."""
-        if self._plain(tenant):
+        if self.plain(tenant):
             return text
         return _json(self._hidden(tenant, json.loads(text)))
 
-    def _plain(self, tenant: TenantName) -> bool:
+    def plain(self, tenant: TenantName) -> bool:
+        """Whether the tenant's numbers are stored as they are."""
         return self.numbers.stored(tenant, _A_NUMBER) == _A_NUMBER
 
     def _hidden(self, tenant: TenantName, value: Any) -> Any:
@@ -196,14 +200,27 @@ def call_row(
     )
 
 
-def alias_rows(call: IncomingCall) -> Iterator[Row]:
-    """The ids by which carriers name the call: Call-ID, X-Twilio-CallSid, X-call_leg_id ..."""
+def digits_to_hide(call: IncomingCall, decision: Decision, writing: Writing) -> tuple[str, ...]:
+    """The digits that tell the call's numbers, with or without their country; none where the
+    tenant's numbers are stored as they are."""
+    verdict, invite = decision.verdict, call.invite
+    if writing.plain(verdict.tenant if isinstance(verdict, Reject) else verdict.plan.tenant):
+        return ()
+    numbers = [invite.caller_e164, *invite.forwarded_from]
+    written = [decision.dialed, *(number.value for number in numbers if number)]
+    found = ("".join(filter(str.isdecimal, number or ""))[-_TELLING:] for number in written)
+    return tuple(digits for digits in found if len(digits) >= _FEWEST_TELLING)
+
+
+def alias_rows(call: IncomingCall, hidden: Sequence[str] = ()) -> Iterator[Row]:
+    """The ids by which carriers name the call: Call-ID, X-Twilio-CallSid, X-call_leg_id ... An id
+    that has `hidden` digits in it is left out."""
     found: dict[str, str] = {}
     for header, value in call.headers.items():
         if _ALIAS.fullmatch(header) is None:
             continue
         alias = clean(value).partition(";")[0].strip()
-        if alias and len(alias) <= 256:
+        if alias and len(alias) <= 256 and not any(digits in alias for digits in hidden):
             found.setdefault(alias, header)
     for alias, header in list(found.items())[:MOST_ALIASES]:
         yield alias, call.call_id, clipped(header, 63)

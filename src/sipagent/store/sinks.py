@@ -17,6 +17,7 @@ import asyncpg  # type: ignore[import-untyped]  # ships no types
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from sipagent.store.buffer import Entry
 from sipagent.store.database import BUSY_MILLISECONDS, PRAGMAS, run_pragmas
 from sipagent.store.location import Location
 from sipagent.store.rows import Row, RowKind
@@ -25,8 +26,20 @@ from sipagent.store.statements import statements
 Batch = Mapping[RowKind, Sequence[Row]]
 """Rows by their kind, in the order in which they are written."""
 
+_IN_ORDER: Final = tuple(RowKind)
+_BILLING: Final = frozenset((RowKind.OUTCOME, RowKind.USAGE))
 _REFUSED_VALUE: Final = ("22", "23")
 """SQLSTATE classes of a value that no database will ever take: data exceptions, constraints."""
+
+
+def batch_of(entries: Sequence[Entry]) -> Batch:
+    """The rows by their kind; calls that ended or were billed get their totals."""
+    batch: dict[RowKind, list[Row]] = {kind: [] for kind in _IN_ORDER}
+    for kind, row in entries:
+        batch[kind].append(row)
+    billed = dict.fromkeys(row[0] for kind in _BILLING for row in batch[kind])
+    batch[RowKind.TOTALS] = [(call_id,) for call_id in billed]
+    return batch
 
 
 class Sink(Protocol):
@@ -165,7 +178,8 @@ class SqliteSink:
                 check_same_thread=False,
                 timeout=BUSY_MILLISECONDS / 1000,
             )
-            run_pragmas(self._connection.cursor(), PRAGMAS)
+            # A backup that was put back has no write-ahead log, and readers would hold up writing.
+            run_pragmas(self._connection.cursor(), (*PRAGMAS, "PRAGMA journal_mode=WAL"))
         return self._connection
 
     def _disconnect(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -20,13 +20,16 @@ from sipagent.store.database import open_engine, reason_of
 from sipagent.store.location import Location
 from sipagent.store.rows import Row, RowKind
 from sipagent.store.schema import SchemaState, require_known, status, upgrade
-from sipagent.store.sinks import Batch, Sink, is_refusal, sink_for
+from sipagent.store.sinks import Sink, batch_of, is_refusal, sink_for
 from sipagent.store.spool import Spool
 
 log = structlog.get_logger(__name__)
 
 FLUSH_AFTER: Final = 0.25
 FLUSH_SOON: Final = 0.02
+MADE_AT_ONCE: Final = 200
+"""Rows that are made in one go: some ten milliseconds at most."""
+
 FLUSH_ROWS: Final = 50
 TRANSACTION_ROWS: Final = 500
 REST: Final = 30
@@ -41,8 +44,6 @@ SHOWN_FOR: Final = 600.0
 
 _MOST_RESPOOLED: Final = 200
 _TIDY_WITHIN: Final = 1.0
-_IN_ORDER: Final = tuple(RowKind)
-_BILLING: Final = frozenset((RowKind.OUTCOME, RowKind.USAGE))
 
 
 class Defect(NamedTuple):
@@ -83,6 +84,8 @@ class Writer:
         self._engine: AsyncEngine | None = None
         self._spool: Spool | None = None
         self._buffer = Buffer()
+        self._unmade: deque[Callable[[], None]] = deque()
+        self._making = False
         self._in_flight = 0
         self._tasks = TaskOwner(_crashed, apart=True)
         self._wake, self._stored, self._stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -97,7 +100,7 @@ class Writer:
 
     def __len__(self) -> int:
         """How many rows are not stored yet."""
-        return len(self._buffer) + self._in_flight
+        return len(self._unmade) + len(self._buffer) + self._in_flight
 
     @property
     def engine(self) -> AsyncEngine:
@@ -147,12 +150,41 @@ class Writer:
         if kind in self._spooled:
             self._spool.add(kind, row)
         self._give_up(self._buffer.add(kind, row))
-        if len(self._buffer) >= FLUSH_ROWS:
+        if not self._making:
+            self._expect(kind)
+
+    def later(self, kind: RowKind, work: Callable[[], None]) -> None:
+        """Have `work`, which puts a row of this kind and maybe others and never raises, done before
+        the next rows are written; at once where it is spooled, or has to wait and be counted."""
+        if self._spool is None:
+            self.lose(kind)
+            return
+        if kind in self._spooled or self._trouble is not None:
+            work()
+            return
+        self._unmade.append(work)
+        self._expect(kind)
+
+    def _expect(self, kind: RowKind) -> None:
+        """Have the next rows written in time for one of this kind."""
+        if len(self._buffer) + len(self._unmade) >= FLUSH_ROWS:
             self._hurry(0.0)
         elif kind is RowKind.OUTCOME:
             self._hurry(FLUSH_SOON)
         else:
             self._schedule(FLUSH_AFTER)
+
+    async def _make(self) -> None:
+        """All work that has been put off is done, some of it at a time."""
+        while self._unmade:
+            self._making = True
+            try:
+                for _ in range(min(len(self._unmade), MADE_AT_ONCE)):
+                    self._unmade.popleft()()
+            finally:
+                self._making = False
+            if self._unmade:
+                await asyncio.sleep(0)
 
     def lose(self, kind: RowKind) -> None:
         """Count a row that will never be stored."""
@@ -212,6 +244,7 @@ class Writer:
     async def _drain(self) -> None:
         """The rows that are here now are stored, however long that takes."""
         pause = FIRST_PAUSE
+        await self._make()
         while entries := self._buffer.take(TRANSACTION_ROWS):
             full = len(entries) >= TRANSACTION_ROWS
             if await self._carried(entries):
@@ -221,6 +254,7 @@ class Writer:
             else:
                 await self._paused(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
+            await self._make()
 
     async def _paused(self, seconds: float) -> None:
         if self._stop.is_set():
@@ -344,16 +378,6 @@ class Writer:
             async with asyncio.timeout(_TIDY_WITHIN):
                 await self._sink.close()
                 await self.engine.dispose()
-
-
-def batch_of(entries: Sequence[Entry]) -> Batch:
-    """The rows by their kind; calls that ended or were billed get their totals."""
-    batch: dict[RowKind, list[Row]] = {kind: [] for kind in _IN_ORDER}
-    for kind, row in entries:
-        batch[kind].append(row)
-    billed = dict.fromkeys(row[0] for kind in _BILLING for row in batch[kind])
-    batch[RowKind.TOTALS] = [(call_id,) for call_id in billed]
-    return batch
 
 
 def _waiting(location: Location) -> StoreError:
