@@ -39,14 +39,17 @@ def test_the_calls_of_the_last_hour(place: Place) -> None:
     rows = [
         failed(f"rtc_{at}", tenant=("acme", "beta")[at % 2], trunk="wavix-eu") for at in range(4)
     ]
-    rows += [a_call(f"rtc_1{at}") for at in range(8)]
+    rows += [a_call(f"rtc_1{at}", trunk="twilio-us") for at in range(8)]
     rows.append(rejected("rtc_20", dialed="+17134810199", dialed_source="x-number"))
-    keep(place, *(row | {"began_at": now - 70, "ended_at": now - 10} for row in rows))
+    times = {"began_at": now - 70, "ended_at": now - 10}
+    keep(place, *(row | times for row in rows))
     keep(place, failed("rtc_old"))
     text = place.run("why", "--since", "1h").stdout
     assert "  13 calls ended from " in text
     assert "  4 of the 12 others failed or were lost (33 %).\n" in text
-    assert "  One incident: 4 calls of 2 tenants ended within 0.0 s, from " in text
+    assert "  8 lines closed at the same moment as others, as hang-ups seldom do.\n" in text
+    assert "  One incident: 12 calls of 2 tenants ended within 0.0 s, from " in text
+    assert "; all 12 calls that were held ended together; all on account us-1; at fault:" in text
     assert "  4 of 4 failed calls came by trunk wavix-eu; none of the others did.\n" in text
     assert "  4 calls: failed.provider_error, such as rtc_" in text
     assert '    "+17134810199": AGENT\n' in text

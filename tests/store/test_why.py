@@ -9,7 +9,7 @@ from sipagent.model import Happening, Reason, TraceStep
 from sipagent.store.facts import StoredHappening, StoredTransfer, StoredUsage, Story
 from sipagent.store.reading.rows import trace_of
 from sipagent.store.why import tell
-from sipagent.store.why.endings import ENDINGS, STEPS
+from sipagent.store.why.endings import ACCEPT_FAULT, ENDINGS, FELL_BACK, STEPS, Ending
 from sipagent.store.why.wording import money, plain, seconds, share
 from tests.store.kept import (
     BEGAN,
@@ -23,6 +23,8 @@ from tests.store.kept import (
     failed,
     rejected,
 )
+
+SENT_ON = a_call(outcome="completed.transferred")
 
 
 def a_story(row: dict[str, Any] | None = None, **parts: Any) -> Story:
@@ -64,8 +66,8 @@ def test_a_whole_call() -> None:
             " +14*******00, by trunk twilio-us (as its secret proves), on account us-1."
         ),
         (
-            "The agent acme/store was to answer (gpt-realtime-2.1), of tenant acme: so decided"
-            " replica replica-1, release 0.4.0, configuration c65a4c01b87f."
+            "The agent acme/store was to answer (gpt-realtime-2.1); so decided replica replica-1,"
+            " release 0.4.0, configuration c65a4c01b87f, for tenant acme."
         ),
         "What decided: numbers.+17*******11: rule 2: no condition.",
         "Not: numbers.+17*******11: rule 1: office is closed.",
@@ -130,10 +132,61 @@ def test_every_step_has_a_sentence() -> None:
         ({"trunk_proven": False}, "by trunk twilio-us (not proven)"),
         ({"verdict": "forward", "destination": "desk"}, "to be sent on to desk, without a word"),
         ({"trace": "[]"}, "Which rule decided is not kept."),
+        ({"turns": 1}, "1 turn was spoken."),
     ],
 )
 def test_what_a_call_may_be(changes: dict[str, Any], said: str) -> None:
     assert said in everything(a_story(a_call(**changes)))
+
+
+def test_a_refusal_says_for_whom_it_was_decided() -> None:
+    told = tell(a_story(rejected("rtc_1")), numbers=False)
+    assert told.decided[1] == (
+        "It was refused with 404; so decided replica replica-1, release 0.4.0, for tenant default."
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "steps", "ended", "advised"),
+    [
+        (
+            SENT_ON,
+            (step("fault", 14.2), step("fell_back", 23.0)),
+            (FELL_BACK.means, "At fault: the provider."),
+            True,
+        ),
+        (SENT_ON, (), (ENDINGS[Reason.TRANSFERRED].means, "Nobody is at fault."), False),
+        (
+            failed("rtc_1", detail="server_error"),
+            (step("fell_back", 23.0),),
+            (ENDINGS[Reason.PROVIDER_ERROR].means, "At fault: the provider."),
+            True,
+        ),
+    ],
+    ids=["fell back", "transferred", "fell back in vain"],
+)
+def test_a_call_that_its_fallback_saved_is_the_providers_fault(
+    row: dict[str, Any], steps: tuple[StoredHappening, ...], ended: tuple[str, ...], advised: bool
+) -> None:
+    told = tell(a_story(row, happenings=steps), numbers=False)
+    assert (told.ended[1:], bool(told.to_do)) == (ended, advised)
+
+
+@pytest.mark.parametrize(
+    ("detail", "ending"),
+    [
+        ("accept answered 500", ACCEPT_FAULT),
+        ("accept answered 503 server_error", ACCEPT_FAULT),
+        ("accept answered TimeoutError", ENDINGS[Reason.ACCEPT_TIMEOUT]),
+        ("attach unanswered", ENDINGS[Reason.ACCEPT_TIMEOUT]),
+        (None, ENDINGS[Reason.ACCEPT_TIMEOUT]),
+    ],
+)
+def test_a_provider_that_answered_with_an_error_was_not_silent(
+    detail: str | None, ending: Ending
+) -> None:
+    told = tell(a_story(failed("rtc_1", Reason.ACCEPT_TIMEOUT, detail=detail)), numbers=False)
+    assert (told.ended[1], told.to_do) == (ending.means, (ending.to_do,))
 
 
 def test_a_live_call_has_not_ended() -> None:

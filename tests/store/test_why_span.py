@@ -2,7 +2,7 @@
 
 import pytest
 
-from sipagent.store.facts import Failure, Group, Survey, Traits, Unrouted
+from sipagent.store.facts import Closed, Failure, Group, Moment, Survey, Traits, Unrouted
 from sipagent.store.why import incidents, shares, tell_span, tell_unrouted
 from tests.store.kept import BEGAN, HOSTILE
 
@@ -14,7 +14,13 @@ def group(bad: int, good: int, **traits: str) -> Group:
 def failure(
     at: float, tenant: str = "acme", outcome: str = "lost.connection_lost", **more: str
 ) -> Failure:
-    return Failure(f"rtc_{at}", tenant, outcome, "unknown", more.get("detail"), BEGAN + at)
+    detail, account, trunk = (more.get(name) for name in ("detail", "account", "trunk"))
+    return Failure(f"rtc_{at}", tenant, outcome, "unknown", detail, BEGAN + at, account, trunk)
+
+
+def moment(ended: int, held: int, *closed: tuple[float, str], trunk: str = "wavix-eu") -> Moment:
+    ends = tuple(Closed(tenant, "us-1", trunk, BEGAN + at) for at, tenant in closed)
+    return Moment(ended, held, ends)
 
 
 def told(found: Survey, *unrouted: Unrouted) -> list[str]:
@@ -35,7 +41,7 @@ def test_what_failed_calls_share_and_others_do_not() -> None:
     )
     assert told(found) == [
         ("116 calls ended from 2026-09-22 13:53:20 UTC to 2026-09-22 14:53:20 UTC; 1 is held now."),
-        "6 calls of them were refused.",
+        "6 of them were refused.",
         "10 of the 110 others failed or were lost (9 %).",
         "9 of 10 failed calls came by trunk wavix-eu; 12 % of the others did.",
     ]
@@ -106,6 +112,83 @@ def test_an_incident_is_one_sentence() -> None:
         " 13:53:22: 2 lost.connection_lost, 1 failed.provider_error; at fault: unknown."
     ) in lines
     assert "2 calls: lost.connection_lost, such as rtc_1." in lines
+
+
+THREE = ((0.0, "acme"), (0.1, "beta"), (0.4, "cafe"))
+
+
+@pytest.mark.parametrize(
+    ("failures", "moments", "sizes"),
+    [
+        ([], [moment(3, 4, *THREE)], [(3, 3, 3)]),
+        ([failure(0.2, "dent"), failure(3)], [moment(4, 4, *THREE)], [(5, 4, 4)]),
+        ([failure(9), failure(10, "beta")], [moment(3, 4, *THREE)], [(3, 3, 3), (2, 2, None)]),
+        (
+            [],
+            [moment(3, 4, *THREE), moment(5, 6, (3.0, "acme"), (3.2, "acme"))],
+            [(5, 3, 5)],
+        ),
+    ],
+    ids=["lines only", "failures among them", "apart", "two moments"],
+)
+def test_lines_that_closed_together_are_one_incident_with_failures_of_that_moment(
+    failures: list[Failure], moments: list[Moment], sizes: list[tuple[int, int, int | None]]
+) -> None:
+    found = incidents(failures, moments)
+    assert [(one.calls, one.tenants, one.moment and one.moment.ended) for one in found] == sizes
+
+
+@pytest.mark.parametrize(
+    ("failures", "ended", "sentence"),
+    [
+        (
+            (),
+            moment(3, 3, *THREE),
+            (
+                "One incident: 3 calls of 3 tenants ended within 0.4 s, from 2026-09-22 13:53:20"
+                " UTC to 13:53:20: 3 completed.line_closed; all 3 calls that were held ended"
+                " together; all on account us-1, by trunk wavix-eu; at fault: unknown."
+            ),
+        ),
+        (
+            (failure(0.5, "dent", account="us-1", trunk="twilio-us"),),
+            moment(4, 6, *THREE),
+            (
+                "One incident: 4 calls of 4 tenants ended within 0.5 s, from 2026-09-22 13:53:20"
+                " UTC to 13:53:20: 3 completed.line_closed, 1 lost.connection_lost; 4 of the 6"
+                " calls that were held ended together; all on account us-1; at fault: unknown."
+            ),
+        ),
+    ],
+    ids=["all", "some"],
+)
+def test_lines_that_closed_together_are_told(
+    failures: tuple[Failure, ...], ended: Moment, sentence: str
+) -> None:
+    bad = len(failures)
+    lines = told(Survey(9, 0, 0, (group(bad, 9 - bad),), failures, moments=(ended,)))
+    assert "3 lines closed at the same moment as others, as hang-ups seldom do." in lines
+    assert sentence in lines
+
+
+def test_calls_that_their_fallback_saved_are_counted_apart() -> None:
+    lines = told(Survey(12, 1, 0, (group(3, 8),), (), fell_back=2))
+    assert lines[1:4] == [
+        "1 of them was refused.",
+        "3 of the 11 others failed or were lost or fell back (27 %).",
+        "2 of these were sent on after the model had failed.",
+    ]
+
+
+def test_agents_of_one_name_are_told_apart_by_their_tenants() -> None:
+    groups = [group(2, 0, tenant=f"t{number}", agent="reception") for number in range(5)]
+    assert shares([*groups, group(0, 50, tenant="acme", agent="sales")]) == ()
+    groups = [group(6, 4, tenant="acme", agent="reception"), group(0, 9, tenant="acme", agent="x")]
+    groups.append(group(0, 60, tenant="beta", agent="reception"))
+    assert (
+        "6 of 6 failed calls were answered by agent reception of tenant acme; 5 % of the others"
+        " were."
+    ) in told(Survey(79, 0, 0, tuple(groups)))
 
 
 def test_a_quiet_time() -> None:

@@ -34,8 +34,8 @@ def why(
     """Say in plain sentences why a call went as it went, or what the failed calls of a time share.
 
     Of a call: what was decided and by which rule, what happened, how it ended and who is at fault,
-    what it cost, and what to do about it. Of a time: how many calls failed or were lost, which were
-    one incident, and which numbers lead nowhere; those are told in full, all others masked.
+    what it cost, and what to do about it. Of a time: how many calls failed or were lost, which ends
+    were one incident, and which numbers lead nowhere; those are told in full, all others masked.
 
     Exit codes: 0 told, 1 there is no such call, 2 usage, 3 the database's server was not reached,
     78 settings or the records cannot be used.

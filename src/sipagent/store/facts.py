@@ -183,7 +183,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that failed or was lost."""
+    """A call that went wrong: it failed, was lost, or was sent on because the model had failed."""
 
     call_id: str
     tenant: str
@@ -191,6 +191,30 @@ class Failure:
     at_fault: str | None
     detail: str | None
     ended_at: float
+    account: str | None = None
+    trunk: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A call whose line closed."""
+
+    tenant: str
+    account: str | None
+    trunk: str | None
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """So many calls ended at once that one cause is likely: `ended` of the `held` ones.
+
+    `closed` are those whose line closed, in the order of their ends; the others are failures.
+    """
+
+    ended: int
+    held: int
+    closed: tuple[Closed, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +222,7 @@ class Survey:
     """The calls that ended between two times, and how many are held.
 
     `rejected` calls are in no group: they were refused on purpose. `failures` are in the order of
-    their ends, the newest 10,000.
+    their ends, the newest 10,000. `fell_back` of the bad calls were sent on as the model failed.
     """
 
     ended: int = 0
@@ -206,6 +230,8 @@ class Survey:
     held: int = 0
     groups: tuple[Group, ...] = ()
     failures: tuple[Failure, ...] = field(default=(), repr=False)
+    fell_back: int = 0
+    moments: tuple[Moment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,31 +1,39 @@
-"""What the calls of a span have in common: counts by their traits, and those that failed."""
+"""What the calls of a span have in common: counts by their traits, and those that went wrong."""
 
-from dataclasses import fields
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sipagent.model import Kind, TenantName
+from sipagent.model import Fault, Happening, Kind, Reason, TenantName
 from sipagent.store.facts import Failure, Group, Survey, Traits
-from sipagent.store.tables import calls
+from sipagent.store.reading.moments import LONGEST_CALL, moments
+from sipagent.store.tables import calls, happenings
 
 _MOST_FAILURES: Final = 10_000
 _BAD: Final = (Kind.FAILED, Kind.LOST)
+_SENT_ON: Final = f"{Reason.TRANSFERRED.kind}.{Reason.TRANSFERRED}"
+_TRAITS: Final = tuple(calls.c[each.name] for each in fields(Traits))
+_FAILURE: Final = tuple(calls.c[each.name] for each in fields(Failure))
 
 
 async def survey(
     connection: AsyncConnection, tenant: TenantName | None, *, since: float, until: float
 ) -> Survey:
-    """What the calls that ended from `since` until before `until` (unix seconds) looked like."""
+    """What the calls that ended from `since` until before `until` (unix seconds) looked like.
+
+    Moments are looked for only where the calls of all tenants are.
+    """
     c = calls.c
     mine = [] if tenant is None else [c.tenant == tenant]
     within = [*mine, c.ended_at >= since, c.ended_at < until]
-    traits = [c[each.name] for each in fields(Traits)]
     bad = or_(*(c.outcome.startswith(f"{kind}.") for kind in _BAD))
     refused = c.outcome.startswith(f"{Kind.REJECTED}.")
     rows = await connection.execute(
-        select(*traits, func.count(), _sum(bad), _sum(refused)).where(*within).group_by(*traits)
+        select(*_TRAITS, func.count(), _sum(bad), _sum(refused)).where(*within).group_by(*_TRAITS)
     )
     ended, rejected, groups = 0, 0, []
     for *common, count, wrong, not_taken in rows:
@@ -34,13 +42,47 @@ async def survey(
             groups.append(Group(Traits(*common), wrong, count - wrong - not_taken))
     held = await connection.scalar(select(func.count()).where(*mine, c.ended_at.is_(None)))
     failed = await connection.execute(
-        select(*(c[each.name] for each in fields(Failure)))
-        .where(*within, bad)
+        select(*_FAILURE).where(*within, bad).order_by(c.ended_at.desc()).limit(_MOST_FAILURES)
+    )
+    fell_back = await _fell_back(
+        connection, [*within, c.began_at >= since - LONGEST_CALL, c.began_at < until]
+    )
+    failures = [*(Failure(*row) for row in failed), *(failure for failure, _ in fell_back)]
+    failures.sort(key=lambda one: (one.ended_at, one.call_id))
+    return Survey(
+        ended,
+        rejected,
+        held or 0,
+        _moved(groups, Counter(traits for _, traits in fell_back)),
+        tuple(failures[-_MOST_FAILURES:]),
+        len(fell_back),
+        await moments(connection, since=since, until=until) if tenant is None else (),
+    )
+
+
+async def _fell_back(
+    connection: AsyncConnection, within: Sequence[ColumnElement[bool]]
+) -> list[tuple[Failure, Traits]]:
+    """The newest 10,000 calls that were sent on because the model had failed."""
+    c, step = calls.c, happenings.c
+    fell = select(1).where(step.call_id == c.call_id, step.what == Happening.FELL_BACK).exists()
+    rows = await connection.execute(
+        select(*_FAILURE, *_TRAITS)
+        .where(*within, c.outcome == _SENT_ON, fell)
         .order_by(c.ended_at.desc())
         .limit(_MOST_FAILURES)
     )
-    failures = tuple(Failure(*row) for row in failed)[::-1]
-    return Survey(ended, rejected, held or 0, tuple(groups), failures)
+    width, found = len(_FAILURE), []
+    for row in rows:
+        failure = replace(Failure(*row[:width]), at_fault=Fault.PROVIDER.value)
+        found.append((failure, Traits(*row[width:])))
+    return found
+
+
+def _moved(groups: Sequence[Group], wrong: Counter[Traits]) -> tuple[Group, ...]:
+    """The groups, with so many of their calls among those that went wrong."""
+    moving = ((one, min(wrong[one.traits], one.good)) for one in groups)
+    return tuple(replace(one, bad=one.bad + many, good=one.good - many) for one, many in moving)
 
 
 def _sum(condition: ColumnElement[bool]) -> ColumnElement[Any]:

@@ -1,7 +1,8 @@
 """Why a call went as it went, in plain sentences. Pure: facts in, sentences out.
 
-*Told*: one call. *Span*: all that ended within a time. *Incident*: failures of several tenants
-within moments, which have one cause. *Sharing*: what failed calls have in common and others not.
+*Told*: one call. *Span*: all that ended within a time. *Incident*: calls of several tenants that
+failed or were cut off within moments, which have one cause. *Sharing*: what failed calls have in
+common and others not.
 Texts of callers, carriers and providers are printed without what could move a terminal's cursor.
 """
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sipagent.model import Happening, Reason, TraceStep
+from sipagent.model import Fault, Happening, Reason, TraceStep
 from sipagent.store.facts import CallRow, StoredHappening, Story
 from sipagent.store.numbers import is_hashed
-from sipagent.store.why.endings import ENDINGS, STEPS
+from sipagent.store.why.endings import ENDINGS, FELL_BACK, STEPS, Ending, ending_of
 from sipagent.store.why.unrouted import line_to_paste
 from sipagent.store.why.wording import at, count, money, number, plain, seconds
 
@@ -32,9 +32,9 @@ def tell(story: Story, *, numbers: bool) -> Told:
     return Told(
         tuple(_decided(story, numbers)),
         tuple(_happened(story, numbers)),
-        tuple(_ended(story.call, numbers)),
+        tuple(_ended(story, numbers)),
         tuple(_cost(story)),
-        tuple(_to_do(story.call)),
+        tuple(_to_do(story)),
     )
 
 
@@ -82,8 +82,8 @@ def _verdict(call: CallRow) -> str:
 def _by(call: CallRow) -> str:
     configuration = f", configuration {call.config_hash}" if call.config_hash else ""
     return (
-        f", of tenant {call.tenant}: so decided replica {call.replica},"
-        f" release {call.release}{configuration}"
+        f"; so decided replica {call.replica}, release {call.release}{configuration},"
+        f" for tenant {call.tenant}"
     )
 
 
@@ -108,7 +108,8 @@ def _happened(story: Story, numbers: bool) -> Iterator[str]:
             f" provider's answer: {plain(sent.answer, numbers=numbers)}."
         )
     if story.call.turns:
-        yield f"{count(story.call.turns, 'turn')} were spoken."
+        were = "was" if story.call.turns == 1 else "were"
+        yield f"{count(story.call.turns, 'turn')} {were} spoken."
 
 
 def _happening(step: StoredHappening, numbers: bool) -> str:
@@ -119,17 +120,18 @@ def _happening(step: StoredHappening, numbers: bool) -> str:
     return f"{sentence} ({plain(step.detail, numbers=numbers)})" if step.detail else sentence
 
 
-def _ended(call: CallRow, numbers: bool) -> Iterator[str]:
+def _ended(story: Story, numbers: bool) -> Iterator[str]:
+    call = story.call
     if call.outcome is None or call.ended_at is None:
         yield "It has not ended yet."
         return
     detail = f" ({plain(call.detail, numbers=numbers)})" if call.detail else ""
     length = seconds(call.ended_at - call.began_at)
     yield f"It ended after {length} as {call.outcome}{detail}."
-    reason = _reason(call)
-    if reason is not None:
-        yield ENDINGS[reason].means
-    match call.at_fault:
+    ending = _ending(story)
+    if ending is not None:
+        yield ending.means
+    match Fault.PROVIDER if ending is FELL_BACK else call.at_fault:
         case None | "nobody":
             yield "Nobody is at fault."
         case "unknown":
@@ -165,18 +167,23 @@ def _cost(story: Story) -> Iterator[str]:
         yield "Some of its usage was lost, so that it may have cost more."
 
 
-def _to_do(call: CallRow) -> Iterator[str]:
-    reason = _reason(call)
-    if reason is None:
+def _to_do(story: Story) -> Iterator[str]:
+    call, ending = story.call, _ending(story)
+    if ending is None:
         return
-    advice = ENDINGS[reason].to_do
-    if advice is not None:
-        yield advice
-    if reason is Reason.UNKNOWN_NUMBER and call.dialed and not is_hashed(call.dialed):
+    if ending.to_do is not None:
+        yield ending.to_do
+    if ending is ENDINGS[Reason.UNKNOWN_NUMBER] and call.dialed and not is_hashed(call.dialed):
         yield line_to_paste(call.dialed)
 
 
-def _reason(call: CallRow) -> Reason | None:
+def _ending(story: Story) -> Ending | None:
     """None for a reason of another release, or none at all."""
-    word = (call.outcome or "").partition(".")[2]
-    return Reason(word) if word in set(Reason) else None
+    word = (story.call.outcome or "").partition(".")[2]
+    if word not in set(Reason):
+        return None
+    return ending_of(
+        Reason(word),
+        story.call.detail,
+        fell_back=any(step.what == Happening.FELL_BACK for step in story.happenings),
+    )

@@ -1,5 +1,6 @@
 """What each way of ending means, and what can be done about it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -21,12 +22,13 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
     ),
     Reason.MAX_DURATION: Ending(
         "The call had lasted as long as it may.",
-        "If callers need longer, raise max_duration of the agent or its tenant; the provider itself"
-        " ends calls after 60 minutes.",
+        "If callers need longer, raise max_duration of the agent; the provider itself ends calls"
+        " after 60 minutes.",
     ),
     Reason.BUDGET: Ending(
         "What the call may cost was used up.",
-        "If that is too little, raise the call's ceiling or the tenant's budget.",
+        "If that is too little, raise max_cost of the agent, or the budget of the number, its"
+        " tenant or its account.",
     ),
     Reason.OPERATOR_HUNG_UP: Ending("The operator ended the call."),
     Reason.TRANSFERRED: Ending("The caller was sent on to another number."),
@@ -40,8 +42,8 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         " would happen now, `sipagent orders list` which orders are in force.",
     ),
     Reason.QUOTA: Ending(
-        "A limit had no room for the call.",
-        "If the limit is too low, raise it; its name stands beside the outcome.",
+        "A limit had no room for the call, or its money was spent.",
+        "If the limit is too low, raise it; what decided names it.",
     ),
     Reason.BUSY: Ending(
         "The account could take no more calls: the provider refused several, or its own limit was"
@@ -86,8 +88,8 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         "Look at the provider's status page; a fallback destination would still reach a person.",
     ),
     Reason.SESSION_EXPIRED: Ending(
-        "The provider ended the session: none lasts longer than 60 minutes.",
-        "Set max_duration below 60 minutes, so that the agent says goodbye before.",
+        "It had come to the provider's limit: no session lasts longer than 60 minutes.",
+        "If calls should end earlier, set max_duration of the agent.",
     ),
     Reason.INTERNAL_ERROR: Ending(
         "The service itself made a mistake.",
@@ -104,6 +106,29 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         "Look why that process ended: its last log lines, the memory that it may use, the node.",
     ),
 }
+
+FELL_BACK: Final = Ending(
+    "The model failed, and the caller was sent on to the fallback.",
+    "Look at the provider's status page; the steps above say what failed.",
+)
+
+ACCEPT_FAULT: Final = Ending(
+    "The provider did not take the call: when it was last asked, it answered with an error.",
+    "The status beside the outcome says why: 429 is a rate limit, 5xx the provider itself. Look at"
+    " the provider's status page.",
+)
+
+_STATUS: Final = re.compile(r"answered [0-9]{3}\b")
+
+
+def ending_of(reason: Reason, detail: str | None, *, fell_back: bool) -> Ending:
+    """What the reason says of a call with this detail; `fell_back`: its model had failed."""
+    if reason is Reason.TRANSFERRED and fell_back:
+        return FELL_BACK
+    if reason is Reason.ACCEPT_TIMEOUT and _STATUS.search(detail or ""):
+        return ACCEPT_FAULT
+    return ENDINGS[reason]
+
 
 STEPS: Final[Mapping[Happening, str]] = {
     Happening.ANSWERED: "the provider answered the call",

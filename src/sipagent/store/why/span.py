@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
-from sipagent.store.facts import Failure, Group, Survey, Traits, Unrouted
+from sipagent.model import Fault, Reason
+from sipagent.store.facts import Closed, Failure, Group, Moment, Survey, Traits, Unrouted
 from sipagent.store.why.unrouted import tell_unrouted
 from sipagent.store.why.wording import at, clock, count, plain, seconds, share
 
 TOGETHER: Final = 3.0
 """Seconds between two ends that may have one cause."""
 
+_CLOSED: Final = f"{Reason.LINE_CLOSED.kind}.{Reason.LINE_CLOSED}"
 _MOST_TOLD: Final = 5
 _FEWEST_SHARING: Final = 2
 _LEAST_SHARE: Final = 0.5
@@ -31,7 +33,11 @@ _SHARED: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """Calls of several tenants that failed or were lost within moments."""
+    """Calls of several tenants that failed, were lost or had their lines closed within moments.
+
+    `moment` is the greatest at which lines closed, if any did. `account` and `trunk` are those of
+    every call, None where these differ.
+    """
 
     calls: int
     tenants: int
@@ -39,6 +45,9 @@ class Incident:
     ended_at: float
     outcomes: Mapping[str, int]
     at_fault: Mapping[str, int]
+    account: str | None = None
+    trunk: str | None = None
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +81,10 @@ class SpanTold:
 def tell_span(
     found: Survey, unrouted: Sequence[Unrouted], *, since: float, until: float
 ) -> SpanTold:
-    """How many calls ended, how many failed or were lost, which of them were one incident, what
-    they share that the others do not, and which numbers lead nowhere."""
+    """How many calls ended, how many went wrong, which ends were one incident, what those that went
+    wrong share that the others do not, and which numbers lead nowhere."""
     of_bad = sum(group.bad for group in found.groups)
-    together = incidents(found.failures)
+    together = incidents(found.failures, found.moments)
     shared = shares(found.groups)
     return SpanTold(
         tuple(_counted(found, of_bad, since, until)),
@@ -86,26 +95,43 @@ def tell_span(
     )
 
 
-def incidents(failures: Sequence[Failure]) -> tuple[Incident, ...]:
-    """Ends of at least two tenants' calls with no pause of more than 3 s between them; `failures`
-    are in the order of their ends."""
-    chains: list[list[Failure]] = []
-    for one in failures:
+def incidents(failures: Sequence[Failure], moments: Sequence[Moment] = ()) -> tuple[Incident, ...]:
+    """Ends of at least two tenants' calls with no pause of more than 3 s between them: calls that
+    went wrong, and those whose lines closed at a moment."""
+    ends: list[Failure | Closed] = [*failures]
+    ends += (one for moment in moments for one in moment.closed)
+    ends.sort(key=lambda one: one.ended_at)
+    chains: list[list[Failure | Closed]] = []
+    for one in ends:
         if chains and one.ended_at - chains[-1][-1].ended_at <= TOGETHER:
             chains[-1].append(one)
         else:
             chains.append([one])
     found = (chain for chain in chains if len({one.tenant for one in chain}) > 1)
-    return tuple(
-        Incident(
-            len(chain),
-            len({one.tenant for one in chain}),
-            chain[0].ended_at,
-            chain[-1].ended_at,
-            Counter(one.outcome for one in chain),
-            Counter(one.at_fault or "unknown" for one in chain),
-        )
-        for chain in found
+    return tuple(_one_incident(chain, moments) for chain in found)
+
+
+def _one_incident(chain: Sequence[Failure | Closed], moments: Sequence[Moment]) -> Incident:
+    """What a closed line says of who is at fault is nothing."""
+    began_at, ended_at = chain[0].ended_at, chain[-1].ended_at
+    accounts, trunks = {one.account for one in chain}, {one.trunk for one in chain}
+    failed = [one for one in chain if isinstance(one, Failure)]
+    outcomes = Counter(one.outcome for one in failed)
+    at_fault = Counter(one.at_fault or Fault.UNKNOWN.value for one in failed)
+    if closed := len(chain) - len(failed):
+        outcomes[_CLOSED] += closed
+        at_fault[Fault.UNKNOWN.value] += closed
+    within = (one for one in moments if began_at <= one.closed[0].ended_at <= ended_at)
+    return Incident(
+        len(chain),
+        len({one.tenant for one in chain}),
+        began_at,
+        ended_at,
+        outcomes,
+        at_fault,
+        accounts.pop() if len(accounts) == 1 else None,
+        trunks.pop() if len(trunks) == 1 else None,
+        max(within, key=lambda one: one.ended, default=None),
     )
 
 
@@ -120,7 +146,7 @@ def shares(groups: Sequence[Group]) -> tuple[Sharing, ...]:
         bad: Counter[str] = Counter()
         good: Counter[str] = Counter()
         for group in groups:
-            value = getattr(group.traits, each.name)
+            value = _value(group.traits, each.name)
             if value is not None:
                 bad[value] += group.bad
                 good[value] += group.good
@@ -134,6 +160,14 @@ def shares(groups: Sequence[Group]) -> tuple[Sharing, ...]:
     return tuple(found[:_MOST_TOLD])
 
 
+def _value(traits: Traits, name: str) -> str | None:
+    """The trait's value; an agent's name says nothing without its tenant's."""
+    value: str | None = getattr(traits, name)
+    if name == "agent" and value is not None and traits.tenant is not None:
+        return f"{value} of tenant {traits.tenant}"
+    return value
+
+
 def _counted(found: Survey, of_bad: int, since: float, until: float) -> Iterator[str]:
     span = f"from {at(since)} to {at(until)}"
     if not found.ended:
@@ -142,13 +176,19 @@ def _counted(found: Survey, of_bad: int, since: float, until: float) -> Iterator
     yield f"{count(found.ended, 'call')} ended {span}; {_held(found.held)}."
     taken = found.ended - found.rejected
     if found.rejected:
-        yield f"{count(found.rejected, 'call')} of them {_were(found.rejected)} refused."
+        yield f"{found.rejected:,} of them {_were(found.rejected)} refused."
     if of_bad:
         others = count(taken, "other") if found.rejected else f"{taken:,}"
         part = share(of_bad, taken)
-        yield f"{of_bad:,} of the {others} failed or {_were(of_bad)} lost ({part})."
+        back = " or fell back" if found.fell_back else ""
+        yield f"{of_bad:,} of the {others} failed or {_were(of_bad)} lost{back} ({part})."
+        if found.fell_back:
+            were = _were(found.fell_back)
+            yield f"{found.fell_back:,} of these {were} sent on after the model had failed."
     else:
         yield "None failed or was lost."
+    if closed := sum(len(one.closed) for one in found.moments):
+        yield f"{count(closed, 'line')} closed at the same moment as others, as hang-ups seldom do."
 
 
 def _held(many: int) -> str:
@@ -165,9 +205,23 @@ def _incident(one: Incident) -> str:
     who = ", ".join(name for name, _ in _most(one.at_fault))
     return (
         f"One incident: {count(one.calls, 'call')} of {count(one.tenants, 'tenant')} ended within"
-        f" {seconds(length)}, from {at(one.began_at)} to {clock(one.ended_at)}: {names}; at fault:"
-        f" {who}."
+        f" {seconds(length)}, from {at(one.began_at)} to {clock(one.ended_at)}: {names}"
+        f"{_at_once(one.moment)}{_way(one)}; at fault: {who}."
     )
+
+
+def _at_once(moment: Moment | None) -> str:
+    if moment is None:
+        return ""
+    ended = "all" if moment.ended == moment.held else f"{moment.ended:,} of the"
+    return f"; {ended} {count(moment.held, 'call')} that were held ended together"
+
+
+def _way(one: Incident) -> str:
+    """The account and the trunk of all calls, where they have one."""
+    ways = [f"on account {one.account}"] if one.account else []
+    ways += [f"by trunk {one.trunk}"] if one.trunk else []
+    return f"; all {', '.join(ways)}" if ways else ""
 
 
 def _shared(one: Sharing) -> str:
