@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from sipagent.model import Quota, QuotaScope
@@ -37,9 +38,15 @@ class Crossing:
         return self.share >= WHOLE
 
 
-def labels(now_wall: float, zone: str | None) -> dict[Period, str]:
+def labels(now_wall: float, zone: str | None) -> Mapping[Period, str]:
     """The day and the month at this time, in the zone: `2026-11-28` and `2026-11`."""
-    day, month = day_and_month(now_wall, zone)
+    # Each bill asks for them, and days begin with a minute.
+    return _labels(int(now_wall // 60), zone)
+
+
+@lru_cache(maxsize=1024)
+def _labels(minute: int, zone: str | None) -> Mapping[Period, str]:
+    day, month = day_and_month(minute * 60.0, zone)
     return {Period.DAY: day, Period.MONTH: month}
 
 
