@@ -256,7 +256,11 @@ def forget_deleted(data_dir: Path) -> None:
     path = data_dir / _FILE
     if not path.exists():
         return
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as file:
+    # Who waits here for readers holds up the commits of calls.
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(path, timeout=_BUSY)) as file,
+    ):
         file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

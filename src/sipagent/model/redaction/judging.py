@@ -158,11 +158,7 @@ class Judge:
             if self._is_date(at):
                 plain[at : at + 3] = [True] * 3
             elif self._is_price(at):
-                first = at
-                while (
-                    first and self._gap(first - 1) == "," and len(self._groups[first].digits) == 3
-                ):
-                    first -= 1
+                first = self._first_of_thousands(at)
                 plain[first : at + 2] = [True] * (at + 2 - first)
         return plain
 
