@@ -84,7 +84,7 @@ async def test_what_is_settled_can_be_forgotten_to_the_last_byte(tmp_path: Path)
     await engine.offer(call, decision)
     engine.finish(an_outcome(call), 1)
     engine.settled(call.call_id)
-    assert memory.write()
+    assert memory.flush()
     caller, files = b"4065550100", [tmp_path / "engine.sqlite-wal", tmp_path / "engine.sqlite"]
     assert caller in files[0].read_bytes()
     forget_deleted(tmp_path)
@@ -194,7 +194,7 @@ class Full:
 
     def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         self.asked += 1
-        if sql == "COMMIT" and self.full:
+        if sql.startswith(("COMMIT", "INSERT")) and self.full:
             raise sqlite3.OperationalError("database or disk is full")
         return self.connection.execute(sql, values)
 

@@ -176,5 +176,5 @@ def test_a_call_that_is_ending_already_is_not_wound_down() -> None:
     until(call, 19 * MINUTE - 1).feed(EndRequested(Reason.OPERATOR_HUNG_UP, "Bye."))
     call.commands = []
     call.wait(5).expect()
-    state, _ = duration.step(replace(call.state.duration), CallResumed(), call.now)
+    state, _ = duration.step(call.state.duration, CallResumed(), call.now)
     assert state == call.state.duration

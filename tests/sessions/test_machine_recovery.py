@@ -1,9 +1,10 @@
 """What is tried when the model fails."""
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sipagent.model import (
     CallPlan,
@@ -235,7 +236,9 @@ def test_step(
 
 
 def plan(*, greeting: str | None = None, **changes: Any) -> CallPlan:
-    return replace(a_plan(a_profile(greeting=greeting)), **{"fallback": FALLBACK, **changes})
+    return dataclasses.replace(
+        a_plan(a_profile(greeting=greeting)), **{"fallback": FALLBACK, **changes}
+    )
 
 
 def detecting(detection: dict[str, Any] | None) -> CallPlan:

@@ -18,7 +18,7 @@ from sipagent.engine.claims import (
 )
 from sipagent.engine.counters import Counters, settled
 from sipagent.engine.counters import Room as Admitted
-from sipagent.engine.memory import Memory, Written
+from sipagent.engine.memory import Memory, Statement, Written
 from sipagent.engine.purse import Crossing
 from sipagent.model import CallId, CallOutcome, Decision, IncomingCall, Reject
 from sipagent.sessions.ports import FIRST_EPOCH, Claim, Clock, HeldCall, Marked, Offer
@@ -104,7 +104,7 @@ class EmbeddedEngine:
             return Marked.ALREADY
         held.marks.add(key)
         if self._memory is not None:
-            self._memory.write((_INSERT_MARK, (held.id, key, self._clock.wall())))
+            self._memory.write(held.id, (_INSERT_MARK, (held.id, key, self._clock.wall())))
         return Marked.DONE_NOW
 
     def note(self, call_id: CallId, epoch: int, key: str) -> None:
@@ -113,7 +113,7 @@ class EmbeddedEngine:
             return
         held.marks.add(key)
         if self._memory is not None:
-            self._memory.put((_INSERT_MARK, (held.id, key, self._clock.wall())))
+            self._memory.put(held.id, (_INSERT_MARK, (held.id, key, self._clock.wall())))
 
     def spent(self, call_id: CallId, cost: int) -> Sequence[CallId]:
         over: list[CallId] = []
@@ -131,12 +131,12 @@ class EmbeddedEngine:
         self.counters.release(outcome.call_id)
         if self._memory is not None:
             self._ended[outcome.call_id] = held.id
-            self._memory.put((_INSERT_OUTCOME, (held.id, outcome_to_json(outcome))))
+            self._memory.put(held.id, (_INSERT_OUTCOME, (held.id, outcome_to_json(outcome))))
 
     def settled(self, call_id: CallId) -> None:
         ended = self._ended.pop(call_id, None)
         if ended is not None and self._memory is not None:
-            self._memory.put(*_settle(ended))
+            self._memory.put(ended, *_settle(ended, self._memory.take(ended)))
 
     async def adopt(self) -> Sequence[HeldCall]:
         if self._memory is None:
@@ -144,14 +144,14 @@ class EmbeddedEngine:
         now, wall = self._clock.monotonic(), self._clock.wall()
         written = self._memory.read()
         old = [one for one in written if one.call is None and wall - one.claimed_at > REMEMBERED]
-        self._memory.put(*((_DELETE_SETTLED, (one.id,)) for one in old))
+        for one in old:
+            self._memory.put(one.id, (_DELETE_SETTLED, (one.id,)))
         for one in written:
             at = now - max(0.0, wall - one.claimed_at)
-            for key in _keys(one.call_id, one.webhook_id):
-                self._seen[key] = (at, one.id)
+            self._see(_keys(one.call_id, one.webhook_id), at, one.id)
         self._last = max((one.id for one in written), default=0)
         adopted = [held for one in written if (held := self._adopted(one)) is not None]
-        if not self._memory.write(within=math.inf):
+        if not self._memory.flush(within=math.inf):
             log.error("calls are taken over although that could not be written")
         return adopted
 
@@ -168,7 +168,7 @@ class EmbeddedEngine:
             log.exception("claim not writable", call_id=call.call_id, error=type(error).__name__)
             written = (None, None)
         values = (self._last, call.call_id, call.webhook_id, at, FIRST_EPOCH)
-        memory.write((_INSERT_CLAIM, (*values, *written)))
+        memory.write(self._last, (_INSERT_CLAIM, (*values, *written)))
 
     def _adopted(self, written: Written) -> HeldCall | None:
         """A call that is ours from now on; None for one of which nothing is left to do."""
@@ -181,7 +181,7 @@ class EmbeddedEngine:
             log.warning("claim not readable", call_id=written.call_id, error=type(error).__name__)
             return None
         epoch = written.epoch + 1
-        self._memory.put((_UPDATE_EPOCH, (epoch, written.id)))
+        self._memory.put(written.id, (_UPDATE_EPOCH, (epoch, written.id)))
         self._calls[call.call_id] = _Held(written.id, epoch, set(written.marks))
         if outcome is None and not isinstance(decision.verdict, Reject):
             self.counters.restore(call.call_id, decision.tenant, decision.quotas)
@@ -190,9 +190,14 @@ class EmbeddedEngine:
     def _is_known(self, call: IncomingCall, now: float) -> bool:
         keys = _keys(call.call_id, call.webhook_id)
         known = any(key in self._seen for key in keys)
-        for key in keys:
-            self._seen.setdefault(key, (now, 0 if known else self._last + 1))
+        self._see(keys, now, 0 if known else self._last + 1)
         return known
+
+    def _see(self, keys: Sequence[str], at: float, number: int) -> None:
+        """Remember the ids of one call, and its row with the first of them."""
+        for key in keys:
+            self._seen.setdefault(key, (at, number))
+            number = 0
 
     def _forget(self, before: float) -> None:
         while self._seen:
@@ -201,7 +206,7 @@ class EmbeddedEngine:
                 return
             del self._seen[key]
             if number and self._memory is not None:
-                self._memory.put((_DELETE_SETTLED, (number,)))
+                self._memory.put(number, (_DELETE_SETTLED, (number,)))
 
 
 def _keys(call_id: str, webhook_id: str) -> tuple[str, str]:
@@ -215,10 +220,12 @@ _UPDATE_EPOCH: Final = "UPDATE claims SET epoch = ? WHERE id = ?"
 _DELETE_SETTLED: Final = "DELETE FROM claims WHERE id = ? AND call IS NULL"
 
 
-def _settle(number: int) -> tuple[tuple[str, tuple[int]], ...]:
-    """Nothing is left of the call but its ids."""
-    return (
+def _settle(number: int, unwritten: Sequence[Statement]) -> list[Statement]:
+    """Nothing is left of the call but its ids. What has not been written of it never will be."""
+    claim = [statement for statement in unwritten if statement[0] == _INSERT_CLAIM]
+    return [
+        *claim,
         ("UPDATE claims SET call = NULL, decision = NULL WHERE id = ?", (number,)),
         ("DELETE FROM marks WHERE id = ?", (number,)),
         ("DELETE FROM outcomes WHERE id = ?", (number,)),
-    )
+    ]

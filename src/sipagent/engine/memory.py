@@ -94,7 +94,8 @@ class Memory:
         self._lock = data_dir / "engine.lock"
         self._locked: IO[bytes] | None = None
         self._connection: sqlite3.Connection | None = None
-        self._waiting: list[Statement] = []
+        self._waiting: dict[int, list[Statement]] = {}
+        self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._mover: _Mover | None = None
         self.fault: str | None = None
@@ -147,42 +148,57 @@ class Memory:
         self._mover = _Mover(self._path)
         self._mover.start()
 
-    def put(self, *statements: Statement) -> None:
-        """Have these written within a quarter of a second, after all that were put before."""
-        self._waiting.extend(statements)
+    def put(self, number: int, *statements: Statement) -> None:
+        """Have these of one claim written within a quarter of a second, after all that were put
+        before for the same."""
+        self._waiting.setdefault(number, []).extend(statements)
+        self._count += len(statements)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SOON, self.write)
+            self._again_in(SOON)
 
-    def write(self, *statements: Statement, within: float = _BACKLOG_WITHIN) -> bool:
-        """These, and all that were put before, outlive the process. False if the disk does not take
-        them, or not so many `within` these seconds: then they are tried again with the next."""
+    def take(self, number: int) -> list[Statement]:
+        """What waits for this claim: it is not written, unless it is put again."""
+        taken = self._waiting.pop(number, [])
+        self._count -= len(taken)
+        return taken
+
+    def write(self, number: int, *statements: Statement) -> bool:
+        """These of one claim, and all that were put before for the same, outlive the process. False
+        if the disk does not take them: then they are tried again with all others that wait."""
+        if self._connection is None:
+            self.put(number, *statements)
+            return False
+        batch = [*self.take(number), *statements]
+        if self._committed(self._connection, batch):
+            return True
+        self._waiting[number] = batch
+        self._count += len(batch)
+        return False
+
+    def flush(self, within: float = _BACKLOG_WITHIN) -> bool:
+        """All that were put outlive the process. False if the disk does not take them, or not so
+        many `within` these seconds: then they are tried again soon."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting = self._waiting
-        waiting.extend(statements)
-        if self._connection is None or not waiting:
-            return not waiting
+        if self._connection is None:
+            return not self._waiting
         until = time.monotonic() + within
-        while waiting:
-            try:
-                self._commit(self._connection, waiting[:_AT_ONCE])
-            except sqlite3.Error as error:
-                self._failed(self._connection, str(error))
+        while self._waiting:
+            numbers, batch = self._oldest()
+            if not self._committed(self._connection, batch):
                 return False
-            del waiting[:_AT_ONCE]
-            if waiting and time.monotonic() > until:
+            for number in numbers:
+                del self._waiting[number]
+            self._count -= len(batch)
+            if self._waiting and time.monotonic() > until:
                 self._again_in(SOON)
                 return False
-        if self.fault is not None:
-            log.info("engine memory written again", file=str(self._path))
-            self.fault = None
-            self._wait_for_others(self._connection, _BUSY)
         return True
 
     def close(self) -> None:
         """All that was put is in the file, if the disk takes it, and the file is anybody's."""
-        self.write(within=math.inf)
+        self.flush(within=math.inf)
         if self._timer is not None:
             self._timer.cancel()
         if self._mover is not None:
@@ -195,16 +211,28 @@ class Memory:
             self._locked.close()
             self._locked = None
 
-    def _commit(self, connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+    def _oldest(self) -> tuple[list[int], list[Statement]]:
+        """Whole claims of those that have waited longest, of some hundred statements."""
+        numbers: list[int] = []
+        batch: list[Statement] = []
+        for number, statements in self._waiting.items():
+            numbers.append(number)
+            batch += statements
+            if len(batch) >= _AT_ONCE:
+                break
+        return numbers, batch
+
+    def _committed(self, connection: sqlite3.Connection, batch: Sequence[Statement]) -> bool:
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            for sql, values in statements:
-                connection.execute(sql, values)
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            raise
+            _commit(connection, batch)
+        except sqlite3.Error as error:
+            self._failed(connection, str(error))
+            return False
+        if self.fault is not None:
+            log.info("engine memory written again", file=str(self._path))
+            self.fault = None
+            self._wait_for_others(connection, _BUSY)
+        return True
 
     def _failed(self, connection: sqlite3.Connection, reason: str) -> None:
         if self.fault is None:
@@ -212,12 +240,15 @@ class Memory:
             # One statement has waited long enough for all that come before the next success.
             self._wait_for_others(connection, 0.0)
         self.fault = reason
-        del self._waiting[:-_MOST_WAITING]
+        while self._count > _MOST_WAITING:
+            self.take(next(iter(self._waiting)))
         self._again_in(1.0)
 
     def _again_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         with contextlib.suppress(RuntimeError):  # no loop: the process ends
-            self._timer = asyncio.get_running_loop().call_later(seconds, self.write)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.flush)
 
     def _wait_for_others(self, connection: sqlite3.Connection, seconds: float) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -262,6 +293,22 @@ def forget_deleted(data_dir: Path) -> None:
         contextlib.closing(sqlite3.connect(path, timeout=_BUSY)) as file,
     ):
         file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _commit(connection: sqlite3.Connection, batch: Sequence[Statement]) -> None:
+    """All of them are in the file, or none. Raises sqlite3.Error."""
+    if len(batch) == 1:  # a transaction by itself: no statement begins and none ends it
+        connection.execute(*batch[0])
+        return
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for sql, values in batch:
+            connection.execute(sql, values)
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 class _Mover:

@@ -1,7 +1,8 @@
 """What the provider bills: tokens by modality, or seconds, of one response or transcription."""
 
-from dataclasses import dataclass, field, fields
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class UsageKind(StrEnum):
@@ -9,8 +10,7 @@ class UsageKind(StrEnum):
     TRANSCRIPTION = "transcription"
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Struct, frozen=True):
     """Tokens by modality. The cached ones are part of the input, not beside it (OpenAI,
     `response.done.response.usage`: `cached_tokens_details` is within `input_token_details`)."""
 
@@ -29,20 +29,18 @@ class Tokens:
 
     def __add__(self, other: "Tokens") -> "Tokens":
         return Tokens(
-            *(getattr(self, each.name) + getattr(other, each.name) for each in fields(Tokens))
+            *(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__)
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(Struct, frozen=True):
     """What one event says was used: `seconds` where a transcription is billed by time."""
 
-    tokens: Tokens = field(default=Tokens())
+    tokens: Tokens = Tokens()
     seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """One bill of one call. `source_id` is the response's or the transcribed item's id: the same
     bill that comes twice is one. `cost` is in micro-dollars, None where no price is known."""
 

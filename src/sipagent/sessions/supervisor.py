@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from sipagent.concurrency import TaskOwner, finish
 from sipagent.model import (

@@ -5,8 +5,10 @@ be answered is found out at its socket.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.model import CallPlan, Mark, Reason
 from sipagent.sessions.machine.attendance import Attendance
@@ -15,7 +17,6 @@ from sipagent.sessions.machine.commands import Finish
 from sipagent.sessions.machine.deadlines import Deadlines
 from sipagent.sessions.machine.events import Timer
 from sipagent.sessions.machine.forwarding import WATCH, Forwarding
-from sipagent.sessions.machine.forwarding import Stage as ForwardStage
 from sipagent.sessions.machine.greeting import FirstWords, Stage
 from sipagent.sessions.machine.life import Lifecycle, Phase
 from sipagent.sessions.machine.playback import Playback
@@ -29,8 +30,7 @@ _ANSWERED: Final = (Mark.ACCEPTED, Mark.ATTACHED, Mark.GREETING, Mark.HEARD, Mar
 """What is done only for a call that has been answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(Struct, frozen=True):
     """What owners before this one have done for a call.
 
     `epoch` counts the owners, this one included; `marks` are the marks' times in seconds since the
@@ -103,4 +103,4 @@ def _forwarding(fresh: Forwarding, watched: float | None) -> Forwarding:
     if watched is None:
         return fresh
     # Whether the REFER was relayed is not known, so it is watched as one whose answer was lost.
-    return replace(fresh, stage=ForwardStage.WATCHING, until=watched + WATCH)
+    return fresh.watched(watched + WATCH)

@@ -4,8 +4,10 @@ A carrier may connect a line on which nobody is, and a caller may have hung up w
 time counts from the moment when the caller has the turn, and anew when a lost socket is back.
 """
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.model import Mark, Reason
 from sipagent.sessions.machine.commands import Note
@@ -25,8 +27,7 @@ SIGN_WITHIN: Final = 30.0
 """Seconds for the first word or key of a caller who has the turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attendance:
+class Attendance(Struct, frozen=True):
     """`attended`: there has been a sign of a caller, or none is waited for any more. `live`: a
     sign would be told."""
 

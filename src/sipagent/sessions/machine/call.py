@@ -2,10 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 from zlib import crc32
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sipagent.model import CallPlan
 from sipagent.sessions.machine import (
@@ -41,8 +43,7 @@ from sipagent.sessions.machine.spending import Spending
 from sipagent.sessions.machine.transcript import Transcript
 
 
-@dataclass(frozen=True, slots=True)
-class CallState:
+class CallState(Struct, frozen=True):
     """Everything that is known of a call in progress. Each part belongs to its own machine."""
 
     lifecycle: Lifecycle
@@ -163,25 +164,7 @@ def _pass_round(
         if not waiting:
             break
         event = waiting.popleft()
-    return (_with(state, changed) if changed else state), commands
-
-
-def _with(state: CallState, changed: dict[str, Any]) -> CallState:
-    """As `dataclasses.replace`, which takes three times as long."""
-    part = changed.get
-    return CallState(
-        part("lifecycle", state.lifecycle),
-        part("greeting", state.greeting),
-        part("forwarding", state.forwarding),
-        part("responses", state.responses),
-        part("playback", state.playback),
-        part("transcript", state.transcript),
-        part("spending", state.spending),
-        part("recovery", state.recovery),
-        part("attendance", state.attendance),
-        part("duration", state.duration),
-        part("deadlines", state.deadlines),
-    )
+    return (replace(state, **changed) if changed else state), commands
 
 
 __all__ = ["CallState", "begin", "events", "step"]

@@ -6,25 +6,24 @@ call over does not do it again. A `note` is written down after the command has b
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from sipagent.model import Happening, Json, Mark, Reason, Turn, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(Struct, frozen=True):
     """Ask the provider to answer the call with this session. Leads to `AcceptAnswered`."""
 
     session: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(Struct, frozen=True):
     """Ask the provider to refuse the call with this SIP code. Leads to `RejectAnswered`."""
 
     code: int
 
 
-@dataclass(frozen=True, slots=True)
-class Attach:
+class Attach(Struct, frozen=True):
     """Open the call's socket. Leads to `SocketOpened` or `SocketRefused`.
 
     `again`: the socket has been open before, or a process before this one may have had the call
@@ -34,13 +33,11 @@ class Attach:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """Dial the call's socket once more, to learn whether the call still lives. See `Probed`."""
 
 
-@dataclass(frozen=True, slots=True)
-class HangUp:
+class HangUp(Struct, frozen=True):
     """Ask the provider to end the call. Leads to `HangUpAnswered`.
 
     The mark carries the reason, which whoever takes the call over goes on with. `rings`: the caller
@@ -59,8 +56,7 @@ class Refer:
     mark: Mark = Mark.REFER
 
 
-@dataclass(frozen=True, slots=True)
-class CreateResponse:
+class CreateResponse(Struct, frozen=True):
     """Ask the model to speak. `request_id` comes back in the error if it is refused.
 
     `tag` comes back in `ResponseCreated`; without instructions the session's own apply.
@@ -72,28 +68,24 @@ class CreateResponse:
     mark: Mark | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CancelResponse:
+class CancelResponse(Struct, frozen=True):
     """Stop the model's response. What it has put out already goes on being played."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClearAudio:
+class ClearAudio(Struct, frozen=True):
     """Stop what is being played to the caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateSession:
+class UpdateSession(Struct, frozen=True):
     """Change the session. Only what stands in `session` changes."""
 
     request_id: str
     session: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Inform:
+class Inform(Struct, frozen=True):
     """Put a message of the system's into the conversation, for the model to heed when it speaks
     next."""
 
@@ -101,37 +93,32 @@ class Inform:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Write down soon what has been done."""
 
     mark: Mark
 
 
-@dataclass(frozen=True, slots=True)
-class RecordTurn:
+class RecordTurn(Struct, frozen=True):
     """Keep what one side said."""
 
     turn: Turn
 
 
-@dataclass(frozen=True, slots=True)
-class RecordUsage:
+class RecordUsage(Struct, frozen=True):
     """Keep what one response or transcription is billed."""
 
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class RecordStep:
+class RecordStep(Struct, frozen=True):
     """Keep a step of the call's story."""
 
     what: Happening
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """The call is over. Nothing follows."""
 
     reason: Reason

@@ -3,14 +3,13 @@
 A time that has been dropped or replaced never comes: what is late is not told.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from sipagent.sessions.machine.events import DeadlineReached, Timer
 from sipagent.sessions.machine.signals import CallOver, DeadlineDropped, DeadlineWanted
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(Struct, frozen=True):
     pending: tuple[tuple[float, Timer], ...] = ()
 
     @property

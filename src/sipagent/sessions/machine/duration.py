@@ -4,8 +4,10 @@ The model is told a while before, so that the conversation comes to its end by i
 then is ended with a goodbye. Times count from the call's beginning, whoever holds it now.
 """
 
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.model import CallPlan, Happening, Reason
 from sipagent.sessions.machine.commands import Inform, RecordStep
@@ -28,8 +30,7 @@ _SHARE: Final = 0.8
 _REQUEST: Final = "time-short"
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """The model is told at `short_at`, and the call ends at `over_at` for this reason."""
 
     short_at: float
@@ -41,11 +42,10 @@ PROVIDERS: Final = Limit(57 * _MINUTE, 59 * _MINUTE, Reason.SESSION_EXPIRED)
 """OpenAI ends a session at 60 minutes, in the middle of a word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
+class Duration(Struct, frozen=True):
     """`told`: the model knows. `live`: it could be told. `parting`: the call is ending already."""
 
-    limit: Limit = field(default=PROVIDERS)
+    limit: Limit = PROVIDERS
     told: bool = False
     live: bool = False
     parting: bool = False

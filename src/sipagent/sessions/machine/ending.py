@@ -1,7 +1,8 @@
 """The last of a call: its hang-up, which has to be confirmed, and its outcome."""
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from sipagent.model import Reason
 from sipagent.sessions.machine.commands import HangUp

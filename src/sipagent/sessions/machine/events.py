@@ -3,8 +3,9 @@
 The provider's words are translated by its codec; nothing here depends on one provider's JSON.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from sipagent.model import Bill, Reason
 
@@ -26,37 +27,31 @@ class Answer(StrEnum):
     UNSENT = "unsent"
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptAnswered:
+class AcceptAnswered(Struct, frozen=True):
     answer: Answer
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RejectAnswered:
+class RejectAnswered(Struct, frozen=True):
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class HangUpAnswered:
+class HangUpAnswered(Struct, frozen=True):
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Referred:
+class Referred(Struct, frozen=True):
     """DONE says that the REFER was relayed, SILENT that it may have been; nothing ever says what
     came of it."""
 
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class SocketOpened:
+class SocketOpened(Struct, frozen=True):
     """The call's socket is attached and events may be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class SocketRefused:
+class SocketRefused(Struct, frozen=True):
     """The call's socket could not be attached within the time for it. `gone`: there is no such
     call, as far as the provider says (404)."""
 
@@ -64,23 +59,20 @@ class SocketRefused:
     gone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SocketClosed:
+class SocketClosed(Struct, frozen=True):
     """The call's socket has ended. `code` is the close code (RFC 6455 7.4), 1006 without one."""
 
     code: int
     expired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(Struct, frozen=True):
     """A re-dial after the socket's end. `alive` is None where no answer proves anything."""
 
     alive: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class EndRequested:
+class EndRequested(Struct, frozen=True):
     """Somebody who may end the call wants it ended, after the agent has said `goodbye`."""
 
     reason: Reason
@@ -105,42 +97,36 @@ class Timer(StrEnum):
     TIME_OVER = "time-over"
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlineReached:
+class DeadlineReached(Struct, frozen=True):
     """The time that was asked for under this key has come."""
 
     key: Timer
 
 
-@dataclass(frozen=True, slots=True)
-class SessionUpdated:
+class SessionUpdated(Struct, frozen=True):
     """The provider has taken a change of the session."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallerStarted:
+class CallerStarted(Struct, frozen=True):
     """Voice detection hears the caller speak; the speech becomes conversation item `item_id`."""
 
     item_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallerCommitted:
+class CallerCommitted(Struct, frozen=True):
     """The caller's turn is over and part of the conversation."""
 
     item_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallerText:
+class CallerText(Struct, frozen=True):
     """A piece of the caller's words, as transcribed so far."""
 
     item_id: str
     delta: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallerTextDone:
+class CallerTextDone(Struct, frozen=True):
     """The caller's words in full, None where they could not be transcribed."""
 
     item_id: str
@@ -148,15 +134,13 @@ class CallerTextDone:
     bill: Bill | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DigitPressed:
+class DigitPressed(Struct, frozen=True):
     """The caller has pressed a key: 0 to 9, *, #, A to D (RFC 4733)."""
 
     digit: str
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimit(Struct, frozen=True):
     """What is left of one limit of the account's project, and seconds until it is whole again."""
 
     name: str
@@ -165,23 +149,20 @@ class RateLimit:
     reset_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimitsTold:
+class RateLimitsTold(Struct, frozen=True):
     """What the provider says is left to the account's project."""
 
     limits: tuple[RateLimit, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseCreated:
+class ResponseCreated(Struct, frozen=True):
     """The model has begun a response. `tag` is the one we asked with, None if VAD asked."""
 
     response_id: str
     tag: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseDone:
+class ResponseDone(Struct, frozen=True):
     """The model has ended a response.
 
     `completed` says that all it has put out is on its way to the caller; a response that was
@@ -196,8 +177,7 @@ class ResponseDone:
     bill: Bill | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AgentText:
+class AgentText(Struct, frozen=True):
     """A piece of what the agent says."""
 
     response_id: str
@@ -205,8 +185,7 @@ class AgentText:
     delta: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentTextDone:
+class AgentTextDone(Struct, frozen=True):
     """All that the agent says in one item; not all of it need be heard."""
 
     response_id: str
@@ -214,22 +193,19 @@ class AgentTextDone:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class AudioStarted:
+class AudioStarted(Struct, frozen=True):
     """The caller begins to hear a response."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class AudioStopped:
+class AudioStopped(Struct, frozen=True):
     """The caller has heard a response to its end."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class AudioCleared:
+class AudioCleared(Struct, frozen=True):
     """The rest of a response will not be heard: the caller spoke, or we cleared it."""
 
     response_id: str
@@ -250,8 +226,7 @@ class FaultKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderFault:
+class ProviderFault(Struct, frozen=True):
     """An error event. `request_id` is the event of ours that caused it, if one did."""
 
     kind: FaultKind

@@ -68,6 +68,10 @@ class Forwarding:
     attached: bool = False
     held: bool = False
 
+    def watched(self, until: float) -> "Forwarding":
+        """The call has been sent away, or may have been: what comes of it shows till then."""
+        return replace(self, stage=Stage.WATCHING, until=until)
+
 
 Heeded = (
     CallBegun
@@ -126,7 +130,7 @@ def _referred(state: Forwarding, answer: Answer, now: float) -> Result:
     until = now + (WATCH if state.asked is None else LAST_WATCH)
     watched = DeadlineWanted(Timer.FORWARD_TAKEN, until)
     attach = () if state.attached else (Attach(again=state.held),)
-    return replace(state, stage=Stage.WATCHING, until=until), (*attach, watched)
+    return state.watched(until), (*attach, watched)
 
 
 def _watching(state: Forwarding, event: Heeded, now: float) -> Result:

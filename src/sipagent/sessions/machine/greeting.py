@@ -9,9 +9,11 @@ A greeting is asked for once. If the socket is lost while it is spoken, or anoth
 call over, the caller gets the turn instead.
 """
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.model import Json, Mark
 from sipagent.sessions.machine.commands import Note, UpdateSession
@@ -61,8 +63,7 @@ class Stage(StrEnum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True)
-class FirstWords:
+class FirstWords(Struct, frozen=True):
     """`restore` is the change of session that gives the turn to the caller, None if none is due.
 
     `answers` says that the profile's turn detection answers the caller's turns; `owed`, that one

@@ -1,8 +1,10 @@
 """What is known of a call's life, and how any phase of it comes to the end."""
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.model import Json, Reason
 from sipagent.sessions.machine.commands import (
@@ -79,8 +81,7 @@ class Phase(StrEnum):
     OVER = "over"
 
 
-@dataclass(frozen=True, slots=True)
-class Lifecycle:
+class Lifecycle(Struct, frozen=True):
     """`end` is what the outcome will be once the ending is through, and `gone` what it will be if
     the call turns out to have ended before; `asked` is an end that somebody asked for before the
     call was live. `attached`: there is a socket whose closing will confirm a hang-up. `expired`:

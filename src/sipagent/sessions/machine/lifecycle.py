@@ -18,8 +18,9 @@ whether it is there, and it is answered only if nothing says that it has been.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from sipagent.model import Happening, Reason
 from sipagent.sessions.machine import ending

@@ -1,7 +1,9 @@
 """A call's socket that is lost: when to dial it again, and when to give up. Pure."""
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.sessions.machine.commands import Finish
 
@@ -20,8 +22,7 @@ _GOLDEN: Final = 0.6180339887498949
 """Multiples of it modulo 1 are spread evenly, whatever they begin with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """A socket that is lost, or was not long ago: since when, how often it has been dialed, and
     when it was opened again. `parting` is the goodbye that was being said."""
 

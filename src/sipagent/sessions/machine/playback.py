@@ -5,8 +5,10 @@ the caller has heard it (OpenAI, guide
 "Realtime conversations", output_audio_buffer).
 """
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.sessions.machine.commands import ClearAudio
 from sipagent.sessions.machine.events import AudioCleared, AudioStarted, AudioStopped
@@ -24,15 +26,13 @@ _TRACKS: Final = 8
 """Responses remembered at once. One that never plays (text, a tool call) must not add up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(Struct, frozen=True):
     response_id: str
     purpose: Purpose | None = None
     playing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Playback:
+class Playback(Struct, frozen=True):
     """`parting`: nothing but a goodbye is to be heard any more."""
 
     tracks: tuple[Track, ...] = ()

@@ -9,8 +9,10 @@ A caller who goes on speaking is not answered yet, and no answer is due before t
 while the socket is lost, or once the call is ending.
 """
 
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.model import CallPlan, FailureStep, Fallback, Happening, Reason
 from sipagent.sessions.machine.commands import RecordStep
@@ -42,8 +44,7 @@ ANSWER_WITHIN: Final = 8.0
 """Seconds from the end of the caller's turn to the first sound of the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recourse:
+class Recourse(Struct, frozen=True):
     """What is tried, and where the caller is sent. `answers`: voice detection answers turns."""
 
     steps: tuple[FailureStep, ...] = ()
@@ -51,8 +52,7 @@ class Recourse:
     answers: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(Struct, frozen=True):
     """`tried` counts the steps that have been taken since the model was heard last. `due` is when
     an answer must have come. `armed`: a deadline is on its way, which may come before `due` and is
     put off then: most answers come in time, and a deadline for each would be dropped again.
@@ -61,7 +61,7 @@ class Recovery:
     tried.
     """
 
-    recourse: Recourse = field(default=Recourse())
+    recourse: Recourse = Recourse()
     tried: int = 0
     due: float | None = None
     armed: bool = False

@@ -5,8 +5,10 @@ out one by one. Voice detection makes responses of its own, which nobody asked f
 active nothing is sent, and it stands for the reply that may be wanted.
 """
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.model import Mark
 from sipagent.sessions.machine.commands import CancelResponse, CreateResponse
@@ -40,16 +42,14 @@ ANSWER_WITHIN: Final = 10.0
 _SOMEBODY_ELSES: Final = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A `response.create` that has been sent and not answered yet."""
 
     request_id: str
     wish: ResponseWanted
 
 
-@dataclass(frozen=True, slots=True)
-class Active:
+class Active(Struct, frozen=True):
     """The response that the model is making now. `asked` is ours, None if VAD began it."""
 
     response_id: str
@@ -60,8 +60,7 @@ class Active:
         return self.asked.wish.purpose if self.asked is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Responses:
+class Responses(Struct, frozen=True):
     """`taken` is a response without a tag that counts as ours because it came when ours was due.
     `greeted`: the greeting has been asked for, and marked. `parting`: nothing but a goodbye is to
     be said any more. `mute`: there is no socket to ask by, and what came of an earlier request is

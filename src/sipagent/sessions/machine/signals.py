@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+from msgspec import Struct
+
 from sipagent.model import Reason
 from sipagent.sessions.machine.events import Timer
 
@@ -19,25 +21,21 @@ class Purpose(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class CallBegun:
+class CallBegun(Struct, frozen=True):
     """The call is claimed and its plan is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallAnswered:
+class CallAnswered(Struct, frozen=True):
     """A call that is to be sent on has been answered: the REFER may go."""
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardEnded:
+class ForwardEnded(Struct, frozen=True):
     """A call that was sent on is known to have ended."""
 
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardGivenUp:
+class ForwardGivenUp(Struct, frozen=True):
     """A call that was to be sent on is to be hung up; `gone` is the reason of its end if it turns
     out to have ended before."""
 
@@ -46,29 +44,24 @@ class ForwardGivenUp:
     gone: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class CallLive:
+class CallLive(Struct, frozen=True):
     """The socket is attached: the agent may speak."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallDropped:
+class CallDropped(Struct, frozen=True):
     """The socket is lost and the call may go on: nothing is heard of it until `CallResumed`."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallResumed:
+class CallResumed(Struct, frozen=True):
     """The socket is attached again, or for the first time by whoever took the call over. What
     happened meanwhile is not told."""
 
 
-@dataclass(frozen=True, slots=True)
-class GreetingOver:
+class GreetingOver(Struct, frozen=True):
     """The caller has the turn: the greeting has been heard, given up, or there was none."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFailed:
+class ModelFailed(Struct, frozen=True):
     """The model does not do its part: `detail` is a technical word or two."""
 
     detail: str
@@ -89,8 +82,7 @@ class SendAway:
     target_uri: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class EndWanted:
+class EndWanted(Struct, frozen=True):
     """The call is to end, after the agent has said `goodbye` if there is one."""
 
     reason: Reason
@@ -98,52 +90,44 @@ class EndWanted:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UsageLost:
+class UsageLost(Struct, frozen=True):
     """What the provider has billed may not all be known."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallOver:
+class CallOver(Struct, frozen=True):
     """Nothing more will be heard or said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parting:
+class Parting(Struct, frozen=True):
     """The call is to end: nothing but a goodbye is to be said or heard any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseWanted:
+class ResponseWanted(Struct, frozen=True):
     purpose: Purpose
     instructions: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseStarted:
+class ResponseStarted(Struct, frozen=True):
     """A response has begun; `purpose` is None for one that the provider began by itself."""
 
     response_id: str
     purpose: Purpose | None
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseEnded:
+class ResponseEnded(Struct, frozen=True):
     response_id: str
     purpose: Purpose | None
     completed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseDropped:
+class ResponseDropped(Struct, frozen=True):
     """A wish came to nothing: the provider refused it, or never answered (`late`)."""
 
     purpose: Purpose
     late: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseOverdue:
+class ResponseOverdue(Struct, frozen=True):
     """What the model is at puts out nothing: it is to be stopped."""
 
 
@@ -155,23 +139,20 @@ class Heard(StrEnum):
     NOTHING = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class PlaybackEnded:
+class PlaybackEnded(Struct, frozen=True):
     response_id: str
     purpose: Purpose | None
     heard: Heard
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlineWanted:
+class DeadlineWanted(Struct, frozen=True):
     """Be told by `DeadlineReached(key)` at this time; a later wish for the key replaces it."""
 
     key: Timer
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlineDropped:
+class DeadlineDropped(Struct, frozen=True):
     key: Timer
 
 

@@ -4,8 +4,10 @@ A bill comes with the end of a response and with a transcription. A response tha
 the line closes, or when nobody listens, is billed and never told: then the sum is a lower bound.
 """
 
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.model import (
     Bill,
@@ -44,33 +46,30 @@ _OPEN: Final = 8
 """Responses that may be under way at once. The provider makes one at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metered:
+class Metered(Struct, frozen=True):
     """A model that is billed, and what it costs; None where that is not known."""
 
     model: str | None = None
     price: ModelPrice | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tariff:
+class Tariff(Struct, frozen=True):
     """By what a call is charged, and the micro-dollars that it may cost. `spare` is the tariff
     where the provider refuses the first session."""
 
-    session: Metered = field(default=Metered())
-    transcription: Metered = field(default=Metered())
+    session: Metered = Metered()
+    transcription: Metered = Metered()
     version: str = ""
     ceiling: int | None = None
     spare: "Tariff | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
+class Spending(Struct, frozen=True):
     """`cost` is the micro-dollars of all bills. `open` are the responses that have begun and told
     no usage; `billed` the last that have been billed. `lost`: a bill is known to be missing.
     `dropped` is when the socket was lost, if it is. `capped`: the call has cost its ceiling."""
 
-    tariff: Tariff = field(default=Tariff())
+    tariff: Tariff = Tariff()
     cost: int = 0
     open: tuple[str, ...] = ()
     billed: tuple[str, ...] = ()

@@ -5,8 +5,9 @@ The agent's words arrive faster than they are heard, so an agent's turn is finis
 playback has ended. Memory is bounded, however long the call: finished turns leave at once.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from sipagent.model import Speaker, Turn
 from sipagent.sessions.machine.commands import RecordTurn
@@ -27,8 +28,7 @@ _OPEN_TURNS: Final = 16
 _CLOSED_ITEMS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class OpenTurn:
+class OpenTurn(Struct, frozen=True):
     item_id: str
     sequence: int
     speaker: Speaker
@@ -37,8 +37,7 @@ class OpenTurn:
     response_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Transcript:
+class Transcript(Struct, frozen=True):
     """`closed` holds the last items that have been recorded: what comes late of them is dropped."""
 
     open: tuple[OpenTurn, ...] = ()
