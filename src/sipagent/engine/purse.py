@@ -77,24 +77,25 @@ class Purse:
     def spend(self, quota: Quota, micros: int, now_wall: float) -> Iterator[Crossing]:
         """Count the money; yields the shares of the quota's budgets that it has just crossed."""
         named = labels(now_wall, quota.zone)
-        before = self._spent.get(quota.key, {})
-        after = _not_over(before, named)
+        spent = self._running(quota.key, named)
         for label in named.values():
-            after[label] = before.get(label, 0) + micros
-        self._spent[quota.key] = after
+            spent[label] += micros
         for period, limit in _limits(quota):
             label = named[period]
+            after = spent[label]
             for share in sorted({*quota.warn_at, WHOLE}):
-                if _reached(before.get(label, 0), share, limit):
-                    continue
-                if _reached(after[label], share, limit):
+                if _reached(after, share, limit) and not _reached(after - micros, share, limit):
                     yield Crossing(quota.key, quota.scope, quota.name, period, label, share, limit)
 
-
-def _not_over(spent: Mapping[str, int], named: Mapping[Period, str]) -> dict[str, int]:
-    """What was spent in the running periods, and in those that a clock put back was in before."""
-    running = {len(label): label for label in named.values()}
-    return {label: micros for label, micros in spent.items() if label >= running[len(label)]}
+    def _running(self, key: str, named: Mapping[Period, str]) -> dict[str, int]:
+        """What was spent in the running periods, and in those that a clock put back was in
+        before."""
+        spent = self._spent.get(key, {})
+        if not all(label in spent for label in named.values()):
+            running = {len(label): label for label in named.values()}
+            kept = {label: each for label, each in spent.items() if label >= running[len(label)]}
+            spent = self._spent[key] = dict.fromkeys(named.values(), 0) | kept
+        return spent
 
 
 def _limits(quota: Quota) -> Iterator[tuple[Period, int]]:

@@ -162,15 +162,17 @@ class CallRunner:
             return
         try:
             self.log.observe(event)
-            self._state, commands = step(self._state, event, self._now())
+            state, commands = step(self._state, event, self._now())
         except Exception as crash:  # noqa: BLE001  # the crash boundary: `run` raises it
             self._crash = crash
             self._rouse()
             return
+        moved = state.deadlines is not self._state.deadlines
+        self._state = state
         if commands:
             self._commands.extend(commands)
             self._rouse()
-        if self._state.deadlines.earliest != self._timer_at:
+        if moved and state.deadlines.earliest != self._timer_at:
             self._set_timer()
 
     @property

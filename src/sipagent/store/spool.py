@@ -11,12 +11,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from sipagent.store.database import make_private
 from sipagent.store.rows import COLUMNS, Row, RowKind
 
 Entry = tuple[RowKind, Row]
 
 _NAMES: Final = ("records.spool.0", "records.spool.1")
+_ENCODER: Final = msgspec.json.Encoder()
 _WRITING: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
@@ -89,7 +92,7 @@ class Spool:
 
 def _line(kind: RowKind, row: Row) -> bytes:
     """It begins with a newline as well, so that a torn line before it does not swallow it."""
-    return b"\n" + json.dumps((kind.value, *row)).encode() + b"\n"
+    return b"\n" + _ENCODER.encode((kind.value, *row)) + b"\n"
 
 
 def _entry(line: bytes) -> Entry | None:

@@ -133,7 +133,7 @@ def step(state: CallState, event: Event, now: float) -> tuple[CallState, list[Co
     An event that no machine heeds leaves the state as it is: unknown events are harmless. After
     the end nothing happens any more.
     """
-    if state.over:
+    if state.lifecycle.phase is Phase.OVER:
         return state, []
     return _pass_round(state, event, now)
 
@@ -148,7 +148,7 @@ def _pass_round(
     """
     commands: list[Command] = []
     changed: dict[str, Any] = {}
-    waiting: deque[Event | Signal] = deque()
+    waiting: deque[Signal] | None = None
     event: Event | Signal = first
     while True:
         for name, machine in _LISTENERS.get(type(event), ()):
@@ -158,6 +158,7 @@ def _pass_round(
                 changed[name] = after
             for output in outputs:
                 if type(output) in _SIGNALS:
+                    waiting = deque() if waiting is None else waiting
                     waiting.append(output)  # type: ignore[arg-type]  # just told apart
                 else:
                     commands.append(output)  # type: ignore[arg-type]  # just told apart
