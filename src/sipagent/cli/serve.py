@@ -17,7 +17,7 @@ from sipagent.config.reload.live import LiveConfiguration
 from sipagent.config.reload.orders import OrderFile
 from sipagent.config.reload.versions import VersionStore
 from sipagent.errors import ConfigError, SecretError, SettingsError, StoreError
-from sipagent.observability import configure_logging
+from sipagent.observability import configure_logging, keep_loggers
 from sipagent.store.schema import check
 
 log = structlog.get_logger(__name__)
@@ -45,6 +45,7 @@ def run() -> int:
     raise_file_limit()
     calm_collector()
     favour_calls()
+    keep_loggers()
     announce(chosen, live, service)
     config = server_config(
         service.app, host=chosen.host, port=chosen.port, stats=service.connections

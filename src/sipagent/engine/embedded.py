@@ -131,7 +131,9 @@ class EmbeddedEngine:
         self.counters.release(outcome.call_id)
         if self._memory is not None:
             self._ended[outcome.call_id] = held.id
-            self._memory.put(held.id, (_INSERT_OUTCOME, (held.id, outcome_to_json(outcome))))
+            written = (_INSERT_OUTCOME, (held.id, outcome_to_json(outcome)))
+            kept = _without_marks(self._memory.take(held.id))
+            self._memory.put(held.id, *kept, written, pressing=True)
 
     def settled(self, call_id: CallId) -> None:
         ended = self._ended.pop(call_id, None)
@@ -217,15 +219,21 @@ _INSERT_CLAIM: Final = "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_MARK: Final = "INSERT OR IGNORE INTO marks VALUES (?, ?, ?)"
 _INSERT_OUTCOME: Final = "INSERT OR IGNORE INTO outcomes VALUES (?, ?)"
 _UPDATE_EPOCH: Final = "UPDATE claims SET epoch = ? WHERE id = ?"
+_FORGET_CALL: Final = "UPDATE claims SET call = NULL, decision = NULL WHERE id = ?"
+_DELETE_MARKS: Final = "DELETE FROM marks WHERE id = ?"
+_DELETE_OUTCOME: Final = "DELETE FROM outcomes WHERE id = ?"
 _DELETE_SETTLED: Final = "DELETE FROM claims WHERE id = ? AND call IS NULL"
+
+
+def _without_marks(unwritten: Sequence[Statement]) -> list[Statement]:
+    """What is still to be written of a call that has ended: its outcome says more than marks."""
+    return [statement for statement in unwritten if statement[0] != _INSERT_MARK]
 
 
 def _settle(number: int, unwritten: Sequence[Statement]) -> list[Statement]:
     """Nothing is left of the call but its ids. What has not been written of it never will be."""
-    claim = [statement for statement in unwritten if statement[0] == _INSERT_CLAIM]
-    return [
-        *claim,
-        ("UPDATE claims SET call = NULL, decision = NULL WHERE id = ?", (number,)),
-        ("DELETE FROM marks WHERE id = ?", (number,)),
-        ("DELETE FROM outcomes WHERE id = ?", (number,)),
-    ]
+    statements = [statement for statement in unwritten if statement[0] == _INSERT_CLAIM]
+    statements += (_FORGET_CALL, (number,)), (_DELETE_MARKS, (number,))
+    if all(statement[0] != _INSERT_OUTCOME for statement in unwritten):
+        statements.append((_DELETE_OUTCOME, (number,)))
+    return statements

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -95,6 +96,7 @@ class Memory:
         self._locked: IO[bytes] | None = None
         self._connection: sqlite3.Connection | None = None
         self._waiting: dict[int, list[Statement]] = {}
+        self._pressing: dict[int, None] = {}
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._mover: _Mover | None = None
@@ -148,32 +150,33 @@ class Memory:
         self._mover = _Mover(self._path)
         self._mover.start()
 
-    def put(self, number: int, *statements: Statement) -> None:
+    def put(self, number: int, *statements: Statement, pressing: bool = False) -> None:
         """Have these of one claim written within a quarter of a second, after all that were put
-        before for the same."""
+        before for the same; if `pressing`, with the next that are written at once."""
         self._waiting.setdefault(number, []).extend(statements)
         self._count += len(statements)
+        if pressing:
+            self._pressing[number] = None
         if self._timer is None:
             self._again_in(SOON)
 
     def take(self, number: int) -> list[Statement]:
         """What waits for this claim: it is not written, unless it is put again."""
         taken = self._waiting.pop(number, [])
+        self._pressing.pop(number, None)
         self._count -= len(taken)
         return taken
 
     def write(self, number: int, *statements: Statement) -> bool:
-        """These of one claim, and all that were put before for the same, outlive the process. False
-        if the disk does not take them: then they are tried again with all others that wait."""
-        if self._connection is None:
-            self.put(number, *statements)
-            return False
-        batch = [*self.take(number), *statements]
-        if self._committed(self._connection, batch):
-            return True
-        self._waiting[number] = batch
-        self._count += len(batch)
-        return False
+        """These of one claim, all that were put before for the same, and all that press outlive the
+        process. False if the disk does not take them: then they are tried again with all others
+        that wait."""
+        self._waiting.setdefault(number, []).extend(statements)
+        self._count += len(statements)
+        # While the disk takes none, no claim waits for the others as well.
+        most = _AT_ONCE if self.fault is None else 0
+        pressing = (one for one in islice(self._pressing, most) if one != number)
+        return self._connection is not None and self._write(self._connection, [*pressing, number])
 
     def flush(self, within: float = _BACKLOG_WITHIN) -> bool:
         """All that were put outlive the process. False if the disk does not take them, or not so
@@ -185,12 +188,8 @@ class Memory:
             return not self._waiting
         until = time.monotonic() + within
         while self._waiting:
-            numbers, batch = self._oldest()
-            if not self._committed(self._connection, batch):
+            if not self._write(self._connection, self._oldest()):
                 return False
-            for number in numbers:
-                del self._waiting[number]
-            self._count -= len(batch)
             if self._waiting and time.monotonic() > until:
                 self._again_in(SOON)
                 return False
@@ -211,23 +210,26 @@ class Memory:
             self._locked.close()
             self._locked = None
 
-    def _oldest(self) -> tuple[list[int], list[Statement]]:
-        """Whole claims of those that have waited longest, of some hundred statements."""
+    def _oldest(self) -> list[int]:
+        """The claims that have waited longest, with some hundred statements."""
         numbers: list[int] = []
-        batch: list[Statement] = []
+        count = 0
         for number, statements in self._waiting.items():
             numbers.append(number)
-            batch += statements
-            if len(batch) >= _AT_ONCE:
+            count += len(statements)
+            if count >= _AT_ONCE:
                 break
-        return numbers, batch
+        return numbers
 
-    def _committed(self, connection: sqlite3.Connection, batch: Sequence[Statement]) -> bool:
+    def _write(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> bool:
+        """All that waits for these claims is in the file, or waits on."""
         try:
-            _commit(connection, batch)
+            _commit(connection, [one for number in numbers for one in self._waiting[number]])
         except sqlite3.Error as error:
             self._failed(connection, str(error))
             return False
+        for number in numbers:
+            self.take(number)
         if self.fault is not None:
             log.info("engine memory written again", file=str(self._path))
             self.fault = None

@@ -50,7 +50,7 @@ def within_process(decision: Decision, process: Quota, table: RoutingTable) -> D
     """The decision with the quota of the whole process, of which each tenant's reserve is kept."""
     if isinstance(decision.verdict, Reject):
         return decision
-    kept = replace(process, reserves=table.reserves)
+    kept = replace(process, reserves=table.reserves) if table.reserves else process
     return replace(decision, quotas=(*decision.quotas, kept))
 
 

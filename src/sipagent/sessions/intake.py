@@ -118,7 +118,6 @@ class Intake:
 
     def _decide(self, announced: Announcement) -> tuple[IncomingCall, Decision]:
         """The decision; a failure to decide is a rejection, so that the fallback can ring."""
-        call = _call(announced, Invite())
         try:
             table = self._configuration.table
             arrived = arrival(
@@ -133,7 +132,7 @@ class Intake:
         except Exception:
             log.exception("decision failed", call_id=announced.call_id)
             verdict = Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, DEFAULT_TENANT)
-            return call, Decision(verdict, trace=())
+            return _call(announced, Invite()), Decision(verdict, trace=())
         if self.draining and not isinstance(decision.verdict, Reject):
             tenant = decision.verdict.plan.tenant
             verdict = Reject(SERVICE_UNAVAILABLE, Reason.DRAINING, tenant)

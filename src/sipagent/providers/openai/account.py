@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -46,9 +47,7 @@ class Account:
 
     def socket_url(self, call_id: CallId) -> str:
         """Where the call's socket is: on the REST API's own host, also for regional ones."""
-        scheme, host, path, _, _ = urlsplit(self.base_url)
-        secure = "wss" if scheme == "https" else "ws"
-        return urlunsplit((secure, host, f"{path}/realtime", f"call_id={call_id}", ""))
+        return f"{_socket_base(self.base_url)}?call_id={call_id}"
 
     async def authorized(
         self, action: Action, ask: Callable[[AuthHeaders], Awaitable[Answer]]
@@ -81,3 +80,9 @@ class Account:
             refused.append(headers)
             answer = await ask(headers)
         return answer
+
+
+@lru_cache(maxsize=64)
+def _socket_base(base_url: str) -> str:
+    scheme, host, path, _, _ = urlsplit(base_url)
+    return urlunsplit(("wss" if scheme == "https" else "ws", host, f"{path}/realtime", "", ""))
