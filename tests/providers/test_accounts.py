@@ -74,7 +74,7 @@ def test_rest_and_socket_are_on_one_host() -> None:
         ring = KeyRing(a_spec(), source("sk"))
         account = Account(A, base, ring, AccountHealth(A))
         assert account.call_url(CALL, "accept") == f"https://{root}/realtime/calls/rtc_1/accept"
-        assert account.socket_url(CALL) == f"wss://{root}/realtime?call_id=rtc_1"
+        assert account.sockets_url == f"wss://{root}/realtime"
 
 
 async def sent(spec: AccountSpec) -> tuple[tuple[str, str], ...]:

@@ -15,7 +15,8 @@ from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from sipagent.errors import AttachError
 from sipagent.model import CallId
 from sipagent.providers.openai.codec import Oddity
-from sipagent.providers.openai.sideband import Keepalive, OpenAISideband
+from sipagent.providers.openai.route import Keepalive
+from sipagent.providers.openai.sideband import OpenAISideband
 from sipagent.sessions.machine.commands import CreateResponse
 from sipagent.sessions.machine.events import (
     AgentText,

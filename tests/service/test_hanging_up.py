@@ -4,12 +4,13 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sipagent.model import AccountName, Speaker
-from sipagent.providers.openai.sideband import Keepalive
+from sipagent.providers.openai.route import Keepalive
 from tests.waiting import eventually
 
 Open = Callable[..., AbstractAsyncContextManager[Any]]
@@ -69,7 +70,7 @@ async def test_a_socket_that_has_fallen_silent_is_replaced_while_the_call_goes_o
 ) -> None:
     async with house() as home:
         sideband = home.service.accounts.sideband(AccountName("default"))
-        sideband._keepalive = Keepalive(0.1, 0.2)
+        sideband._routes = replace(sideband._routes, keepalive=Keepalive(0.1, 0.2))
         faults = {"socket": {"blackhole": True, "times": 1}}
         call_id = await home.simulator.place_call(QUIET, faults=faults, stay=True, script=[])
         # Attached, found by the probe to be there, and attached again.

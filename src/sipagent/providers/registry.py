@@ -15,11 +15,12 @@ from sipagent.model import AccountName
 from sipagent.providers.accounts import AccountSpec, ClientSecret, FederatedToken
 from sipagent.providers.entra import EntraCredentials, EntraIssuer
 from sipagent.providers.openai.account import Account
+from sipagent.providers.openai.connection import Note
 from sipagent.providers.openai.control import OpenAICallControl
 from sipagent.providers.openai.credentials import Credentials, KeyRing
 from sipagent.providers.openai.health import AccountHealth, Trouble
 from sipagent.providers.openai.rest import Rest, environment_proxy
-from sipagent.providers.openai.sideband import Note, OpenAISideband
+from sipagent.providers.openai.sideband import OpenAISideband
 from sipagent.providers.openai.webhooks import WebhookSecrets
 
 log = structlog.get_logger(__name__)

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -45,9 +44,12 @@ class Account:
     def call_url(self, call_id: CallId, action: Action) -> str:
         return f"{self.base_url}/realtime/calls/{call_id}/{action}"
 
-    def socket_url(self, call_id: CallId) -> str:
-        """Where the call's socket is: on the REST API's own host, also for regional ones."""
-        return f"{_socket_base(self.base_url)}?call_id={call_id}"
+    @property
+    def sockets_url(self) -> str:
+        """Where the calls' sockets are: on the REST API's own host, also for regional ones."""
+        scheme, host, path, _, _ = urlsplit(self.base_url)
+        secure = "wss" if scheme == "https" else "ws"
+        return urlunsplit((secure, host, f"{path}/realtime", "", ""))
 
     async def authorized(
         self, action: Action, ask: Callable[[AuthHeaders], Awaitable[Answer]]
@@ -80,9 +82,3 @@ class Account:
             refused.append(headers)
             answer = await ask(headers)
         return answer
-
-
-@lru_cache(maxsize=64)
-def _socket_base(base_url: str) -> str:
-    scheme, host, path, _, _ = urlsplit(base_url)
-    return urlunsplit(("wss" if scheme == "https" else "ws", host, f"{path}/realtime", "", ""))

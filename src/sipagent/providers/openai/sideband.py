@@ -1,7 +1,6 @@
 """A call's socket: `wss://.../v1/realtime?call_id=...`, beside the call's media.
 
-The library dials, upgrades, pings and closes. Frames do not wait in its queue for a task of ours:
-each is decoded and delivered as it is read, which costs half of a task switch's time.
+Dialing tries again what may pass; a probe asks whether the call still has a socket.
 """
 
 import asyncio
@@ -9,24 +8,19 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.frames import DATA_OPCODES, Frame
-from websockets.protocol import OPEN
-from websockets.protocol import Event as ProtocolEvent
-from websockets.proxy import get_proxy
-from websockets.uri import parse_uri
 
 from sipagent.errors import AttachError, TokenError
 from sipagent.model import CallId
 from sipagent.providers.openai.account import Account
-from sipagent.providers.openai.codec import Oddity, decode, encode
+from sipagent.providers.openai.codec import encode
+from sipagent.providers.openai.connection import Connection, Note
 from sipagent.providers.openai.credentials import AuthHeaders
-from sipagent.sessions.machine.events import Event, SocketClosed, SocketOpened
+from sipagent.providers.openai.route import KEEPALIVE, Keepalive, Route, Routes, drop
+from sipagent.sessions.machine.events import Event
 from sipagent.sessions.ports import SocketRequest
 
 log = structlog.get_logger(__name__)
@@ -40,159 +34,9 @@ NOT_FOUND_WITHIN: Final = 2.0
 PROBE_WITHIN: Final = 2.0
 CLOSE_WITHIN: Final = 2.0
 
-
-@dataclass(frozen=True, slots=True)
-class Keepalive:
-    """Seconds between pings, and for each answer: together how long silence is borne."""
-
-    every: float = 10.0
-    within: float = 8.0
-
-
-_LARGEST_FRAME: Final = 32 * 2**20
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 _FINAL: Final = frozenset({400, 401, 403})
 """Refusals that another attempt would not change."""
-
-_NO_CODE: Final = 1006
-_GOING_AWAY: Final = 1001
-
-# RFC 6455 5.2: a frame's first bytes.
-_WHOLE_TEXT: Final = 0x81
-_TWO_BYTES: Final = 126
-_SHORTEST_HEAD: Final = 2
-_LONGER_HEAD: Final = 4
-
-Note = Callable[[Oddity], None]
-
-
-class Connection(ClientConnection):
-    """The library's connection, which hands over frames as they are read. `_behind` is how many
-    bytes the library has beyond the last whole frame, None until the upgrade is answered."""
-
-    _deliver: Callable[[Event], None] | None = None
-    _note: Note | None = None
-    _early: list[bytes]
-    _parts: list[bytes]
-    _ended = False
-    _behind: int | None = None
-    _head = b""
-
-    def begin(self, deliver: Callable[[Event], None], note: Note) -> None:
-        """Deliver from now on: first that the socket is open, then what has come meanwhile."""
-        self._deliver, self._note = deliver, note
-        deliver(SocketOpened())
-        early, self._early = self._early, []
-        for frame in early:
-            self._receive(frame)
-        if self._ended:
-            self._tell_end()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._early, self._parts = [], []
-        super().connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Whole messages are read here, where the library's parser is between two frames; all else
-        is the library's. Its way to a frame costs as much as the rest of an event's way through
-        the machine."""
-        if self._behind == 0 and not self._parts and self.protocol.state is OPEN:
-            data = self._read_messages(data)
-            if not data:
-                return
-        if self._behind is None:
-            self._read_head(data)
-        else:
-            self._behind += len(data)
-        super().data_received(data)
-
-    def process_event(self, event: ProtocolEvent) -> None:
-        if self.response is None or not isinstance(event, Frame):
-            super().process_event(event)
-            return
-        if self._behind is not None:
-            self._behind -= _size_of(event)
-        if event.opcode not in DATA_OPCODES:
-            super().process_event(event)
-            if self.protocol.close_rcvd is not None:
-                self._peer_closed()
-        elif event.fin and not self._parts:
-            self._receive(bytes(event.data))
-        else:
-            self._parts.append(bytes(event.data))
-            if event.fin:
-                whole, self._parts = b"".join(self._parts), []
-                self._receive(whole)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._end()
-
-    def _read_messages(self, data: bytes) -> bytes:
-        """Take the whole text messages that the data begins with; gives back the rest of it."""
-        at, end = 0, len(data)
-        while end - at >= _SHORTEST_HEAD and data[at] == _WHOLE_TEXT:
-            begin, length = at + 2, data[at + 1]
-            if length == _TWO_BYTES and end - at >= _LONGER_HEAD:
-                begin, length = at + 4, data[at + 2] << 8 | data[at + 3]
-            elif length >= _TWO_BYTES:
-                break  # longer still, or masked, which no server may do: the library knows
-            if begin + length > end:
-                break
-            at = begin + length
-            self._receive(data[begin:at])
-        return data[at:] if at else data
-
-    def _read_head(self, data: bytes) -> None:
-        """Find where the answer to the upgrade ends (RFC 9112 2.1); what follows are frames."""
-        head = self._head + data
-        end = head.find(b"\r\n\r\n")
-        if end < 0:
-            self._head = head
-        else:
-            self._behind, self._head = len(head) - end - 4, b""
-
-    def _receive(self, frame: bytes) -> None:
-        if self._deliver is None or self._note is None:
-            self._early.append(frame)
-            return
-        event = decode(frame)
-        if event is None:
-            return
-        if isinstance(event, Oddity):
-            self._note(event)
-        else:
-            self._deliver(event)
-
-    def _peer_closed(self) -> None:
-        """The peer has said goodbye: nothing more comes, even if it keeps the TCP connection."""
-        self._end()
-        self.loop.call_later(1.0, self.transport.abort)
-
-    def _end(self) -> None:
-        if not self._ended:
-            self._ended = True
-            if self._deliver is not None:
-                self._tell_end()
-
-    def _tell_end(self) -> None:
-        received = self.protocol.close_rcvd
-        code = received.code if received is not None else _NO_CODE
-        reason = received.reason if received is not None else ""
-        # OpenAI ends a session at its longest duration by 1001 and a sentence that says so.
-        expired = code == _GOING_AWAY and "maximum duration" in reason
-        deliver, self._deliver = self._deliver, None
-        if deliver is not None:
-            deliver(SocketClosed(code, expired=expired))
-        # No cycle with the runner outlives the socket: memory of ended calls goes at once.
-        self._note = None
-
-
-def _size_of(frame: Frame) -> int:
-    """How many bytes the frame was, if its length was written as short as it must be (RFC 6455
-    5.2). If it was not, the library reads all that follows."""
-    length = len(frame.data)
-    return length + (2 if length < _TWO_BYTES else 4 if length < 2**16 else 10)
 
 
 class OpenAISocket:
@@ -295,10 +139,10 @@ class OpenAIDial:
                 connection = await self._route.open()
             await connection.handshake(headers.lines, "sipagent")
         except InvalidStatus as refused:
-            _drop(connection)
+            drop(connection)
             return Upgrade(refused.response.status_code)
         except BaseException:
-            _drop(connection)
+            drop(connection)
             raise
         return Upgrade(101, connection)
 
@@ -314,103 +158,20 @@ class Upgrade:
     connection: Connection | None = None
 
 
-def _drop(connection: Connection | None) -> None:
-    if connection is not None:
-        connection.transport.abort()
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The way to one call's socket. `context` is None where the address is plain ws://."""
-
-    url: str
-    context: ssl.SSLContext | None
-    proxy: str | None
-    keepalive: Keepalive
-
-    async def open(self) -> Connection:
-        """A connection over which nothing has been asked yet."""
-        # The library refuses the very keyword for a plain ws:// address.
-        tls: dict[str, Any] = {"ssl": self.context} if self.context is not None else {}
-        connector = connect(
-            self.url,
-            compression=None,
-            proxy=self.proxy,
-            ping_interval=self.keepalive.every,
-            ping_timeout=self.keepalive.within,
-            close_timeout=1.0,
-            max_size=_LARGEST_FRAME,
-            create_connection=Connection,
-            **tls,
-        )
-        connection = await connector.open_tcp_connection()
-        assert isinstance(connection, Connection)
-        return connection
-
-    async def upgrade_status(self, headers: AuthHeaders) -> int:
-        """How an upgrade is answered, by the first line of the answer alone (RFC 9112 4).
-
-        Every call ends with this question, and the library's way to a refusal costs twice as much
-        as a whole turn of the conversation.
-        """
-        if self.proxy is not None:
-            return await self._upgrade_status_by_proxy(headers)
-        url = urlsplit(self.url)
-        port = url.port or (80 if self.context is None else 443)
-        reader, writer = await asyncio.open_connection(url.hostname, port, ssl=self.context)
-        try:
-            fields = (("Host", url.netloc), *_UPGRADE, *headers.lines)
-            lines = [f"GET {url.path}?{url.query} HTTP/1.1"]
-            lines += [f"{name}: {value}" for name, value in fields]
-            writer.write("\r\n".join([*lines, "", ""]).encode())
-            version, status, *_ = (await reader.readline()).split(maxsplit=2)
-            return int(status) if version.startswith(b"HTTP/1.") else 0
-        finally:
-            writer.transport.abort()
-
-    async def _upgrade_status_by_proxy(self, headers: AuthHeaders) -> int:
-        connection: Connection | None = None
-        try:
-            connection = await self.open()
-            await connection.handshake(headers.lines, "sipagent")
-        except InvalidStatus as refused:
-            return refused.response.status_code
-        except (InvalidHandshake, EOFError) as error:
-            raise OSError("the proxy or the upgrade failed") from error
-        else:
-            return 101
-        finally:
-            _drop(connection)
-
-
-_UPGRADE: Final = (
-    ("Upgrade", "websocket"),
-    ("Connection", "Upgrade"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "c2lwYWdlbnQtcHJvYmUtMQ=="),  # nothing is read beyond the status
-    ("User-Agent", "sipagent"),
-)
-
-
 class OpenAISideband:
-    """The sockets of one account. They share one TLS context: a default one costs 14 to 18 ms."""
+    """The sockets of one account."""
 
     def __init__(
         self,
         account: Account,
         context: ssl.SSLContext,
         note: Note,
-        keepalive: Keepalive = Keepalive(),
+        keepalive: Keepalive = KEEPALIVE,
     ) -> None:
         self._account = account
-        self._keepalive = keepalive
         self._note = note
-        url = account.socket_url(CallId("x"))
-        self._context = context if url.startswith("wss:") else None
-        self._proxy = get_proxy(parse_uri(url))
+        self._routes = Routes.below(account.sockets_url, context, keepalive)
 
     def dial(self, call_id: CallId) -> OpenAIDial:
         """A dial for this call; nothing is opened yet."""
-        url = self._account.socket_url(call_id)
-        route = Route(url, self._context, self._proxy, self._keepalive)
-        return OpenAIDial(self._account, route, self._note)
+        return OpenAIDial(self._account, self._routes.to(f"call_id={call_id}"), self._note)
