@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from sipagent.engine.memory import Memory, forget_deleted
 from sipagent.errors import StoreError
 from sipagent.model import CallId, Mark, Quota, QuotaScope, Reason
 from sipagent.sessions.ports import Claim, HeldCall, Marked
+from sipagent.sip import Headers
 from tests.engine.support import a_claim, an_outcome
 
 
@@ -92,6 +94,57 @@ async def test_what_is_settled_can_be_forgotten_to_the_last_byte(tmp_path: Path)
     memory.close()
     forget_deleted(tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def table(folder: Path, sql: str) -> list[tuple[object, ...]]:
+    """What stands in the file now, while a process has it open."""
+    with contextlib.closing(sqlite3.connect(folder / "engine.sqlite")) as file:
+        return file.execute(sql).fetchall()
+
+
+async def test_an_outcome_is_written_with_the_next_claim_in_place_of_its_marks(
+    tmp_path: Path,
+) -> None:
+    call, decision = a_claim()
+    async with life(tmp_path) as (engine, _):
+        await engine.offer(call, decision)
+        engine.note(call.call_id, 1, Mark.HEARD)
+        engine.finish(an_outcome(call), 1)
+        assert table(tmp_path, "SELECT id FROM outcomes") == []
+        await engine.offer(*a_claim("rtc_2"))
+        assert table(tmp_path, "SELECT id FROM outcomes") == [(1,)]
+        assert table(tmp_path, "SELECT key FROM marks") == []
+
+
+async def test_what_waits_for_one_claim_does_not_wait_for_another(tmp_path: Path) -> None:
+    async with life(tmp_path) as (engine, _):
+        for number in range(2):
+            await engine.offer(*a_claim(f"rtc_{number}"))
+            engine.note(CallId(f"rtc_{number}"), 1, Mark.HEARD)
+        await engine.mark(CallId("rtc_1"), 1, Mark.GREETING)
+        written = table(tmp_path, "SELECT id, key FROM marks ORDER BY key")
+        assert written == [(2, Mark.GREETING), (2, Mark.HEARD)]
+    assert len(table(tmp_path, "SELECT * FROM marks")) == 3
+
+
+async def test_of_a_call_that_is_settled_at_once_only_its_ids_are_kept(tmp_path: Path) -> None:
+    call, decision = a_claim()
+    async with life(tmp_path) as (engine, _):
+        await engine.offer(call, decision)
+        engine.note(call.call_id, 1, Mark.HEARD)
+        engine.finish(an_outcome(call), 1)
+        engine.settled(call.call_id)
+    assert table(tmp_path, "SELECT call_id, call, decision FROM claims") == [("rtc_1", None, None)]
+    assert table(tmp_path, "SELECT * FROM marks") == table(tmp_path, "SELECT * FROM outcomes") == []
+
+
+async def test_a_call_whose_headers_are_no_text_is_taken_over(tmp_path: Path) -> None:
+    call, decision = a_claim()
+    call = replace(call, headers=Headers((("x-note", "half a pair: \ud83d"),)))
+    async with life(tmp_path) as (engine, _):
+        await engine.offer(call, decision)
+    async with life(tmp_path) as (_, held):
+        assert [one.call for one in held] == [call]
 
 
 async def test_an_outcome_of_a_former_owner_changes_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from sipagent.observability import configure_logging
+from sipagent.observability import configure_logging, keep_loggers
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,25 @@ def test_libraries_that_quote_callers_are_quiet_at_every_level() -> None:
         logging.getLogger(name).debug("< TEXT what a caller said")
         logging.getLogger(name).info("< TEXT what a caller said")
     assert lines(stream) == []
+
+
+def test_loggers_that_are_kept_tell_the_same() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    keep_loggers()
+    log = structlog.get_logger("ours")
+    for number in range(2):
+        with structlog.contextvars.bound_contextvars(call_id=f"rtc_{number}"):
+            log.info("call ended")
+    assert [json.loads(line)["call_id"] for line in lines(stream)] == ["rtc_0", "rtc_1"]
+
+
+def test_half_of_a_pair_of_surrogates_does_not_cost_the_line() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    structlog.get_logger("ours").info("odd", header="\ud800", what={1, 2}, who=ValueError)
+    (line,) = lines(stream)
+    assert json.loads(line)["header"] == "\ud800"
 
 
 def test_a_traceback_is_structured_and_shows_no_local_variable() -> None:
