@@ -3,6 +3,7 @@ the path of a file that holds the value, as container platforms mount secrets.""
 
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,10 @@ _LARGEST_FILE: Final = 64 * 1024
 _RATE: Final = re.compile(
     r"(?P<count>[1-9][0-9]{0,5})/(?P<time>[1-9][0-9]{0,3})(?P<unit>[smh])", re.ASCII
 )
+_SUM: Final = re.compile(r"(?P<dollars>[0-9]{1,9}(?:\.[0-9]{1,2})?) USD")
+_WARN_AT: Final = (8_000,)
+"""The share of the process's budgets at which somebody is told, in hundredths of a percent."""
+
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _ALSO: Final = {DATABASE_VARIABLE: "DATABASE_URL"}
 """Variables that platforms set, and whose word is taken where ours are unset."""
@@ -60,6 +65,12 @@ class Settings(BaseSettings):
     )
     call_rate: str | None = _env(
         "SIPAGENT_CALL_RATE", None, "The most new calls in a time, as in 600/1m."
+    )
+    budget_day: str | None = _env(
+        "SIPAGENT_BUDGET_DAY", None, "What all calls of a day may cost, as in 500 USD."
+    )
+    budget_month: str | None = _env(
+        "SIPAGENT_BUDGET_MONTH", None, "What all calls of a month may cost, as in 9000 USD."
     )
     ring_window: Annotated[float, Field(gt=0, le=3600)] = _env(
         "SIPAGENT_RING_WINDOW", 120.0, "Seconds after its creation in which a call may ring."
@@ -120,7 +131,8 @@ class Settings(BaseSettings):
     @property
     def process_quota(self) -> Quota | None:
         """What all calls of this process may take together, None without a limit."""
-        if self.max_calls is None and self.call_rate is None:
+        day, month = _micros(self.budget_day), _micros(self.budget_month)
+        if all(limit is None for limit in (self.max_calls, self.call_rate, day, month)):
             return None
         rate = None if self.call_rate is None else _RATE.fullmatch(self.call_rate)
         return Quota(
@@ -129,7 +141,17 @@ class Settings(BaseSettings):
             rate=None
             if rate is None
             else Rate(int(rate["count"]), int(rate["time"]) * _UNITS[rate["unit"]]),
+            day=day,
+            month=month,
+            warn_at=_WARN_AT,
         )
+
+    @field_validator("budget_day", "budget_month")
+    @classmethod
+    def _sum(cls, value: str | None) -> str | None:
+        if value is not None and _SUM.fullmatch(value) is None:
+            raise ValueError("is no sum of money: write it as in 500 USD")
+        return value
 
     @field_validator("openai_org_id", "openai_project_id")
     @classmethod
@@ -216,3 +238,9 @@ def _contents(name: str, path: Path) -> str:
     if len(raw) > _LARGEST_FILE:
         raise SettingsError((f"{name}: {path}: is larger than {_LARGEST_FILE} bytes",))
     return text
+
+
+def _micros(money: str | None) -> int | None:
+    """Micro-dollars of a sum of money."""
+    written = None if money is None else _SUM.fullmatch(money)
+    return None if written is None else int(Decimal(written["dollars"]) * 1_000_000)

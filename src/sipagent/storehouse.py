@@ -70,6 +70,7 @@ class Storehouse:
         self.location = location
         self._table = table
         self._clock = clock
+        self._process = settings.process_quota
         self._key = self._installation_key(settings, file=location.file is not None)
         self._ledger = Ledger(settings.data_dir)
         self._memory = Memory(settings.data_dir)
@@ -161,7 +162,12 @@ class Storehouse:
     async def _seed(self, until: float) -> None:
         async with self._seeding:
             asked = spent_so_far(
-                self.writer.engine, self._table(), self._numbers, until, frozenset(self._seeded)
+                self.writer.engine,
+                self._table(),
+                self._numbers,
+                until,
+                frozenset(self._seeded),
+                self._process,
             )
             try:
                 async with asyncio.timeout(SEEDED_WITHIN), contextlib.aclosing(asked):
@@ -171,7 +177,7 @@ class Storehouse:
             except (*DATABASE_ERRORS, TimeoutError) as error:
                 why = reason_of(error)
                 log.warning("budgets count from now on until the records answer", reason=why)
-            self.counters.renew(quota for quota, _ in quotas_of(self._table()))
+            self.counters.renew(quota for quota, _ in quotas_of(self._table(), self._process))
             self._wind_down(self.counters.unpaid(self._clock.wall()))
 
     def _go_on_from(self, key: str, sums: Sequence[Spent]) -> None:

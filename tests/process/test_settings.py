@@ -143,13 +143,20 @@ def test_what_all_calls_of_the_process_may_take(monkeypatch: pytest.MonkeyPatch)
     assert settings.read().process_quota is None
     monkeypatch.setenv("SIPAGENT_MAX_CALLS", "900")
     monkeypatch.setenv("SIPAGENT_CALL_RATE", "600/10m")
+    monkeypatch.setenv("SIPAGENT_BUDGET_DAY", "500 USD")
+    monkeypatch.setenv("SIPAGENT_BUDGET_MONTH", "9000.50 USD")
     quota = settings.read().process_quota
-    assert quota == Quota(QuotaScope.PROCESS, held=900, rate=Rate(600, 600.0))
+    sums = {"day": 500_000_000, "month": 9_000_500_000, "warn_at": (8_000,)}
+    assert quota == Quota(QuotaScope.PROCESS, held=900, rate=Rate(600, 600.0), **sums)
     monkeypatch.setenv("SIPAGENT_MAX_CALLS", "0")
     monkeypatch.setenv("SIPAGENT_CALL_RATE", "often")
+    monkeypatch.setenv("SIPAGENT_BUDGET_DAY", "500 EUR")
     with pytest.raises(SettingsError) as refused:
         settings.read()
-    assert len(refused.value.problems) == 2
+    assert len(refused.value.problems) == 3
+    assert "SIPAGENT_BUDGET_DAY: Value error, is no sum of money: write it as in 500 USD" in str(
+        refused.value
+    )
     assert "SIPAGENT_CALL_RATE: Value error, is no rate: write it as in 600/1m" in str(
         refused.value
     )

@@ -128,6 +128,16 @@ async def test_the_process_takes_so_many_calls_at_once_and_no_more(house: House)
         assert service.supervisor.live == 1
 
 
+async def test_the_budget_of_the_process_outlives_it(house: House) -> None:
+    async with house.open(SIPAGENT_BUDGET_DAY="0.01 USD"):
+        assert await house.call(LONG) == "completed.budget"
+        assert await house.call() == "rejected.quota"
+    async with house.open(SIPAGENT_BUDGET_DAY="0.01 USD"):
+        assert await house.call() == "rejected.quota"
+    async with house.open(SIPAGENT_BUDGET_DAY="100 USD"):
+        assert await house.call() == "completed.line_closed"
+
+
 async def test_a_call_that_has_cost_its_ceiling_says_goodbye(house: House) -> None:
     async with house.open(agent="max_cost: 0.01 USD"):
         assert await house.call(LONG) == "completed.budget"

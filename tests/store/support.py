@@ -6,7 +6,7 @@ import resource
 import secrets
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.store.database import open_engine
@@ -29,6 +30,29 @@ T = TypeVar("T")
 def located(url: str) -> Location:
     """The location that a fixture's URL names."""
     return location_of(url, Path("/nonexistent"))
+
+
+NEWER = (
+    "UPDATE alembic_version SET version_num = '9999'",
+    "UPDATE usable_by SET revision = '9999'",
+)
+"""What a later release does that takes away what this one needs."""
+
+EXPANDED = (
+    "ALTER TABLE calls ADD COLUMN mood VARCHAR(8)",
+    "ALTER TABLE turns ADD COLUMN loudness INTEGER NOT NULL DEFAULT 1",
+    "CREATE TABLE moods (mood VARCHAR(8) PRIMARY KEY)",
+    "UPDATE alembic_version SET version_num = '9998'",
+    "INSERT INTO usable_by VALUES ('9998')",
+)
+"""What the next release does, which only adds."""
+
+
+async def later(engine: AsyncEngine, statements: Sequence[str]) -> None:
+    """The database as a later release has made it."""
+    async with engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
 
 
 @asynccontextmanager

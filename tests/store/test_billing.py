@@ -242,15 +242,18 @@ async def test_what_was_spent_today_and_this_month_is_known_after_a_restart(
                 bill("another", now, 32, tenant=BETA, account="eu-1"),
             ],
         )
-        asked = (engine, table_of(*quotas), HASHED, now + 1)
+        process = Quota(QuotaScope.PROCESS, month=1)
+        asked = (engine, table_of(*quotas), HASHED, now + 1, (), process)
         by_key = {key: sums async for key, sums in spent_so_far(*asked)}
-        assert [one async for one in spent_so_far(*asked, known=set(by_key))] == []
+        assert [one async for one in spent_so_far(*asked[:4], set(by_key), process)] == []
     found = [one for sums in by_key.values() for one in sums]
     assert sorted(found, key=lambda each: (each.key, each.label)) == [
         Spent("account:us-1", "2026-11", 1007),
         Spent("account:us-1", "2026-11-28", 6),
         Spent(f"number:{NUMBER}", "2026-11", 24),
         Spent(f"number:{NUMBER}", "2026-11-28", 24),
+        Spent("process:", "2026-11", 1063),
+        Spent("process:", "2026-11-28", 62),
         Spent("tenant:acme", "2026-11", 7),
         Spent("tenant:acme", "2026-11-28", 4),
     ]

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sipagent.cli import app
-from tests.store.support import execute, run_apart
+from tests.store.support import EXPANDED, NEWER, execute, run_apart
 
 SECRET = "hunter2"
 
@@ -49,12 +49,24 @@ def test_the_status_of_no_database_makes_none(tmp_path: Path) -> None:
 
 def test_a_schema_of_a_later_release_is_refused(postgresql_url: str) -> None:
     assert run("upgrade", url=postgresql_url).exit_code == 0
-    run_apart(execute(postgresql_url, "UPDATE alembic_version SET version_num = '9999'"))
+    for statement in NEWER:
+        run_apart(execute(postgresql_url, statement))
     upgraded, shown = run("upgrade", url=postgresql_url), run("status", url=postgresql_url)
 
     assert (upgraded.exit_code, shown.exit_code) == (78, 78)
     assert "has schema 9999, which this release does not know" in upgraded.stderr
     assert upgraded.stderr == shown.stdout
+
+
+def test_the_schema_of_the_next_release_is_left_as_it_is(postgresql_url: str) -> None:
+    assert run("upgrade", url=postgresql_url).exit_code == 0
+    for statement in EXPANDED:
+        run_apart(execute(postgresql_url, statement))
+    upgraded, shown = run("upgrade", url=postgresql_url), run("status", url=postgresql_url)
+
+    assert (upgraded.exit_code, shown.exit_code) == (0, 0)
+    assert "has schema 9998 of a later release, which this one can use" in shown.stdout
+    assert upgraded.stdout == shown.stdout
 
 
 @pytest.mark.parametrize(

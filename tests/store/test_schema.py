@@ -20,7 +20,7 @@ from sipagent.store.schema import (
     status,
     upgrade,
 )
-from tests.store.support import located, opened
+from tests.store.support import NEWER, later, located, opened
 
 REVISIONS = [script.revision for script in ScriptDirectory(MIGRATIONS).walk_revisions()]
 
@@ -92,13 +92,20 @@ async def test_a_newer_schema_is_refused(records_url: str) -> None:
     location = located(records_url)
     async with opened(records_url, schema=False) as engine:
         await upgrade(engine, location)
-        async with engine.begin() as connection:
-            await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await later(engine, NEWER)
 
         with pytest.raises(StoreError, match="schema 9999, which this release does not know"):
             await upgrade(engine, location)
         with pytest.raises(StoreError, match="9999"):
             require_known(await status(engine, location), location)
+
+
+async def test_a_database_that_does_not_say_whose_it_can_be_is_refused(records_url: str) -> None:
+    async with opened(records_url, schema=False) as engine:
+        await upgrade(engine, located(records_url))
+        await later(engine, ("DROP TABLE usable_by", *NEWER[:1]))
+
+        assert (await status(engine, located(records_url))).state is SchemaState.NEWER
 
 
 async def test_an_upgrade_that_fails_leaves_nothing(records_url: str) -> None:
@@ -131,11 +138,14 @@ async def test_a_server_that_is_away_is_told() -> None:
             await upgrade(engine, located(url))
 
 
+_OF_SCHEMA = ("alembic_version", "usable_by")
+
+
 def _fill(connection: Connection) -> Sequence[str]:
     """One row in each table, whatever columns it has."""
     found = MetaData()
     found.reflect(connection)
-    tables = [table for table in found.sorted_tables if table.name != "alembic_version"]
+    tables = [table for table in found.sorted_tables if table.name not in _OF_SCHEMA]
     for table in tables:
         connection.execute(insert(table).values(_values(table)))
     return [table.name for table in tables]

@@ -15,7 +15,7 @@ from sipagent.store.buffer import MOST_ROWS, Buffer
 from sipagent.store.rows import RowKind
 from sipagent.store.schema import upgrade
 from tests.store.nouns import a_call, accepted, billed, ending, keeping, planned, said
-from tests.store.support import located, opened, outage
+from tests.store.support import EXPANDED, NEWER, later, located, opened, outage
 
 FLOOD = MOST_ROWS + 2_000
 CALLS = 40
@@ -174,12 +174,27 @@ async def test_without_migrations_the_schema_is_waited_for(
 async def test_a_newer_schema_stops_the_start(records_url: str, tmp_path: Path) -> None:
     async with opened(records_url, schema=False) as engine:
         await upgrade(engine, located(records_url))
-        async with engine.begin() as connection:
-            await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await later(engine, NEWER)
 
     with pytest.raises(StoreError, match="schema 9999"):
         async with keeping(records_url, tmp_path):
             pass
+
+
+@pytest.mark.parametrize("migrate", [True, False])
+async def test_the_schema_of_the_next_release_takes_what_this_one_stores(
+    records_url: str, tmp_path: Path, *, migrate: bool
+) -> None:
+    async with opened(records_url, schema=False) as engine:
+        await upgrade(engine, located(records_url))
+        await later(engine, EXPANDED)
+
+    async with keeping(records_url, tmp_path, migrate=migrate) as kept:
+        kept.records.ended(ending())
+        await kept.writer.flushed()
+
+        assert kept.writer.defects() == []
+        assert len(await kept.rows(tables.calls)) == 1
 
 
 async def test_a_file_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ _TOLD: Final = {
     "current": "has the newest schema, {newest}",
     "older": "has schema {revision}, and the newest is {newest}: run `sipagent db upgrade`",
     "empty": "has no schema, and the newest is {newest}: run `sipagent db upgrade`",
+    "ahead": "has schema {revision} of a later release, which this one can use: its is {newest}",
     "newer": "has schema {revision}, which this release does not know: its own is {newest}",
 }
 
@@ -36,8 +37,9 @@ def upgrade(data_dir: DataDir = DEFAULT_DATA) -> None:
     It happens whole or not at all. Of several that are started at once one does it and the others
     wait. A service does the same when it starts, unless SIPAGENT_DB_MIGRATE is `never`.
 
-    Exit codes: 0 the schema is the newest, 3 the server was not reached, 78 the settings or the
-    file cannot be used, or the schema is of a later release.
+    Exit codes: 0 the schema is the newest, or a later release's that this one can use, 3 the server
+    was not reached, 78 the settings or the file cannot be used, or this release cannot use the
+    schema.
     """
     from sipagent.store import schema
 
@@ -52,7 +54,7 @@ def upgrade(data_dir: DataDir = DEFAULT_DATA) -> None:
     before = _asked(location, work)
     if before.state is schema.SchemaState.NEWER:
         fail(BAD_CONFIGURATION, _sentence(location, before))
-    if before.state is schema.SchemaState.CURRENT:
+    if before.usable:
         typer.echo(_sentence(location, before))
     else:
         typer.echo(f"{location.shown}: from {before.revision or 'nothing'} to {before.newest}")
@@ -65,8 +67,9 @@ def status(
 ) -> None:
     """Say which schema the records' database has, and which one this release brings.
 
-    Exit codes: 0 it has the newest, 1 it has an older one or none, 3 the server was not reached,
-    78 the settings or the file cannot be used, or the schema is of a later release.
+    Exit codes: 0 it has the newest, or a later release's that this one can use, 1 it has an older
+    one or none, 3 the server was not reached, 78 the settings or the file cannot be used, or this
+    release cannot use the schema.
     """
     from sipagent.store import schema
 
@@ -88,7 +91,7 @@ def status(
         typer.echo(_sentence(location, found))
     if found.state is schema.SchemaState.NEWER:
         raise typer.Exit(BAD_CONFIGURATION)
-    if found.state is not schema.SchemaState.CURRENT:
+    if not found.usable:
         raise typer.Exit(FINDINGS)
 
 

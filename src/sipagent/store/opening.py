@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sipagent.errors import StoreError
 from sipagent.store.database import DATABASE_ERRORS, open_engine, reason_of
 from sipagent.store.location import Location
-from sipagent.store.schema import SchemaState, require_known, status
+from sipagent.store.schema import require_known, status
 
 
 @asynccontextmanager
@@ -23,7 +23,7 @@ async def changed(location: Location) -> AsyncIterator[AsyncEngine]:
     try:
         found = await status(engine, location)
         require_known(found, location)
-        if found.state is not SchemaState.CURRENT:
+        if not found.usable:
             reason = f"has not the schema {found.newest}: run `sipagent db upgrade`"
             raise StoreError(location.shown, reason)
         yield engine

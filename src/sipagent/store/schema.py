@@ -1,6 +1,8 @@
 """The schema of the records: which revision a database has, and how it gets the newest one.
 
-Revisions only add to what there is, so that a release runs on its own schema and on the next one.
+A revision adds to what there is, and says which releases' code can use the schema then (expand);
+what no such code needs any more a later one takes away (contract). So a release runs on its own
+schema and on the next one.
 """
 
 import asyncio
@@ -17,12 +19,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sipagent.errors import StoreError
 from sipagent.store.database import DATABASE_ERRORS, IMMEDIATE, open_engine, reason_of
 from sipagent.store.location import Location
+from sipagent.store.tables import usable_by
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 UPGRADE_WITHIN: Final = 600.0
@@ -33,9 +36,11 @@ _PAUSE: Final = 0.05
 
 
 class SchemaState(StrEnum):
-    """CURRENT, OLDER (EMPTY has no table at all), or NEWER: of a release that we do not know."""
+    """CURRENT, OLDER (EMPTY has no table at all), or of a later release: AHEAD if that says that
+    this one can use it as well, else NEWER."""
 
     CURRENT = "current"
+    AHEAD = "ahead"
     OLDER = "older"
     EMPTY = "empty"
     NEWER = "newer"
@@ -49,6 +54,11 @@ class SchemaStatus:
     newest: str
     state: SchemaState
 
+    @property
+    def usable(self) -> bool:
+        """Whether this release can use the database as it is."""
+        return self.state in (SchemaState.CURRENT, SchemaState.AHEAD)
+
 
 async def status(engine: AsyncEngine, location: Location) -> SchemaStatus:
     """The state of the database's schema. Raises StoreError where it cannot be asked."""
@@ -60,10 +70,11 @@ async def status(engine: AsyncEngine, location: Location) -> SchemaStatus:
 async def upgrade(
     engine: AsyncEngine, location: Location, *, within: float = UPGRADE_WITHIN
 ) -> SchemaStatus:
-    """The database has the newest schema; tells what it had before.
+    """The database has the newest schema, or one of a later release that this one can use; tells
+    what it had before.
 
     Of several processes that ask at once one upgrades, and the others wait for it. It happens
-    whole or not at all. Raises StoreError, also for a schema that is newer than this release.
+    whole or not at all. Raises StoreError, also for a schema that this release cannot use.
     """
     with _translated(location):
         async with asyncio.timeout(within), _alone(engine, location) as connection:
@@ -118,8 +129,16 @@ def _status(connection: Connection) -> SchemaStatus:
         state = SchemaState.CURRENT
     else:
         known = {script.revision for script in scripts.walk_revisions()}
-        state = SchemaState.OLDER if revision in known else SchemaState.NEWER
+        state = SchemaState.OLDER if revision in known else _later(connection, newest)
     return SchemaStatus(revision, newest, state)
+
+
+def _later(connection: Connection, newest: str) -> SchemaState:
+    """The state of a schema that a later release has made."""
+    if not inspect(connection).has_table(usable_by.name):
+        return SchemaState.NEWER
+    named = select(usable_by.c.revision).where(usable_by.c.revision == newest)
+    return SchemaState.NEWER if connection.scalar(named) is None else SchemaState.AHEAD
 
 
 def _newest(scripts: ScriptDirectory) -> str:
@@ -131,7 +150,7 @@ def _newest(scripts: ScriptDirectory) -> str:
 def _upgrade(connection: Connection, location: Location) -> SchemaStatus:
     found = _status(connection)
     require_known(found, location)
-    if found.state is not SchemaState.CURRENT:
+    if not found.usable:
         command.upgrade(alembic_config(connection), "head")
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequ
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sipagent.model import CallId, Quota, QuotaScope, TenantName
@@ -37,14 +37,15 @@ async def spent_so_far(
     numbers: StoredNumbers,
     now: float,
     known: Collection[str] = (),
+    process: Quota | None = None,
 ) -> AsyncGenerator[tuple[str, list[Spent]]]:
-    """What counts by now for each budget of the table whose key is not known, one key after the
-    other: who is interrupted goes on with those that are left.
+    """What counts by now for each budget of the table and of the process whose key is not known,
+    one key after the other: who is interrupted goes on with those that are left.
 
     Raises what the database raises.
     """
     async with engine.connect() as connection:
-        for quota, tenant in quotas_of(table):
+        for quota, tenant in quotas_of(table, process):
             if quota.key not in known and (quota.day is not None or quota.month is not None):
                 scope = _scope(quota, tenant, numbers, now)
                 yield quota.key, await _of(connection, quota, scope, now)
@@ -64,8 +65,10 @@ async def costs_of(engine: AsyncEngine, call_ids: Sequence[CallId]) -> dict[str,
     return found
 
 
-def quotas_of(table: RoutingTable) -> Iterator[tuple[Quota, TenantName | None]]:
-    """All quotas of the table, each with its tenant if it is one's."""
+def quotas_of(
+    table: RoutingTable, process: Quota | None = None
+) -> Iterator[tuple[Quota, TenantName | None]]:
+    """All quotas of the table and of the process, each with its tenant if it is one's."""
     tenants: Iterable[tuple[Quota | None, TenantName | None]] = (
         (tenant.quota, tenant.name) for tenant in table.tenants.values()
     )
@@ -75,7 +78,7 @@ def quotas_of(table: RoutingTable) -> Iterator[tuple[Quota, TenantName | None]]:
         for route in directory.exact.values()
     }
     accounts = ((quota, None) for quota in table.quotas.values())
-    for quota, tenant in (*tenants, *accounts, *routes.values()):
+    for quota, tenant in ((process, None), *tenants, *accounts, *routes.values()):
         if quota is not None:
             yield quota, tenant
 
@@ -88,6 +91,8 @@ def _scope(
         return usage.c.tenant == quota.name
     if quota.scope is QuotaScope.ACCOUNT:
         return usage.c.account == quota.name
+    if quota.scope is QuotaScope.PROCESS:
+        return true()
     assert tenant is not None
     begins, _ = month_span(day_and_month(now, quota.zone)[1], quota.zone)
     of_number = select(calls.c.call_id).where(

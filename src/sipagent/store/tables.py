@@ -227,6 +227,9 @@ erasures: Final = Table(
 )
 """Callers whose calls are deleted, by an HMAC of the number; replayed after a restore."""
 
+usable_by: Final = Table("usable_by", metadata, Column("revision", String(32), primary_key=True))
+"""The revisions of which the code can use the schema as it is."""
+
 holds: Final = Table(
     "holds",
     metadata,

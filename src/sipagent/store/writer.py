@@ -19,7 +19,7 @@ from sipagent.store.buffer import FINAL, Buffer, Entry
 from sipagent.store.database import open_engine, reason_of
 from sipagent.store.location import Location
 from sipagent.store.rows import Row, RowKind
-from sipagent.store.schema import SchemaState, require_known, status, upgrade
+from sipagent.store.schema import require_known, status, upgrade
 from sipagent.store.sinks import Sink, batch_of, is_refusal, sink_for
 from sipagent.store.spool import Spool
 
@@ -328,9 +328,9 @@ class Writer:
             self._failed(error)
             return
         require_known(found, self.location)
-        if found.state is not SchemaState.CURRENT and self._migrate:
+        if not found.usable and self._migrate:
             await upgrade(self.engine, self.location)
-        elif found.state is not SchemaState.CURRENT:
+        elif not found.usable:
             self._failed(_waiting(self.location))
             return
         self._ready = True
@@ -342,7 +342,7 @@ class Writer:
         else:
             found = await status(self.engine, self.location)
             require_known(found, self.location)
-            if found.state is not SchemaState.CURRENT:
+            if not found.usable:
                 raise _waiting(self.location)
         self._ready = True
 

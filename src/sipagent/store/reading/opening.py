@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sipagent.errors import StoreError
 from sipagent.store.database import BUSY_MILLISECONDS, DATABASE_ERRORS, open_engine, reason_of
 from sipagent.store.location import Location
-from sipagent.store.schema import SchemaState, require_known, status
+from sipagent.store.schema import require_known, status
 
 
 def open_reader(location: Location) -> AsyncEngine:
@@ -54,7 +54,7 @@ async def _explain(engine: AsyncEngine, location: Location) -> None:
     """Raises StoreError where it is the schema that does not fit."""
     found = await status(engine, location)
     require_known(found, location)
-    if found.state is not SchemaState.CURRENT:
+    if not found.usable:
         revision = "no tables" if found.revision is None else f"schema {found.revision}"
         reason = f"has {revision} and not {found.newest}: run `sipagent db upgrade`"
         raise StoreError(location.shown, reason)

@@ -5,6 +5,8 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
+from sipagent.store.migrating import usable_by
+
 revision: Final = "0001"
 down_revision: Final = None
 
@@ -21,6 +23,12 @@ def upgrade() -> None:
     _transfers()
     _turns()
     _usage()
+    op.create_table(
+        "usable_by",
+        sa.Column("revision", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("revision", name=op.f("pk_usable_by")),
+    )
+    usable_by(revision)
 
 
 def _aliases() -> None:
