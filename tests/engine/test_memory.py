@@ -138,6 +138,20 @@ async def test_of_a_call_that_is_settled_at_once_only_its_ids_are_kept(tmp_path:
     assert table(tmp_path, "SELECT * FROM marks") == table(tmp_path, "SELECT * FROM outcomes") == []
 
 
+async def test_nothing_is_left_of_an_outcome_that_a_process_before_has_written(
+    tmp_path: Path,
+) -> None:
+    call, decision = a_claim()
+    async with life(tmp_path) as (engine, _):
+        await engine.offer(call, decision)
+        engine.finish(an_outcome(call), 1)
+    async with life(tmp_path) as (engine, held):
+        assert held[0].outcome is not None
+        engine.finish(held[0].outcome, 2)
+        engine.settled(call.call_id)
+    assert table(tmp_path, "SELECT * FROM outcomes") == []
+
+
 async def test_a_call_whose_headers_are_no_text_is_taken_over(tmp_path: Path) -> None:
     call, decision = a_claim()
     call = replace(call, headers=Headers((("x-note", "half a pair: \ud83d"),)))

@@ -232,8 +232,9 @@ def _without_marks(unwritten: Sequence[Statement]) -> list[Statement]:
 
 def _settle(number: int, unwritten: Sequence[Statement]) -> list[Statement]:
     """Nothing is left of the call but its ids. What has not been written of it never will be."""
-    statements = [statement for statement in unwritten if statement[0] == _INSERT_CLAIM]
-    statements += (_FORGET_CALL, (number,)), (_DELETE_MARKS, (number,))
-    if all(statement[0] != _INSERT_OUTCOME for statement in unwritten):
-        statements.append((_DELETE_OUTCOME, (number,)))
-    return statements
+    return [
+        *(statement for statement in unwritten if statement[0] == _INSERT_CLAIM),
+        (_FORGET_CALL, (number,)),
+        (_DELETE_MARKS, (number,)),
+        (_DELETE_OUTCOME, (number,)),
+    ]

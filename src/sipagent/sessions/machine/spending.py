@@ -155,9 +155,7 @@ def _begun(state: Spending, response_id: str) -> Spending:
         return state
     lost = state.lost or len(state.open) == _OPEN
     begun = (*state.open[1 - _OPEN :], response_id)
-    return Spending(
-        state.tariff, state.cost, begun, state.billed, lost, state.dropped, state.capped
-    )
+    return replace(state, open=begun, lost=lost)
 
 
 def _ended(state: Spending, response_id: str, bill: Bill | None) -> Result:
@@ -181,4 +179,5 @@ def _charge(
     total = state.cost + (cost or 0)
     capped = tariff.ceiling is not None and total >= tariff.ceiling
     ended = (used, EndWanted(Reason.BUDGET, TIME_IS_UP)) if capped and not state.capped else (used,)
-    return Spending(tariff, total, still_open, billed, state.lost, state.dropped, capped), ended
+    charged = replace(state, cost=total, open=still_open, billed=billed, capped=capped)
+    return charged, ended

@@ -8,6 +8,7 @@ playback has ended. Memory is bounded, however long the call: finished turns lea
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sipagent.model import Speaker, Turn
 from sipagent.sessions.machine.commands import RecordTurn
@@ -94,9 +95,8 @@ def _spoken(
     for place, turn in enumerate(state.open):
         if turn.item_id == item_id:
             text = (turn.text + delta if full is None else full)[:LONGEST_TURN]
-            grown = OpenTurn(item_id, turn.sequence, turn.speaker, turn.at, text, turn.response_id)
-            turns = (*state.open[:place], grown, *state.open[place + 1 :])
-            return Transcript(turns, state.closed, state.begun), ()
+            grown = replace(turn, text=text)
+            return replace(state, open=(*state.open[:place], grown, *state.open[place + 1 :])), ()
     if item_id in state.closed:
         return state, ()
     text = (delta if full is None else full)[:LONGEST_TURN]
