@@ -55,7 +55,6 @@ def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
     ]
     renderer: list[Processor] = (
         [_TRACEBACKS, structlog.processors.JSONRenderer(_to_json)]

@@ -255,6 +255,17 @@ def test_what_follows_where_there_is_no_room(
         assert scopes == ([QuotaScope.ACCOUNT] if admission.overflow else [])
 
 
+def test_what_costs_nothing_is_refused_by_no_budget() -> None:
+    counters = Counters()
+    quotas = (Quota(QuotaScope.ACCOUNT, "us-1", held=1, day=100),)
+    assert counters.admit(call(1), ACME, (), quotas, 0.0, NOON).room is Room.OK
+    counters.spend(call(1), 100, NOON)
+    counters.release(call(1))
+    assert counters.admit(call(2), ACME, (), quotas, 0.0, NOON).room is Room.SPENT
+    assert counters.admit(call(3), ACME, (), quotas, 0.0, NOON, free=True).room is Room.OK
+    assert counters.admit(call(4), ACME, (), quotas, 0.0, NOON, free=True).room is Room.FULL
+
+
 def test_who_is_sent_on_needs_room_of_the_account_and_of_the_forwards() -> None:
     counters = Counters()
     quotas = (tenant(held=1), pool(2))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -11,16 +12,17 @@ import textwrap
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from sipagent.concurrency import SystemClock
+from sipagent.engine.claims import decision_to_json
 from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.engine.memory import Memory, forget_deleted
 from sipagent.errors import StoreError
-from sipagent.model import CallId, Mark, Quota, QuotaScope, Reason
+from sipagent.model import CallId, Decision, Mark, Quota, QuotaScope, Reason
 from sipagent.sessions.ports import Claim, HeldCall, Marked
 from sipagent.sip import Headers
 from tests.engine.support import a_claim, an_outcome
@@ -150,6 +152,28 @@ async def test_nothing_is_left_of_an_outcome_that_a_process_before_has_written(
         engine.finish(held[0].outcome, 2)
         engine.settled(call.call_id)
     assert table(tmp_path, "SELECT * FROM outcomes") == []
+
+
+async def test_what_is_left_of_a_call_never_becomes_anothers(tmp_path: Path) -> None:
+    async with life(tmp_path):
+        """The file is there."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "engine.sqlite")) as file:
+        file.execute("INSERT INTO outcomes VALUES (1, '{}')")
+        file.execute("INSERT INTO marks VALUES (1, 'greeting', 1.0)")
+        file.commit()
+    call, decision = a_claim()
+    async with life(tmp_path) as (engine, _):
+        await engine.offer(call, decision)
+        assert await engine.mark(call.call_id, 1, Mark.GREETING) is Marked.DONE_NOW
+    async with life(tmp_path) as (_, held):
+        assert [(one.outcome, set(one.marks)) for one in held] == [(None, {Mark.GREETING})]
+
+
+def test_all_of_a_decision_is_written_but_what_matters_only_until_its_claim() -> None:
+    _, decision = a_claim()
+    names = {each.name for each in fields(Decision)}
+    left_out = {"caps", "overflow", "if_full", "if_spent", "free"}
+    assert set(json.loads(decision_to_json(decision))) == names - left_out
 
 
 async def test_a_call_whose_headers_are_no_text_is_taken_over(tmp_path: Path) -> None:
@@ -300,6 +324,8 @@ async def test_only_the_first_claim_waits_for_another_writer(tmp_path: Path) -> 
         other.execute("ROLLBACK")
     await engine.offer(*a_claim("rtc_100"))
     assert list(engine.defects()) == []
+    # All that waited is there as soon as nothing is said to be wrong.
+    assert table(tmp_path, "SELECT count(*) FROM claims") == [(101,)]
     memory.close()
     async with life(tmp_path) as (_, held):
         assert len(held) == 101

@@ -1,6 +1,7 @@
 """A call's socket against real WebSocket servers on loopback, well-behaved and not."""
 
 import asyncio
+import contextlib
 import http
 import json
 import ssl
@@ -315,6 +316,28 @@ async def test_a_probe_tells_whether_the_call_lives(
 ) -> None:
     async with provider(stay, refusing(*statuses)) as (sideband, _):
         assert await sideband.dial(CALL).probe() is alive
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 404 " + b"x" * 10_000, b"HTTP/1.1 4_04 x\r\n", b"SSH-2.0 404 x\r\n", b"\r\n", b""],
+    ids=["endless", "no number", "another protocol", "an empty line", "nothing"],
+)
+async def test_what_is_no_answer_to_a_probe_proves_nothing(answer: bytes) -> None:
+    async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        if not answer:
+            writer.close()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(tell, "127.0.0.1", 0) as server:
+        account = an_account(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+        sideband = OpenAISideband(account, ssl.create_default_context(), lambda oddity: None)
+        assert await sideband.dial(CALL).probe() is None
 
 
 async def test_an_upgrade_and_a_probe_go_on_with_the_next_key_when_one_is_refused() -> None:

@@ -198,6 +198,14 @@ class TestOrders:
         for rules in ((), (rule(486),), (rule("reception", closed()),)):
             assert short(decide(a_call(), a_house(route(*rules)), NOW, controls)) == f"tel:{DESK}"
 
+    def test_only_an_order_that_sends_calls_on_costs_nothing(self) -> None:
+        for order, free in (
+            (Order(Scope.ALL, to=DestinationName("desk")), True),
+            (Order(Scope.ALL, code=503), False),
+        ):
+            table = a_house(route(*self.RULES))
+            assert decide(a_call(), table, NOW, ordered((order,))).free is free
+
     @pytest.mark.parametrize(
         ("paused", "because"), [(True, "paused"), (False, "an order of the operator's")]
     )

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from alembic import command
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, insert, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.errors import StoreError
+from sipagent.store.migrating import usable_by
 from sipagent.store.schema import (
     MIGRATIONS,
     SchemaState,
@@ -106,6 +109,22 @@ async def test_a_database_that_does_not_say_whose_it_can_be_is_refused(records_u
         await later(engine, ("DROP TABLE usable_by", *NEWER[:1]))
 
         assert (await status(engine, located(records_url))).state is SchemaState.NEWER
+
+
+async def test_a_database_that_lacks_that_table_gets_it_with_its_next_revision(
+    records_url: str,
+) -> None:
+    async with opened(records_url, schema=False) as engine:
+        await upgrade(engine, located(records_url))
+        await later(engine, ("DROP TABLE usable_by",))
+        async with engine.begin() as connection:
+            await connection.run_sync(_next_revision)
+        assert await _counts(engine, ["usable_by"]) == {"usable_by": 2}
+
+
+def _next_revision(connection: Connection) -> None:
+    with Operations.context(MigrationContext.configure(connection)):
+        usable_by("0001", "0002")
 
 
 async def test_an_upgrade_that_fails_leaves_nothing(records_url: str) -> None:

@@ -25,20 +25,24 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 def call_to_json(call: IncomingCall) -> bytes:
     """The call as JSON."""
-    return _encoded(
-        {
-            "call_id": call.call_id,
-            "webhook_id": call.webhook_id,
-            "account": call.account,
-            "created_at": call.created_at,
-            "media_security": call.media_security,
-            "trunk": call.trunk,
-            "verified": call.verified,
-            "headers": call.headers.pairs,
-            "dropped": call.headers.dropped,
-            "invite": call.invite,
-        }
-    )
+    plain = {
+        "call_id": call.call_id,
+        "webhook_id": call.webhook_id,
+        "account": call.account,
+        "created_at": call.created_at,
+        "media_security": call.media_security,
+        "trunk": call.trunk,
+        "verified": call.verified,
+        "headers": call.headers.pairs,
+        "dropped": call.headers.dropped,
+        "invite": call.invite,
+    }
+    try:
+        return _ENCODER.encode(plain)
+    except UnicodeEncodeError:
+        # A carrier's header may hold half of a surrogate pair, which JSON's escapes allow.
+        text = json.dumps(msgspec.to_builtins(plain), ensure_ascii=False)
+        return text.encode("utf-8", "surrogatepass")
 
 
 def call_from_json(written: bytes) -> IncomingCall:
@@ -55,7 +59,7 @@ def call_from_json(written: bytes) -> IncomingCall:
 
 def decision_to_json(decision: Decision) -> bytes:
     """The decision as JSON, without what matters only until the call is claimed."""
-    return _encoded(
+    return _ENCODER.encode(
         {
             "verdict": decision.verdict,
             "trace": decision.trace,
@@ -80,18 +84,9 @@ def decision_from_json(written: bytes) -> Decision:
 
 
 def outcome_to_json(outcome: CallOutcome) -> bytes:
-    return _encoded(outcome)
+    return _ENCODER.encode(outcome)
 
 
 def outcome_from_json(written: bytes) -> CallOutcome:
     """The outcome that was written. Raises ValueError where it cannot be read."""
     return _OUTCOME.validate_json(written)
-
-
-def _encoded(plain: object) -> bytes:
-    try:
-        return _ENCODER.encode(plain)
-    except UnicodeEncodeError:
-        # A carrier's header may hold half of a surrogate pair, which JSON's escapes allow.
-        text = json.dumps(msgspec.to_builtins(plain), ensure_ascii=False)
-        return text.encode("utf-8", "surrogatepass")

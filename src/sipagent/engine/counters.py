@@ -133,15 +133,16 @@ class Counters:
         now_wall: float,
         *,
         overflow: Sequence[Cap] = (),
+        free: bool = False,
     ) -> Admission:
         """Count the call for every cap and quota, or for none if one of them has no room.
 
         A call that is refused for the number's or the tenant's sake, or for money, may be sent on
         instead, if there is any `overflow` and it, the account and the process have room: it is
-        counted for these then.
+        counted for these then. One that is `free` costs nothing, so that no budget refuses it.
         """
         crowded = self._crowded(tenant, caps, quotas, now_mono)
-        refused = crowded or self._unpaid(quotas, now_wall)
+        refused = crowded or (None if free else self._unpaid(quotas, now_wall))
         if refused is None:
             self._count(call_id, tenant, caps, quotas, now_mono)
             return _ADMITTED

@@ -89,6 +89,7 @@ class EmbeddedEngine:
                 now,
                 wall,
                 overflow=decision.overflow,
+                free=decision.free,
             )
             claim, decision = _CLAIMS[admission.room], settled(decision, admission)
         self._calls[call.call_id] = _Held(self._last, FIRST_EPOCH)
@@ -146,6 +147,7 @@ class EmbeddedEngine:
         now, wall = self._clock.monotonic(), self._clock.wall()
         written = self._memory.read()
         old = [one for one in written if one.call is None and wall - one.claimed_at > REMEMBERED]
+        self._memory.put(0, *_STRAYS)
         for one in old:
             self._memory.put(one.id, (_DELETE_SETTLED, (one.id,)))
         for one in written:
@@ -219,6 +221,11 @@ _INSERT_CLAIM: Final = "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_MARK: Final = "INSERT OR IGNORE INTO marks VALUES (?, ?, ?)"
 _INSERT_OUTCOME: Final = "INSERT OR IGNORE INTO outcomes VALUES (?, ?)"
 _UPDATE_EPOCH: Final = "UPDATE claims SET epoch = ? WHERE id = ?"
+# Ids begin anew when all are forgotten: what is left of one call must not become another's.
+_STRAYS: Final[tuple[Statement, ...]] = (
+    ("DELETE FROM marks WHERE id NOT IN (SELECT id FROM claims WHERE call IS NOT NULL)", ()),
+    ("DELETE FROM outcomes WHERE id NOT IN (SELECT id FROM claims WHERE call IS NOT NULL)", ()),
+)
 _FORGET_CALL: Final = "UPDATE claims SET call = NULL, decision = NULL WHERE id = ?"
 _DELETE_MARKS: Final = "DELETE FROM marks WHERE id = ?"
 _DELETE_OUTCOME: Final = "DELETE FROM outcomes WHERE id = ?"

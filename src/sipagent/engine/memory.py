@@ -175,8 +175,16 @@ class Memory:
         self._count += len(statements)
         # While the disk takes none, no claim waits for the others as well.
         most = _AT_ONCE if self.fault is None else 0
-        pressing = (one for one in islice(self._pressing, most) if one != number)
-        return self._connection is not None and self._write(self._connection, [*pressing, number])
+        pressing = [one for one in islice(self._pressing, most) if one != number]
+        if self._connection is None:
+            return False
+        written = self._write(self._connection, [*pressing, number])
+        if not written and pressing:
+            # It may be another's statement that the disk does not take.
+            written = self._write(self._connection, [number])
+        if written and self.fault is not None:
+            self.flush()
+        return written
 
     def flush(self, within: float = _BACKLOG_WITHIN) -> bool:
         """All that were put outlive the process. False if the disk does not take them, or not so
@@ -227,10 +235,13 @@ class Memory:
             _commit(connection, [one for number in numbers for one in self._waiting[number]])
         except sqlite3.Error as error:
             self._failed(connection, str(error))
+            for number in numbers:  # what cannot be written stands in nobody's way
+                if (statements := self._waiting.pop(number, None)) is not None:
+                    self._waiting[number] = statements
             return False
         for number in numbers:
             self.take(number)
-        if self.fault is not None:
+        if self.fault is not None and not self._waiting:
             log.info("engine memory written again", file=str(self._path))
             self.fault = None
             self._wait_for_others(connection, _BUSY)

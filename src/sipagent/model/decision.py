@@ -55,7 +55,7 @@ class Decision:
     `caps` and `quotas` must all have room when the call is claimed; `if_full` is the verdict where
     the number or the tenant has none, and `if_spent` where it is money that is missing. Where one
     of them sends the call on, `overflow` must have room for it, else the call is rejected with
-    `full_code` or `spent_code`.
+    `full_code` or `spent_code`. What is `free` costs nothing, so that no budget holds it up.
     """
 
     verdict: Verdict
@@ -70,6 +70,7 @@ class Decision:
     full_code: int = BUSY
     spent_code: int = UNAVAILABLE
     overflow: tuple[Cap, ...] = ()
+    free: bool = False
 
     @property
     def tenant(self) -> TenantName:

@@ -31,7 +31,8 @@ def limited(decision: Decision, around: Circumstances, *, ordered: bool) -> Deci
     tenant = around.table.tenants[verdict.plan.tenant]
     account = around.table.quotas.get(around.call.account)
     if ordered:
-        return replace(decision, quotas=_some(account), if_spent=verdict)
+        free = isinstance(verdict, Forward)
+        return replace(decision, quotas=_some(account), if_spent=verdict, free=free)
     forwarded = isinstance(verdict, Forward)
     full, spent = tenant.when_full, tenant.when_spent
     way_out = full.fallback or spent.fallback or forwarded

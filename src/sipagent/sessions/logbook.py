@@ -47,6 +47,9 @@ from sipagent.sessions.viewing import Viewing
 
 _SPEECH: Final = (AgentText, CallerText)
 _SPOKEN: Final = (AgentTextDone, CallerTextDone)
+_OBSERVED: Final = frozenset(
+    {*_SPEECH, *_SPOKEN, AudioStarted, ProviderFault, ResponseDone, RateLimitsTold}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class Logbook:
 
     def observe(self, event: Event) -> None:
         """Show words as they are spoken, and note the first sound and what went wrong."""
+        if type(event) not in _OBSERVED:
+            return
         if isinstance(event, _SPEECH):
             self._viewing.spoken(event)
         elif isinstance(event, _SPOKEN):

@@ -178,6 +178,9 @@ SocketRequest = CreateResponse | CancelResponse | ClearAudio | UpdateSession | I
 class CallSocket(Protocol):
     """One call's attached socket."""
 
+    def put(self, request: SocketRequest) -> bool:
+        """Hand over a request without waiting. False where that cannot be done: then `send` it."""
+
     async def send(self, request: SocketRequest) -> None:
         """Send a request. Raises ConnectionError once the socket has closed."""
 

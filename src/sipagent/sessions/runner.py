@@ -202,10 +202,10 @@ class CallRunner:
 
     async def _carry_out(self, command: Command) -> None:
         match command:
-            case CreateResponse() | CancelResponse() | ClearAudio() | UpdateSession() | Inform():
-                await self._ask(command)
             case RecordTurn() | RecordUsage() | RecordStep() | Note():
                 self.log.record(command)
+            case CreateResponse() | CancelResponse() | ClearAudio() | UpdateSession() | Inform():
+                await self._ask(command)
             case Accept() | Reject() | Refer() | HangUp():
                 await self._control(command)
             case Attach(again):
@@ -288,7 +288,7 @@ class CallRunner:
             self.log.attached()
 
     async def _send(self, request: SocketRequest) -> None:
-        if self._socket is None:
+        if self._socket is None or self._socket.put(request):
             return
         try:
             async with asyncio.timeout(SEND_WITHIN):

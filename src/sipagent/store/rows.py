@@ -9,11 +9,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from pydantic import TypeAdapter
+import msgspec
 
 from sipagent.model import (
     CallOutcome,
@@ -78,8 +78,10 @@ COLUMNS: Final[Mapping[RowKind, tuple[str, ...]]] = {
 NO_TRACE: Final = "[]"
 MOST_ALIASES: Final = 8
 
-_PLAN: Final = TypeAdapter(CallPlan)
-_ELSEWHERE: Final = {"session", "fallback_session"}
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
+_KEPT_OF_PLAN: Final = tuple(
+    each.name for each in fields(CallPlan) if each.name not in {"session", "fallback_session"}
+)
 _NAMES: Final = frozenset({"call_id", "config_hash"})
 """Keys of a plan whose values are names of ours: digits in them are no number."""
 
@@ -336,24 +338,15 @@ def _numbers(call: IncomingCall, decision: Decision, tenant: TenantName, writing
 
 
 def _trace(decision: Decision, tenant: TenantName, writing: Writing) -> str:
-    steps = [
-        {
-            "source": step.source,
-            "considered": step.considered,
-            "held": step.held,
-            "because": step.because,
-        }
-        for step in decision.trace
-    ]
-    return writing.within_json(tenant, _json(steps))
+    return writing.within_json(tenant, _json(decision.trace))
 
 
 def _plan(
     plan: CallPlan, sessions: tuple[StoredSession, StoredSession | None], writing: Writing
 ) -> str:
     """The plan; a fallback's session is the hash of it."""
-    text = clean(_PLAN.dump_json(plan, exclude=_ELSEWHERE).decode())
-    text = writing.within_json(plan.tenant, text)
+    kept = {name: getattr(plan, name) for name in _KEPT_OF_PLAN}
+    text = writing.within_json(plan.tenant, _json(kept))
     if sessions[1] is not None:
         text = f'{text[:-1]},"fallback_session":"{sessions[1].hash}"}}'
     return text
@@ -361,7 +354,11 @@ def _plan(
 
 def _json(value: Any) -> str:
     """The value as JSON: the same text for the same value."""
-    return clean(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    try:
+        return clean(_ENCODER.encode(value).decode())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        plain = msgspec.to_builtins(value)
+        return clean(json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
 
 
 def _model(plan: CallPlan) -> str | None:

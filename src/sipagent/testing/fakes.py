@@ -187,6 +187,9 @@ class FakeSocket:
         self.is_closed = False
         self._news = asyncio.Condition()
 
+    def put(self, request: SocketRequest) -> bool:
+        return False
+
     async def send(self, request: SocketRequest) -> None:
         if self.is_closed:
             raise ConnectionResetError("the fake socket is closed")

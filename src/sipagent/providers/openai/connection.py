@@ -1,7 +1,8 @@
 """The library's connection, which delivers each message as it is read.
 
-The library dials, upgrades, pings and closes. Frames do not wait in its queue for a task of ours:
-each is decoded and delivered at once, which costs half of a task switch's time.
+The library upgrades, pings and closes, and reads all frames but whole text messages. Messages do
+not wait in its queue for a task of ours: each is decoded and delivered at once, which costs half of
+a task switch's time.
 """
 
 import asyncio
@@ -24,6 +25,9 @@ _WHOLE_TEXT: Final = 0x81
 _TWO_BYTES: Final = 126
 _SHORTEST_HEAD: Final = 2
 _LONGER_HEAD: Final = 4
+
+_LONGEST_ANSWER: Final = 65_536
+"""Bytes of an answer to an upgrade. Providers' have less than a thousand."""
 
 Note = Callable[[Oddity], None]
 
@@ -49,6 +53,15 @@ class Connection(ClientConnection):
             self._receive(frame)
         if self._ended:
             self._tell_end()
+
+    def put(self, text: bytes) -> bool:
+        """Send a message at once; False where that could wait, or the socket is not open. The
+        library's own way waits in any case, and prepares for much that does not happen here."""
+        if self.protocol.state is not OPEN or self.transport.get_write_buffer_size():
+            return False
+        self.protocol.send_text(text)
+        self.send_data()
+        return True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._early, self._parts = [], []
@@ -107,12 +120,13 @@ class Connection(ClientConnection):
 
     def _read_head(self, data: bytes) -> None:
         """Find where the answer to the upgrade ends (RFC 9112 2.1); what follows are frames."""
-        head = self._head + data
-        end = head.find(b"\r\n\r\n")
-        if end < 0:
-            self._head = head
-        else:
-            self._behind, self._head = len(head) - end - 4, b""
+        self._head += data
+        end = self._head.find(b"\r\n\r\n")
+        if end >= 0:
+            self._behind, self._head = len(self._head) - end - 4, b""
+        elif len(self._head) > _LONGEST_ANSWER:
+            # Whatever this is, the library reads all that comes.
+            self._behind, self._head = _LONGEST_ANSWER, b""
 
     def _receive(self, frame: bytes) -> None:
         if self._deliver is None or self._note is None:

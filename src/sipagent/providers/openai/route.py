@@ -63,7 +63,8 @@ class Route:
         transport, question = await self._connected(lambda: _Question(self._upgrade(headers)))
         try:
             version, status, *_ = (await question.answer).split(maxsplit=2)
-            return int(status) if version.startswith(b"HTTP/1.") else 0
+            right = version.startswith(b"HTTP/1.") and status.isdigit() and len(status) == 3
+            return int(status) if right else 0
         finally:
             transport.abort()
 
@@ -159,9 +160,12 @@ class _Question(asyncio.Protocol):
         cast("asyncio.WriteTransport", transport).write(self._request)
 
     def data_received(self, data: bytes) -> None:
+        if self.answer.done():
+            return
         self._read += data
-        if not self.answer.done() and (b"\n" in self._read or len(self._read) > _LONGEST_LINE):
-            self.answer.set_result(self._read.partition(b"\n")[0])
+        line, end, _ = self._read.partition(b"\n")
+        if end or len(line) > _LONGEST_LINE:
+            self.answer.set_result(line if end else b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.answer.done():

@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.protocol import CLOSED
 
 from sipagent.errors import AttachError, TokenError
 from sipagent.model import CallId
@@ -47,6 +48,9 @@ class OpenAISocket:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def put(self, request: SocketRequest) -> bool:
+        return self._connection.put(encode(request).encode())
+
     async def send(self, request: SocketRequest) -> None:
         try:
             await self._connection.send(encode(request))
@@ -54,6 +58,8 @@ class OpenAISocket:
             raise ConnectionResetError("the call's socket has closed") from closed
 
     async def close(self) -> None:
+        if self._connection.protocol.state is CLOSED:
+            return
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
                 await self._connection.close()

@@ -23,11 +23,6 @@ def upgrade() -> None:
     _transfers()
     _turns()
     _usage()
-    op.create_table(
-        "usable_by",
-        sa.Column("revision", sa.String(length=32), nullable=False),
-        sa.PrimaryKeyConstraint("revision", name=op.f("pk_usable_by")),
-    )
     usable_by(revision)
 
 
