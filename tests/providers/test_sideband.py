@@ -324,7 +324,7 @@ async def test_a_probe_tells_whether_the_call_lives(
     ids=["endless", "no number", "another protocol", "an empty line", "nothing"],
 )
 async def test_what_is_no_answer_to_a_probe_proves_nothing(answer: bytes) -> None:
-    tasks: list[asyncio.Task[None]] = []
+    left = asyncio.Event()
 
     async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -334,15 +334,14 @@ async def test_what_is_no_answer_to_a_probe_proves_nothing(answer: bytes) -> Non
         with contextlib.suppress(ConnectionError):
             await reader.read()
         writer.close()
+        left.set()
 
-    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.append(asyncio.create_task(tell(reader, writer)))
-
-    async with await asyncio.start_server(begin, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(tell, "127.0.0.1", 0) as server:
         account = an_account(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
         sideband = OpenAISideband(account, ssl.create_default_context(), lambda oddity: None)
         assert await sideband.dial(CALL).probe() is None
-        await asyncio.gather(*tasks)
+        await left.wait()
+        await asyncio.sleep(0)
 
 
 async def test_an_upgrade_and_a_probe_go_on_with_the_next_key_when_one_is_refused() -> None:
