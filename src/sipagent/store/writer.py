@@ -26,7 +26,7 @@ from sipagent.store.spool import Spool
 log = structlog.get_logger(__name__)
 
 FLUSH_AFTER: Final = 0.25
-FLUSH_SOON: Final = 0.02
+FLUSH_SOON: Final = 0.1
 MADE_AT_ONCE: Final = 200
 """Rows that are made in one go: some ten milliseconds at most."""
 
