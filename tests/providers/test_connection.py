@@ -25,6 +25,8 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.unsent = 0
+        self.closing = False
 
     def write(self, data: object) -> None:
         self.written += bytes(data)  # type: ignore[call-overload]  # bytes or like them
@@ -37,7 +39,10 @@ class Wire(asyncio.Transport):
         pass
 
     def is_closing(self) -> bool:
-        return False
+        return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def abort(self) -> None:
         pass
@@ -161,3 +166,22 @@ async def test_what_breaks_the_protocol_is_left_to_the_library(broken: bytes) ->
     line.feed([line.answer, text(message("a")) + broken + text(message("b"))])
     assert line.items == ["a"]
     assert line.connection.protocol.state is not State.OPEN
+
+
+async def test_a_request_goes_out_at_once_where_it_need_not_wait() -> None:
+    line = Line()
+    assert not line.connection.put(b"early")
+    line.feed([line.answer])
+    peer = ServerProtocol(state=State.OPEN)
+    assert line.connection.put(b"now")
+    peer.receive_data(line.wire.written)
+    (frame,) = peer.events_received()
+    assert isinstance(frame, Frame)
+    assert (frame.opcode, bytes(frame.data)) == (Opcode.TEXT, b"now")
+    line.wire.unsent = 1
+    assert not line.connection.put(b"behind others")
+    line.wire.unsent, line.wire.closing = 0, True
+    assert not line.connection.put(b"too late")
+    line.wire.closing = False
+    line.connection.data_received(Frame(Opcode.CLOSE, b"").serialize(mask=False))
+    assert not line.connection.put(b"after the end")

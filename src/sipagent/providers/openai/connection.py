@@ -33,7 +33,7 @@ Note = Callable[[Oddity], None]
 
 
 class Connection(ClientConnection):
-    """The library's connection, which hands over frames as they are read. `_behind` is how many
+    """The library's connection, which delivers messages as they are read. `_behind` is how many
     bytes the library has beyond the last whole frame, None until the upgrade is answered."""
 
     _deliver: Callable[[Event], None] | None = None
@@ -57,7 +57,9 @@ class Connection(ClientConnection):
     def put(self, text: bytes) -> bool:
         """Send a message at once; False where that could wait, or the socket is not open. The
         library's own way waits in any case, and prepares for much that does not happen here."""
-        if self.protocol.state is not OPEN or self.transport.get_write_buffer_size():
+        if self.protocol.state is not OPEN or self.transport.is_closing():
+            return False
+        if self.transport.get_write_buffer_size():
             return False
         self.protocol.send_text(text)
         self.send_data()

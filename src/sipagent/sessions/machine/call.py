@@ -133,7 +133,7 @@ def step(state: CallState, event: Event, now: float) -> tuple[CallState, list[Co
     An event that no machine heeds leaves the state as it is: unknown events are harmless. After
     the end nothing happens any more.
     """
-    if state.lifecycle.phase is Phase.OVER:
+    if state.over:
         return state, []
     return _pass_round(state, event, now)
 
