@@ -5,11 +5,12 @@ A *tenant* is who the call belongs to; an *agent profile* is who answers it. A *
 happens to an incoming call, and its *plan* is everything that a runner needs to hold it.
 *Facts* are what a template may read of a call. A *destination* is where it may be sent, a *trunk*
 the carrier's line that it came by. A *turn* is what one side said, a *happening* a step of the
-call's story, *usage* what the provider bills for it. *Quotas* bound what calls may take. Every call
+call's story, *usage* what the provider bills for it. *Skills* are what an agent can do beside
+talking, by *tools*. *Quotas* bound what calls may take. Every call
 ends in exactly one *outcome*.
 """
 
-from sipagent.model.agent import AgentProfile, Edition, Greeting, Json
+from sipagent.model.agent import AgentProfile, Edition, Greeting
 from sipagent.model.call import IncomingCall, MediaSecurity
 from sipagent.model.decision import Accept, Decision, Forward, Reject, TraceStep, Verdict
 from sipagent.model.destination import Destination
@@ -30,17 +31,50 @@ from sipagent.model.ids import (
     AgentName,
     CallId,
     DestinationName,
+    SecretName,
     TenantName,
+    ToolName,
     TrunkName,
     WebhookId,
     is_call_id,
 )
+from sipagent.model.json import Json
 from sipagent.model.limit import Cap, Ceilings, Otherwise, Quota, QuotaScope, Rate
 from sipagent.model.outcome import CallOutcome, Fault, Kind, Reason
 from sipagent.model.plan import CallPlan, Fallback, Redaction
 from sipagent.model.price import ModelPrice, Prices
 from sipagent.model.privacy import PRIVACY, Privacy
+from sipagent.model.skills import (
+    AttestationLevel,
+    Colleague,
+    McpServer,
+    Reachable,
+    Returned,
+    Silence,
+    Skills,
+    Tongue,
+    Ways,
+)
 from sipagent.model.story import Happening, Mark, Transfer
+from sipagent.model.tool import (
+    CollectDigits,
+    Effects,
+    HangUp,
+    HttpRequest,
+    McpCall,
+    Message,
+    PythonCall,
+    Requirement,
+    SetLanguage,
+    SwitchAgent,
+    TakeMessage,
+    Tool,
+    ToolResult,
+    ToolStatus,
+    ToolUse,
+    TransferTo,
+    Wait,
+)
 from sipagent.model.turn import Speaker, Turn
 from sipagent.model.usage import Bill, Tokens, Usage, UsageKind
 
@@ -52,6 +86,7 @@ __all__ = [
     "AccountName",
     "AgentName",
     "AgentProfile",
+    "AttestationLevel",
     "Bill",
     "CallFacts",
     "CallId",
@@ -60,46 +95,73 @@ __all__ = [
     "CallerFacts",
     "Cap",
     "Ceilings",
+    "Colleague",
+    "CollectDigits",
     "Decision",
     "Destination",
     "DestinationName",
     "Edition",
+    "Effects",
     "FailureStep",
     "Fallback",
     "Fault",
     "Forward",
     "Greeting",
+    "HangUp",
     "Happening",
     "HoursNow",
+    "HttpRequest",
     "IncomingCall",
     "Json",
     "Kind",
     "Mark",
+    "McpCall",
+    "McpServer",
     "MediaSecurity",
+    "Message",
     "ModelPrice",
     "NumberFacts",
     "Otherwise",
     "Prices",
     "Privacy",
+    "PythonCall",
     "Quota",
     "QuotaScope",
     "Rate",
+    "Reachable",
     "Reason",
     "Redaction",
     "Reject",
+    "Requirement",
+    "Returned",
     "Schedule",
+    "SecretName",
+    "SetLanguage",
+    "Silence",
+    "Skills",
     "Speaker",
+    "SwitchAgent",
+    "TakeMessage",
     "Template",
     "TenantName",
     "Text",
     "Tokens",
+    "Tongue",
+    "Tool",
+    "ToolName",
+    "ToolResult",
+    "ToolStatus",
+    "ToolUse",
     "TraceStep",
     "Transfer",
+    "TransferTo",
     "TrunkName",
     "Turn",
     "Usage",
     "UsageKind",
     "Verdict",
+    "Wait",
+    "Ways",
     "WebhookId",
     "is_call_id",
     "rendered",

@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from sipagent.model.facts import Template, Text
 from sipagent.model.failure import ON_FAILURE, FailureStep
 from sipagent.model.ids import AgentName, TenantName
+from sipagent.model.json import Json
 from sipagent.model.limit import Ceilings
 from sipagent.model.price import Prices
-
-Json = Mapping[str, Any]
-"""A JSON object that nobody changes after it has been built."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,11 @@ AgentName = NewType("AgentName", str)
 
 DestinationName = NewType("DestinationName", str)
 TrunkName = NewType("TrunkName", str)
+ToolName = NewType("ToolName", str)
+"""A tool's name within its agent, as the model sees it."""
+
+SecretName = NewType("SecretName", str)
+"""A secret that the operator grants a tenant, by name; what it holds is read when it is used."""
 
 DEFAULT_TENANT: Final = TenantName("default")
 """Whose numbers and agents are those of a file without tenants."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sipagent.model.agent import Greeting, Json
+from sipagent.model.agent import Greeting
 from sipagent.model.failure import ON_FAILURE, FailureStep
 from sipagent.model.ids import (
     AccountName,
@@ -13,8 +13,10 @@ from sipagent.model.ids import (
     TenantName,
     TrunkName,
 )
+from sipagent.model.json import Json
 from sipagent.model.limit import Ceilings
 from sipagent.model.price import Prices
+from sipagent.model.skills import AttestationLevel, Colleague, Returned, Skills, Ways
 
 
 class Redaction(StrEnum):
@@ -39,7 +41,10 @@ class CallPlan:
     Credentials are not part of it: they are resolved live through the account's name. A plan with
     `refer_to` (a `tel:` or `sip:` URI of the `destination`) sends the call there at once, and
     nobody speaks. `fallback_session` is the session of the model that answers where the provider
-    refuses the first one, and `fallback_prices` are what that one costs.
+    refuses the first one, and `fallback_prices` are what that one costs. `skills` are those of
+    the agent that answers, `colleagues` the agents that it may hand the call to, `ways` where they
+    may send it. `attested` is the carrier's word for the caller's number, None where a trunk that
+    is not proven, or nobody, has given it. What stands in `disclosure` must have been said.
     """
 
     call_id: CallId
@@ -60,3 +65,11 @@ class CallPlan:
     fallback_session: Json | None = None
     fallback_prices: Prices = field(default=Prices())
     redact: tuple[Redaction, ...] = ()
+    skills: Skills = field(default=Skills())
+    colleagues: tuple[Colleague, ...] = ()
+    ways: Ways = field(default=Ways())
+    attested: AttestationLevel | None = None
+    caller: str | None = field(default=None, repr=False)
+    dialed: str | None = field(default=None, repr=False)
+    returned: Returned | None = None
+    disclosure: str | None = None

@@ -5,20 +5,27 @@ Cancelling one leaves nothing behind in this process; the request may still take
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
 from sipagent.model import (
     AccountName,
+    AgentName,
     CallId,
     CallOutcome,
     CallPlan,
+    Cap,
     Decision,
     Happening,
     IncomingCall,
     Json,
+    Message,
     Speaker,
+    Tool,
+    ToolName,
+    ToolResult,
+    ToolUse,
     Transfer,
     TrunkName,
     Turn,
@@ -26,10 +33,12 @@ from sipagent.model import (
 )
 from sipagent.routing import Controls, RoutingTable
 from sipagent.sessions.machine.commands import (
+    Approve,
     CancelResponse,
     ClearAudio,
     CreateResponse,
     Inform,
+    SendOutput,
     UpdateSession,
 )
 from sipagent.sessions.machine.events import AcceptAnswered, Answer, Event
@@ -117,6 +126,9 @@ class Engine(Claims, Protocol):
         Where that fails, the call goes on: DONE_NOW.
         """
 
+    def admit(self, call_id: CallId, cap: Cap) -> bool:
+        """Count one more for the cap, if it has room."""
+
     def note(self, call_id: CallId, epoch: int, key: str) -> None:
         """Write down soon what has been done."""
 
@@ -172,7 +184,9 @@ class CallControl(Protocol):
         it may have been; UNSENT that it was not."""
 
 
-SocketRequest = CreateResponse | CancelResponse | ClearAudio | UpdateSession | Inform
+SocketRequest = (
+    CreateResponse | CancelResponse | ClearAudio | UpdateSession | Inform | SendOutput | Approve
+)
 
 
 class CallSocket(Protocol):
@@ -219,6 +233,27 @@ class Sideband(Protocol):
         """A dial for this call; nothing is opened yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """One tool to be run for one call. `agent` is who asks for it, `digits` are what tools of the
+    call have collected; `arguments` fulfil the tool's schema."""
+
+    plan: CallPlan
+    agent: AgentName | None
+    id: str
+    tool: Tool
+    arguments: Json = field(repr=False)
+    digits: Mapping[ToolName, str] = field(default_factory=dict, repr=False)
+
+
+class ToolRunner(Protocol):
+    """Runs the tools that reach beyond the call."""
+
+    async def run(self, request: ToolRequest) -> ToolResult:
+        """What the tool has come to, within its time. Never raises but for being cancelled, which
+        leaves nothing running here; what was asked of others may still take effect."""
+
+
 class Providers(Protocol):
     """The accounts' providers, by name."""
 
@@ -244,6 +279,13 @@ class Records(Protocol):
     def used(self, plan: CallPlan, usage: Usage) -> None: ...
 
     def transfer(self, plan: CallPlan, transfer: Transfer) -> None: ...
+
+    def tool(self, plan: CallPlan, use: ToolUse) -> None:
+        """Keep what a tool call has come to."""
+
+    async def message(self, plan: CallPlan, message: Message) -> None:
+        """Keep what the caller wants to have told. Returns when it outlives this process. Raises
+        OSError where it cannot be kept."""
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         """Note that the provider has reported something wrong; `code` is its word for it."""

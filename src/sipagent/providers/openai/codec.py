@@ -14,25 +14,31 @@ from pydantic_core import from_json
 
 from sipagent.providers.openai.bills import response_bill, transcription_bill
 from sipagent.sessions.machine.commands import (
+    Approve,
     CancelResponse,
     ClearAudio,
     CreateResponse,
     Inform,
+    SendOutput,
     UpdateSession,
 )
 from sipagent.sessions.machine.events import (
     AgentText,
     AgentTextDone,
+    ApprovalAsked,
     AudioCleared,
     AudioStarted,
     AudioStopped,
     CallerCommitted,
     CallerStarted,
+    CallerStopped,
     CallerText,
     CallerTextDone,
     DigitPressed,
     Event,
     FaultKind,
+    FunctionCall,
+    OutputAdded,
     ProviderFault,
     RateLimit,
     RateLimitsTold,
@@ -72,13 +78,20 @@ def decode(frame: bytes) -> Event | Oddity | None:
         return Oddity.MALFORMED
 
 
-def encode(request: CreateResponse | CancelResponse | ClearAudio | UpdateSession | Inform) -> str:
+Request = (
+    CreateResponse | CancelResponse | ClearAudio | UpdateSession | Inform | SendOutput | Approve
+)
+
+
+def encode(request: Request) -> str:
     """The client event that a request of ours is."""
     match request:
-        case CreateResponse(request_id, tag, instructions):
+        case CreateResponse(request_id, tag, instructions, _, tools):
             response: dict[str, Any] = {"metadata": {_TAG: tag}}
             if instructions is not None:
                 response["instructions"] = instructions
+            if not tools:
+                response["tool_choice"] = "none"
             return _event("response.create", event_id=request_id, response=response)
         case CancelResponse(response_id):
             return _event("response.cancel", response_id=response_id)
@@ -91,6 +104,12 @@ def encode(request: CreateResponse | CancelResponse | ClearAudio | UpdateSession
             content = [{"type": "input_text", "text": text}]
             item = {"type": "message", "role": "system", "content": content}
             return _event("conversation.item.create", event_id=request_id, item=item)
+        case SendOutput(call_id, item_id, output):
+            item = {"type": "function_call_output", "call_id": call_id, "output": output}
+            return _event("conversation.item.create", item={"id": item_id, **item})
+        case Approve(request_id, approve):
+            item = {"type": "mcp_approval_response", "approval_request_id": request_id}
+            return _event("conversation.item.create", item={**item, "approve": approve})
 
 
 def _event(kind: str, **fields: Any) -> str:
@@ -117,6 +136,9 @@ _text: Final = _Text("text")
 _transcript: Final = _Text("transcript")
 _id: Final = _Text("id")
 _name: Final = _Text("name")
+_call_id: Final = _Text("call_id")
+_arguments: Final = _Text("arguments")
+_server_label: Final = _Text("server_label")
 
 
 def _response_created(wire: Any) -> Event:
@@ -132,14 +154,49 @@ def _response_done(wire: Any) -> Event:
     error = details.get("error") if isinstance(details, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
     status = response["status"]
+    # An incomplete one is cut by its token limit; what there is of it is played.
+    completed = status in ("completed", "incomplete")
+    output = response.get("output")
+    kinds, calls = _put_out(output) if completed and type(output) is list else (_NOTHING, ())
     return ResponseDone(
         _id(response),
-        # An incomplete one is cut by its token limit; what there is of it is played.
-        completed=status in ("completed", "incomplete"),
+        completed=completed,
         error_code=_word(code) if isinstance(code, str) else None,
         failed=status == "failed",
         bill=response_bill(response.get("usage")),
+        calls=calls,
+        spoken="message" in kinds,
+        served="mcp_call" in kinds,
     )
+
+
+_NOTHING: Final[frozenset[str]] = frozenset()
+
+
+def _put_out(output: list[Any]) -> tuple[frozenset[str], tuple[FunctionCall, ...]]:
+    """The kinds of items that a response has put out, and its calls of functions. One that is not
+    complete has arguments that may be cut, and is none."""
+    kinds, calls = set[str](), []
+    for item in output:
+        kind = item.get("type")
+        if isinstance(kind, str):
+            kinds.add(kind)
+        if kind == "function_call" and item.get("status", "completed") == "completed":
+            calls.append(FunctionCall(_call_id(item), _name(item), _arguments(item)))
+    return frozenset(kinds), tuple(calls)
+
+
+def _item_added(wire: Any) -> Event | None:
+    """Only the outputs of tools matter: whether a response that begins now knows of them."""
+    item = wire["item"]
+    return OutputAdded(_call_id(item)) if item.get("type") == "function_call_output" else None
+
+
+def _item_done(wire: Any) -> Event | None:
+    item = wire["item"]
+    if item.get("type") != "mcp_approval_request":
+        return None
+    return ApprovalAsked(_id(item), _server_label(item), _name(item))
 
 
 _FAULTS: Final = {
@@ -210,10 +267,13 @@ def _rate_limit(wire: Any) -> RateLimit | None:
     return RateLimit(_word(_name(wire)), limit, remaining, float(seconds))
 
 
-_READERS: Final[dict[str, Callable[[Any], Event]]] = {
+_READERS: Final[dict[str, Callable[[Any], Event | None]]] = {
     "error": _error,
     "session.updated": lambda wire: SessionUpdated(),
     "input_audio_buffer.speech_started": lambda wire: CallerStarted(_item(wire)),
+    "input_audio_buffer.speech_stopped": lambda wire: CallerStopped(_item(wire)),
+    "conversation.item.added": _item_added,
+    "conversation.item.done": _item_done,
     "input_audio_buffer.committed": lambda wire: CallerCommitted(_item(wire)),
     "input_audio_buffer.dtmf_event_received": _digit,
     # As OpenAI's own example spells it.
@@ -246,15 +306,12 @@ _READERS: Final[dict[str, Callable[[Any], Event]]] = {
 _UNHEEDED: Final = frozenset(
     {
         "conversation.created",
-        "conversation.item.added",
         "conversation.item.created",
         "conversation.item.deleted",
-        "conversation.item.done",
         "conversation.item.input_audio_transcription.segment",
         "conversation.item.retrieved",
         "conversation.item.truncated",
         "input_audio_buffer.cleared",
-        "input_audio_buffer.speech_stopped",
         "input_audio_buffer.timeout_triggered",
         "mcp_list_tools.completed",
         "mcp_list_tools.failed",

@@ -4,11 +4,24 @@ A command with a `mark` is done only after the mark has been written down, so th
 call over does not do it again. A `note` is written down after the command has been carried out.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from sipagent.model import Happening, Json, Mark, Reason, Turn, Usage
+from sipagent.model import (
+    Cap,
+    DestinationName,
+    Happening,
+    Json,
+    Mark,
+    Reason,
+    Tool,
+    ToolName,
+    ToolUse,
+    Turn,
+    Usage,
+)
 
 
 class Accept(Struct, frozen=True):
@@ -50,22 +63,29 @@ class HangUp(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Refer:
-    """Have the carrier sent a REFER to this URI. Leads to `Referred`."""
+    """Have the carrier sent a REFER to this URI. Leads to `Referred`.
+
+    Each attempt has a mark of its own. With a `cap` it is sent only if that has room.
+    """
 
     target_uri: str = field(repr=False)
-    mark: Mark = Mark.REFER
+    mark: str = Mark.REFER
+    destination: DestinationName | None = None
+    cap: Cap | None = None
 
 
 class CreateResponse(Struct, frozen=True):
     """Ask the model to speak. `request_id` comes back in the error if it is refused.
 
-    `tag` comes back in `ResponseCreated`; without instructions the session's own apply.
+    `tag` comes back in `ResponseCreated`; without instructions the session's own apply. Without
+    `tools` the model can only speak.
     """
 
     request_id: str
     tag: str
     instructions: str | None
     mark: Mark | None = None
+    tools: bool = True
 
 
 class CancelResponse(Struct, frozen=True):
@@ -93,10 +113,55 @@ class Inform(Struct, frozen=True):
     text: str
 
 
+class SendOutput(Struct, frozen=True):
+    """Put the output of a tool call into the conversation. `item_id` is the new item's, so that the
+    same output can be sent again and be there once. `note` is written down when it has been sent.
+    """
+
+    id: str
+    item_id: str
+    output: str
+    note: str
+
+
+class Approve(Struct, frozen=True):
+    """Answer the request for an MCP server's tool."""
+
+    request_id: str
+    approve: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Have a tool run, beside everything else. Leads to `ToolEnded`.
+
+    `mark` is written down: before a tool that must run at most once, soon for the others. `digits`
+    are what tools have collected in this call.
+    """
+
+    id: str
+    tool: Tool
+    arguments: Json = field(repr=False)
+    mark: str
+    digits: Mapping[ToolName, str] = field(default_factory=dict, repr=False)
+
+
+class CancelTool(Struct, frozen=True):
+    """Give up a running tool: nobody waits for it."""
+
+    id: str
+
+
+class RecordTool(Struct, frozen=True):
+    """Keep what a tool call has come to."""
+
+    use: ToolUse
+
+
 class Note(Struct, frozen=True):
     """Write down soon what has been done."""
 
-    mark: Mark
+    mark: str
 
 
 class RecordTurn(Struct, frozen=True):
@@ -138,6 +203,11 @@ Command = (
     | ClearAudio
     | UpdateSession
     | Inform
+    | SendOutput
+    | Approve
+    | RunTool
+    | CancelTool
+    | RecordTool
     | Note
     | RecordTurn
     | RecordUsage

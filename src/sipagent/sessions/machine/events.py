@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from sipagent.model import Bill, Reason
+from sipagent.model import Bill, Reason, ToolResult
 
 
 class Answer(StrEnum):
@@ -17,6 +17,7 @@ class Answer(StrEnum):
     refuses because the call has been decided before. REFUSED: any other definite refusal.
     SILENT: no usable answer within the time; the request may or may not have taken effect.
     UNSENT: no usable answer, and the request has not taken effect; only a refer tells it apart.
+    BARRED: we have not asked, because a refer's cap has no room.
     """
 
     DONE = "done"
@@ -25,6 +26,7 @@ class Answer(StrEnum):
     REFUSED = "refused"
     SILENT = "silent"
     UNSENT = "unsent"
+    BARRED = "barred"
 
 
 class AcceptAnswered(Struct, frozen=True):
@@ -95,6 +97,15 @@ class Timer(StrEnum):
     SOMEBODY_THERE = "somebody-there"
     TIME_SHORT = "time-short"
     TIME_OVER = "time-over"
+    FILLER = "filler"
+    FAREWELL_HEARD = "farewell-heard"
+    LEAVE = "leave"
+    HANDED_OVER = "handed-over"
+    STILL_CONNECTING = "still-connecting"
+    TRANSFER_TAKEN = "transfer-taken"
+    SILENT = "silent"
+    WAITED = "waited"
+    NEXT_DIGIT = "next-digit"
 
 
 class DeadlineReached(Struct, frozen=True):
@@ -109,6 +120,12 @@ class SessionUpdated(Struct, frozen=True):
 
 class CallerStarted(Struct, frozen=True):
     """Voice detection hears the caller speak; the speech becomes conversation item `item_id`."""
+
+    item_id: str
+
+
+class CallerStopped(Struct, frozen=True):
+    """Voice detection hears the caller no more."""
 
     item_id: str
 
@@ -162,12 +179,23 @@ class ResponseCreated(Struct, frozen=True):
     tag: str | None
 
 
+class FunctionCall(Struct, frozen=True):
+    """A tool that the model asks for, with its arguments as it wrote them: JSON, or what it takes
+    for it. `id` is the provider's of this call, which its output has to name."""
+
+    id: str
+    name: str
+    arguments: str
+
+
 class ResponseDone(Struct, frozen=True):
     """The model has ended a response.
 
     `completed` says that all it has put out is on its way to the caller; a response that was
     cancelled or has failed may not be heard at all. `failed`: the model could not make it.
-    `bill` is None where the provider tells no usage.
+    `bill` is None where the provider tells no usage. `calls` are the tools that it asks for, each
+    finished; `spoken` says that it put out words as well, and `served` that the provider has used
+    a tool of an MCP server, after which nothing is said until the model is asked.
     """
 
     response_id: str
@@ -175,6 +203,30 @@ class ResponseDone(Struct, frozen=True):
     error_code: str | None = None
     failed: bool = False
     bill: Bill | None = None
+    calls: tuple[FunctionCall, ...] = ()
+    spoken: bool = False
+    served: bool = False
+
+
+class OutputAdded(Struct, frozen=True):
+    """The output of a tool call is part of the conversation: responses from now on know it."""
+
+    id: str
+
+
+class ApprovalAsked(Struct, frozen=True):
+    """The model wants to use a tool of an MCP server, which has to be approved."""
+
+    request_id: str
+    server: str
+    tool: str
+
+
+class ToolEnded(Struct, frozen=True):
+    """A tool that we ran has come to its end, within its time."""
+
+    id: str
+    result: ToolResult
 
 
 class AgentText(Struct, frozen=True):
@@ -247,6 +299,7 @@ Event = (
     | DeadlineReached
     | SessionUpdated
     | CallerStarted
+    | CallerStopped
     | CallerCommitted
     | CallerText
     | CallerTextDone
@@ -254,6 +307,9 @@ Event = (
     | RateLimitsTold
     | ResponseCreated
     | ResponseDone
+    | OutputAdded
+    | ApprovalAsked
+    | ToolEnded
     | AgentText
     | AgentTextDone
     | AudioStarted

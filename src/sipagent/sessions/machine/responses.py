@@ -33,6 +33,7 @@ from sipagent.sessions.machine.signals import (
     ResponseEnded,
     ResponseOverdue,
     ResponseStarted,
+    ResponseUnneeded,
     ResponseWanted,
 )
 
@@ -40,6 +41,9 @@ ANSWER_WITHIN: Final = 10.0
 """Seconds for the provider to begin a response that was asked for."""
 
 _SOMEBODY_ELSES: Final = ""
+
+_ANSWERS: Final = (Purpose.REPLY, Purpose.FILLER, Purpose.SILENCE)
+"""What any other response makes needless."""
 
 
 class Asked(Struct, frozen=True):
@@ -78,6 +82,7 @@ class Responses(Struct, frozen=True):
 
 Heeded = (
     ResponseWanted
+    | ResponseUnneeded
     | ResponseOverdue
     | ResponseCreated
     | ResponseDone
@@ -116,6 +121,8 @@ def _take(state: Responses, event: Heeded) -> tuple[Responses, tuple[Output, ...
     match event:
         case ResponseWanted(purpose) if not state.parting or purpose is Purpose.GOODBYE:
             return replace(state, wishes=_with(state.wishes, event)), ()
+        case ResponseUnneeded(purpose):
+            return replace(state, wishes=_without(state.wishes, purpose)), ()
         case Parting():
             return replace(state, wishes=(), parting=True), _cancel(state.active)
         case CallResumed():
@@ -169,7 +176,7 @@ def _created(state: Responses, event: ResponseCreated) -> tuple[Responses, tuple
             ResponseStarted(event.response_id, active.purpose),
         )
     else:
-        answered = tuple(wish for wish in state.wishes if wish.purpose is not Purpose.REPLY)
+        answered = _without(state.wishes, *_ANSWERS)
         state = replace(state, active=Active(event.response_id), wishes=answered)
         outputs = (ResponseStarted(event.response_id, None),)
     if state.parting and state.active is not None and state.active.purpose is not Purpose.GOODBYE:
@@ -211,7 +218,7 @@ def _refused(state: Responses, fault: ProviderFault) -> tuple[Responses, tuple[O
     if state.active is None and not outputs:
         # The error overtook nothing: the end of the response that is in the way comes after it.
         state = replace(state, active=Active(_SOMEBODY_ELSES))
-    if asked.wish.purpose is not Purpose.REPLY:
+    if asked.wish.purpose not in _ANSWERS:
         state = replace(state, wishes=_with(state.wishes, asked.wish))
     return state, outputs
 
@@ -228,15 +235,24 @@ def _next(state: Responses, now: float) -> tuple[Responses, tuple[Output, ...]]:
     if state.asked is not None or state.active is not None or not state.wishes or state.mute:
         return state, ()
     wish, *rest = state.wishes
+    if wish.purpose in (Purpose.TOOL, *_ANSWERS):
+        # One response answers the caller and speaks of what the tools have found.
+        rest = [one for one in rest if one.purpose not in _ANSWERS]
     asked = Asked(f"response-{state.count}", wish)
     state = replace(state, wishes=tuple(rest), asked=asked, taken=None, count=state.count + 1)
     # A greeting that was refused because the model was busy has not been asked for yet.
     mark = Mark.GREETING if wish.purpose is Purpose.GREETING and not state.greeted else None
     state = replace(state, greeted=state.greeted or mark is not None)
-    request = CreateResponse(asked.request_id, wish.purpose.tag, wish.instructions, mark)
+    request = CreateResponse(
+        asked.request_id, wish.purpose.tag, wish.instructions, mark, wish.tools
+    )
     return state, (request, DeadlineWanted(Timer.RESPONSE_BEGUN, now + ANSWER_WITHIN))
 
 
+def _without(wishes: tuple[ResponseWanted, ...], *purposes: Purpose) -> tuple[ResponseWanted, ...]:
+    return tuple(one for one in wishes if one.purpose not in purposes)
+
+
 def _with(wishes: tuple[ResponseWanted, ...], wish: ResponseWanted) -> tuple[ResponseWanted, ...]:
-    others = tuple(one for one in wishes if one.purpose is not wish.purpose)
+    others = _without(wishes, wish.purpose)
     return tuple(sorted((*others, wish), key=lambda one: one.purpose))

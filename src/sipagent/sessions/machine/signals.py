@@ -5,16 +5,24 @@ from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 
-from sipagent.model import Reason
+from sipagent.model import AgentName, CollectDigits, DestinationName, Reason, ToolName
 from sipagent.sessions.machine.events import Timer
 
 
 class Purpose(IntEnum):
-    """Why the model is asked to speak. Of two wishes that meet, the smaller goes first."""
+    """Why the model is asked to speak. Of two wishes that meet, the smaller goes first.
+
+    CONNECTING: a transfer takes its time. TOOL: there are outputs of tools. FILLER: a tool takes
+    its time. SILENCE: nobody has spoken for a while.
+    """
 
     GOODBYE = 0
-    GREETING = 1
-    REPLY = 2
+    CONNECTING = 1
+    TOOL = 2
+    GREETING = 3
+    REPLY = 4
+    FILLER = 5
+    SILENCE = 6
 
     @property
     def tag(self) -> str:
@@ -103,8 +111,17 @@ class Parting(Struct, frozen=True):
 
 
 class ResponseWanted(Struct, frozen=True):
+    """The model is to speak. Without `tools` it can do nothing else."""
+
     purpose: Purpose
     instructions: str | None = None
+    tools: bool = True
+
+
+class ResponseUnneeded(Struct, frozen=True):
+    """A wish that has not gone out yet is dropped."""
+
+    purpose: Purpose
 
 
 class ResponseStarted(Struct, frozen=True):
@@ -156,6 +173,88 @@ class DeadlineDropped(Struct, frozen=True):
     key: Timer
 
 
+class ToolsBusy(Struct, frozen=True):
+    """Tools run, or none does any more."""
+
+    busy: bool
+
+
+class WaitBegun(Struct, frozen=True):
+    """The caller wants a moment: nobody is waited for until they speak."""
+
+
+class HangUpAsked(Struct, frozen=True):
+    """The agent wants to hang up. `spoken`: the response that asks for it has words as well, which
+    are its goodbye."""
+
+    id: str
+    response_id: str
+    spoken: bool
+
+
+class TransferAsked(Struct, frozen=True):
+    """The agent, or a key that the caller pressed, wants the call sent to a destination. `id` is
+    None where no tool call asked; `response_id` is the response whose words come first."""
+
+    id: str | None
+    destination: DestinationName
+    response_id: str | None = None
+    spoken: bool = False
+
+
+class TransferGoing(Struct, frozen=True):
+    """The call is being sent somewhere, or not any more: a call that ends meanwhile counts as
+    transferred."""
+
+    going: bool
+
+
+class DigitsAsked(Struct, frozen=True):
+    """The agent waits for keys that the caller is to press."""
+
+    id: str
+    tool: ToolName
+    digits: CollectDigits
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsCollected:
+    """What the caller has pressed, for tools that are bound to it."""
+
+    tool: ToolName
+    digits: str = field(repr=False)
+
+
+class LanguageAsked(Struct, frozen=True):
+    id: str
+    language: str
+
+
+class AgentAsked(Struct, frozen=True):
+    """The agent wants another one to go on."""
+
+    id: str
+    agent: AgentName
+
+
+class AgentTaken(Struct, frozen=True):
+    """Another agent of the plan has the call from now on."""
+
+    agent: AgentName
+
+
+@dataclass(frozen=True, slots=True)
+class IntentEnded:
+    """What a tool call that the call itself did has come to. `speak`: the model is to answer, with
+    these `instructions` if there are any."""
+
+    id: str
+    output: str = field(repr=False)
+    done: bool = True
+    speak: bool = True
+    instructions: str | None = None
+
+
 Signal = (
     CallBegun
     | CallAnswered
@@ -173,6 +272,7 @@ Signal = (
     | CallOver
     | Parting
     | ResponseWanted
+    | ResponseUnneeded
     | ResponseStarted
     | ResponseEnded
     | ResponseDropped
@@ -180,4 +280,15 @@ Signal = (
     | PlaybackEnded
     | DeadlineWanted
     | DeadlineDropped
+    | ToolsBusy
+    | WaitBegun
+    | HangUpAsked
+    | TransferAsked
+    | TransferGoing
+    | DigitsAsked
+    | DigitsCollected
+    | LanguageAsked
+    | AgentAsked
+    | AgentTaken
+    | IntentEnded
 )
