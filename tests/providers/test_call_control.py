@@ -1,6 +1,7 @@
 """REST call control: what is sent, what is tried again, and what each answer means."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -10,7 +11,8 @@ import respx
 from openai.types.realtime.call_accept_params import CallAcceptParams
 from pydantic import TypeAdapter
 
-from sipagent.model import CallId
+from sipagent.model import CallId, SecretName, TenantName
+from sipagent.model.secret import secret_mark
 from sipagent.providers.accounts import CAPABILITIES
 from sipagent.providers.openai.control import OpenAICallControl
 from sipagent.providers.openai.credentials import AuthHeaders, KeyRing
@@ -57,6 +59,21 @@ async def test_an_accept_carries_the_whole_session_and_the_accounts_headers(
     assert request.headers["openai-organization"] == "org_1"
     assert request.headers["openai-project"] == "proj_1"
     TypeAdapter(CallAcceptParams).validate_json(request.content)
+
+
+async def test_an_accept_opens_the_secrets_that_its_session_names(upstream: respx.Router) -> None:
+    route = upstream.post("/accept").respond(200)
+    mark = secret_mark(TenantName("acme"), SecretName("crm"))
+    server = {"type": "mcp", "server_label": "s", "server_url": "https://m.example"}
+    session = {**SESSION, "tools": [{**server, "authorization": mark}]}
+    async with MockedRest() as rest:
+        account = an_account("https://api.test/v1")
+        control = OpenAICallControl(account, rest, lambda tenant, name: f"{tenant}'s {name}")
+        await control.accept(CALL, session, within=8)
+        await OpenAICallControl(account, rest).accept(CALL, session, within=8)
+    sent = [json.loads(call.request.content)["tools"] for call in route.calls]
+    assert sent == [[{**server, "authorization": "acme's crm"}], []]
+    TypeAdapter(CallAcceptParams).validate_json(route.calls[0].request.content)
 
 
 @pytest.mark.parametrize(

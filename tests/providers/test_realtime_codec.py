@@ -13,25 +13,31 @@ from sipagent.model import Bill, Tokens
 from sipagent.providers.openai import codec
 from sipagent.providers.openai.codec import Oddity, decode, encode
 from sipagent.sessions.machine.commands import (
+    Approve,
     CancelResponse,
     ClearAudio,
     CreateResponse,
     Inform,
+    SendOutput,
     UpdateSession,
 )
 from sipagent.sessions.machine.events import (
     AgentText,
     AgentTextDone,
+    ApprovalAsked,
     AudioCleared,
     AudioStarted,
     AudioStopped,
     CallerCommitted,
     CallerStarted,
+    CallerStopped,
     CallerText,
     CallerTextDone,
     DigitPressed,
     Event,
     FaultKind,
+    FunctionCall,
+    OutputAdded,
     ProviderFault,
     RateLimit,
     RateLimitsTold,
@@ -72,6 +78,29 @@ def rate_limit(**fields: Any) -> bytes:
     return frame("rate_limits.updated", rate_limits=[{**TOKENS_LEFT, **fields}])
 
 
+CALL = {
+    "type": "function_call",
+    "id": "f1",
+    "status": "completed",
+    "call_id": "call_1",
+    "name": "order_status",
+    "arguments": '{"order_no":"A1"}',
+}
+CUT = {**CALL, "call_id": "call_2", "status": "incomplete", "arguments": '{"order'}
+MESSAGE = {
+    "type": "message",
+    "role": "assistant",
+    "content": [{"type": "output_audio", "transcript": "One moment."}],
+}
+SERVED = {"type": "mcp_call", "id": "m1", "server_label": "crm", "name": "find", "arguments": "{}"}
+OUTPUT = {"type": "function_call_output", "id": "o1", "call_id": "call_1", "output": "{}"}
+APPROVAL = {
+    "type": "mcp_approval_request",
+    "id": "a1",
+    "server_label": "crm",
+    "name": "find",
+    "arguments": "{}",
+}
 SPOKEN = {"response_id": "r1", "item_id": "i1", "output_index": 0, "content_index": 0}
 KNOWN: list[tuple[bytes, Event]] = [
     (frame("session.updated", session={"type": "realtime"}), SessionUpdated()),
@@ -79,6 +108,7 @@ KNOWN: list[tuple[bytes, Event]] = [
         frame("input_audio_buffer.speech_started", audio_start_ms=1, item_id="i1"),
         CallerStarted("i1"),
     ),
+    (frame("input_audio_buffer.speech_stopped", audio_end_ms=1, item_id="i1"), CallerStopped("i1")),
     (frame("input_audio_buffer.committed", item_id="i1"), CallerCommitted("i1")),
     (
         frame(
@@ -122,6 +152,22 @@ KNOWN: list[tuple[bytes, Event]] = [
         frame("response.done", response={**RESPONSE, "status": "incomplete"}),
         ResponseDone("r1", completed=True),
     ),
+    (
+        frame("response.done", response={**RESPONSE, "output": [MESSAGE, CALL, CUT, SERVED]}),
+        ResponseDone(
+            "r1",
+            completed=True,
+            calls=(FunctionCall("call_1", "order_status", '{"order_no":"A1"}'),),
+            spoken=True,
+            served=True,
+        ),
+    ),
+    (
+        frame("response.done", response={**RESPONSE, "status": "cancelled", "output": [CALL]}),
+        ResponseDone("r1", completed=False),
+    ),
+    (frame("conversation.item.added", item=OUTPUT), OutputAdded("call_1")),
+    (frame("conversation.item.done", item=APPROVAL), ApprovalAsked("a1", "crm", "find")),
     (
         frame("response.done", response={**RESPONSE, "status": "cancelled"}),
         ResponseDone("r1", completed=False),
@@ -208,6 +254,15 @@ def test_a_response_whose_bill_cannot_be_read_has_ended_all_the_same() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "item", [None, 5, {"type": 5}, {**CALL, "name": 7}, {**CALL, "call_id": None}, {"type": "x"}]
+)
+def test_what_cannot_be_read_of_a_response_does_not_hide_its_end(item: Any) -> None:
+    read = decode(frame("response.done", response={**RESPONSE, "output": [item, CALL]}))
+    assert isinstance(read, ResponseDone)
+    assert [call.id for call in read.calls] == ["call_1"]
+
+
 def test_every_event_type_of_the_sdk_is_known() -> None:
     union = get_args(get_args(RealtimeServerEvent)[0])
     kinds = {get_args(kind.model_fields["type"].annotation)[0] for kind in union}
@@ -218,7 +273,7 @@ def test_every_event_type_of_the_sdk_is_known() -> None:
     ("raw", "oddity"),
     [
         (b'{"type":"never.heard.of"}', Oddity.UNKNOWN),
-        (b'{"type":"conversation.item.done","item":5}', None),
+        (b'{"type":"conversation.item.done","item":5}', Oddity.MALFORMED),
         (b"", Oddity.MALFORMED),
         (b"null", Oddity.MALFORMED),
         (b"[]", Oddity.MALFORMED),
@@ -270,6 +325,7 @@ FIELDS = (
     "usage",
     "rate_limits",
     "event",
+    "item",
 )
 
 
@@ -286,6 +342,9 @@ def test_no_frame_raises(kind: str, fields: dict[str, Any], cut: int | None) -> 
 REQUESTS = [
     CreateResponse("q1", "greeting", 'Say "hello".'),
     CreateResponse("q2", "reply", None),
+    CreateResponse("q5", "filler", "Say: one moment.", tools=False),
+    SendOutput("call_1", "out_1", '{"eta":"Tuesday"}', "told:call_1"),
+    Approve("a1", approve=True),
     CancelResponse("r1"),
     ClearAudio(),
     Inform("q4", "The call will be ended in about a minute."),

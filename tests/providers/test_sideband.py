@@ -14,11 +14,12 @@ import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
 from sipagent.errors import AttachError
-from sipagent.model import CallId
+from sipagent.model import CallId, SecretName, TenantName
+from sipagent.model.secret import secret_mark
 from sipagent.providers.openai.codec import Oddity
 from sipagent.providers.openai.route import Keepalive
 from sipagent.providers.openai.sideband import OpenAISideband
-from sipagent.sessions.machine.commands import CreateResponse
+from sipagent.sessions.machine.commands import CreateResponse, UpdateSession
 from sipagent.sessions.machine.events import (
     AgentText,
     Event,
@@ -384,3 +385,29 @@ async def test_a_proxy_that_lets_nobody_through_proves_nothing(
         assert await dial.probe() is None
         with pytest.raises(AttachError):
             await dial.attach(lambda event: None)
+
+
+async def test_an_update_opens_the_secrets_that_its_session_names() -> None:
+    frames: asyncio.Queue[str | bytes] = asyncio.Queue()
+
+    async def keep(connection: ServerConnection) -> None:
+        async for frame in connection:
+            frames.put_nowait(frame)
+
+    listener = Listener()
+    mark = secret_mark(TenantName("acme"), SecretName("crm"))
+    update = UpdateSession("u", {"type": "realtime", "tools": [{"authorization": mark}]})
+    async with serve(keep, "127.0.0.1", 0) as server:
+        account = an_account(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+        sideband = OpenAISideband(
+            account,
+            ssl.create_default_context(),
+            listener.oddities.append,
+            secrets=lambda tenant, name: f"{tenant}'s {name}",
+        )
+        socket = await sideband.dial(CALL).attach(listener.deliver)
+        await socket.send(update)
+        assert socket.put(update)
+        sent = [json.loads(await frames.get()) for _ in range(2)]
+        await socket.close()
+    assert [each["session"]["tools"] for each in sent] == [[{"authorization": "acme's crm"}]] * 2

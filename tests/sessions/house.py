@@ -12,6 +12,7 @@ from sipagent.testing import (
     FakeSideband,
     FakeSocket,
     FakeTap,
+    FakeTools,
     MemoryRecords,
     VirtualClock,
     a_plan,
@@ -34,6 +35,7 @@ class House:
         self.sideband = FakeSideband()
         self.records = MemoryRecords()
         self.tap = FakeTap()
+        self.tools = FakeTools()
         self.providers = Moving(self.control, self.sideband)
         self.clock = VirtualClock()
         self.engine = FakeEngine()
@@ -41,7 +43,9 @@ class House:
 
     def around(self, providers: FakeProviders) -> None:
         """Have a new supervisor, with these providers."""
-        around = Surroundings(providers, self.engine, self.records, self.tap, self.clock)
+        around = Surroundings(
+            providers, self.engine, self.records, self.tap, self.clock, tools=self.tools
+        )
         self.supervisor = Supervisor(around)
 
     def answer(self, *, call_id: str = "rtc_1", greeting: str | None = "Hello.") -> None:

@@ -17,11 +17,15 @@ from sipagent.model import (
     Forward,
     Happening,
     IncomingCall,
+    Message,
     Quota,
     QuotaScope,
     Rate,
     Reason,
     Reject,
+    ToolName,
+    ToolStatus,
+    ToolUse,
     TraceStep,
     WebhookId,
 )
@@ -78,6 +82,9 @@ class FakeClaims:
                 return offer
             case None:
                 raise asyncio.CancelledError
+
+    async def revise(self, call: IncomingCall, before: Decision, after: Decision) -> Offer:
+        return await self.offer(call, after)
 
 
 class Door:
@@ -236,14 +243,20 @@ def test_a_rejection_by_the_gate_is_no_failure_of_the_account() -> None:
     assert door.admit() == Passed(ANSWERED)
 
 
-def test_records_are_kept_as_they_would_be_without_a_watch() -> None:
+async def test_records_are_kept_as_they_would_be_without_a_watch() -> None:
     door = Door()
     call, outcome = incoming("rtc_1"), an_end(Reason.LINE_CLOSED)
     door.records.decided(call, ANSWERED)
     door.records.fault(PLAN, "other", "server_error")
+    use = ToolUse("call_1", ToolName("wait"), 1.0, 1.0, ToolStatus.DONE)
+    door.records.tool(PLAN, use)
+    message = Message("call_2", {"message": "Call me."})
+    await door.records.message(PLAN, message)
     door.records.ended(outcome)
     assert door.memory.decisions == [(call, ANSWERED)]
     assert door.memory.faults == [("other", "server_error")]
+    assert door.memory.tools == [use]
+    assert door.memory.messages == {(PLAN.call_id, "call_2"): message}
     assert door.memory.outcomes == [outcome]
 
 

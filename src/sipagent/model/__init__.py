@@ -10,10 +10,23 @@ talking, by *tools*. *Quotas* bound what calls may take. Every call
 ends in exactly one *outcome*.
 """
 
-from sipagent.model.agent import AgentProfile, Edition, Greeting
+from sipagent.model.aftercall import AfterCall
+from sipagent.model.agent import AgentProfile, Edition, Greeting, ToolTemplate
+from sipagent.model.attestation import AttestationRule
 from sipagent.model.call import IncomingCall, MediaSecurity
-from sipagent.model.decision import Accept, Decision, Forward, Reject, TraceStep, Verdict
+from sipagent.model.decision import (
+    Accept,
+    Advice,
+    Consult,
+    Consulted,
+    Decision,
+    Forward,
+    Reject,
+    TraceStep,
+    Verdict,
+)
 from sipagent.model.destination import Destination
+from sipagent.model.event import EventType, Webhook
 from sipagent.model.facts import (
     CallerFacts,
     CallFacts,
@@ -55,7 +68,7 @@ from sipagent.model.skills import (
     Tongue,
     Ways,
 )
-from sipagent.model.story import Happening, Mark, Transfer
+from sipagent.model.story import Happening, Mark, Transfer, TransferEnd
 from sipagent.model.tool import (
     CollectDigits,
     Effects,
@@ -84,9 +97,12 @@ __all__ = [
     "PRIVACY",
     "Accept",
     "AccountName",
+    "Advice",
+    "AfterCall",
     "AgentName",
     "AgentProfile",
     "AttestationLevel",
+    "AttestationRule",
     "Bill",
     "CallFacts",
     "CallId",
@@ -97,11 +113,14 @@ __all__ = [
     "Ceilings",
     "Colleague",
     "CollectDigits",
+    "Consult",
+    "Consulted",
     "Decision",
     "Destination",
     "DestinationName",
     "Edition",
     "Effects",
+    "EventType",
     "FailureStep",
     "Fallback",
     "Fault",
@@ -151,9 +170,11 @@ __all__ = [
     "ToolName",
     "ToolResult",
     "ToolStatus",
+    "ToolTemplate",
     "ToolUse",
     "TraceStep",
     "Transfer",
+    "TransferEnd",
     "TransferTo",
     "TrunkName",
     "Turn",
@@ -162,6 +183,7 @@ __all__ = [
     "Verdict",
     "Wait",
     "Ways",
+    "Webhook",
     "WebhookId",
     "is_call_id",
     "rendered",

@@ -1,8 +1,10 @@
 """What happens to an incoming call, and the steps that led there."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sipagent.model.ids import DestinationName, TenantName
+from sipagent.model.ids import AgentName, DestinationName, SecretName, TenantName
+from sipagent.model.json import Json
 from sipagent.model.limit import BUSY, UNAVAILABLE, Cap, Quota
 from sipagent.model.outcome import Reason
 from sipagent.model.plan import CallPlan
@@ -33,6 +35,38 @@ class Reject:
 
 
 Verdict = Accept | Forward | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """The tenant's own endpoint is asked what becomes of the call, in a request that is signed with
+    the tenant's granted `secret`, and has `timeout` seconds to say it. `known` is what it is told
+    of the call."""
+
+    tenant: TenantName
+    url: str = field(repr=False)
+    secret: SecretName
+    timeout: float
+    known: Json = field(default_factory=dict, repr=False, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a consulted endpoint wants to become of a call: a SIP status that rejects it, or an
+    agent, values of variables, or both. It says nothing more."""
+
+    agent: AgentName | None = None
+    vars: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reject: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consulted:
+    """What came of asking; None of a usable answer, and then `because` says why, in words of
+    ours."""
+
+    advice: Advice | None
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +105,12 @@ class Decision:
     spent_code: int = UNAVAILABLE
     overflow: tuple[Cap, ...] = ()
     free: bool = False
+    consult: Consult | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether the call takes room: it is answered, or may be yet."""
+        return self.consult is not None or not isinstance(self.verdict, Reject)
 
     @property
     def tenant(self) -> TenantName:

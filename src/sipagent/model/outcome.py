@@ -29,10 +29,12 @@ class Fault(StrEnum):
 
 class Reason(StrEnum):
     LINE_CLOSED = "line_closed"
+    AGENT_HUNG_UP = "agent_hung_up"
     MAX_DURATION = "max_duration"
     BUDGET = "budget"
     OPERATOR_HUNG_UP = "operator_hung_up"
     TRANSFERRED = "transferred"
+    SILENCE = "silence"
     UNKNOWN_NUMBER = "unknown_number"
     RULE = "rule"
     QUOTA = "quota"
@@ -63,10 +65,12 @@ class Reason(StrEnum):
 
 _NATURE: Final[dict[Reason, tuple[Kind, Fault]]] = {
     Reason.LINE_CLOSED: (Kind.COMPLETED, Fault.NOBODY),
+    Reason.AGENT_HUNG_UP: (Kind.COMPLETED, Fault.NOBODY),
     Reason.MAX_DURATION: (Kind.COMPLETED, Fault.NOBODY),
     Reason.BUDGET: (Kind.COMPLETED, Fault.NOBODY),
     Reason.OPERATOR_HUNG_UP: (Kind.COMPLETED, Fault.OPERATOR),
     Reason.TRANSFERRED: (Kind.COMPLETED, Fault.NOBODY),
+    Reason.SILENCE: (Kind.COMPLETED, Fault.NOBODY),
     Reason.UNKNOWN_NUMBER: (Kind.REJECTED, Fault.OPERATOR),
     Reason.RULE: (Kind.REJECTED, Fault.NOBODY),
     Reason.QUOTA: (Kind.REJECTED, Fault.NOBODY),

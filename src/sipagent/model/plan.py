@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sipagent.model.aftercall import AfterCall
 from sipagent.model.agent import Greeting
 from sipagent.model.failure import ON_FAILURE, FailureStep
 from sipagent.model.ids import (
@@ -73,3 +74,4 @@ class CallPlan:
     dialed: str | None = field(default=None, repr=False)
     returned: Returned | None = None
     disclosure: str | None = None
+    after_call: AfterCall | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from sipagent.model.ids import AgentName, DestinationName
 from sipagent.model.json import Json
@@ -10,6 +10,9 @@ from sipagent.model.limit import Cap
 from sipagent.model.tool import Tool
 
 AttestationLevel = Literal["A", "B", "C"]
+
+WATCH: Final = 45.0
+"""Seconds in which a transfer counts as under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Ways:
 
     destinations: tuple[Reachable, ...] = ()
     cap: Cap | None = None
-    watch: float = 45.0
+    watch: float = WATCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,12 @@ class Happening(StrEnum):
     FELL_BACK = "fell_back"
     WOUND_DOWN = "wound_down"
     REFERRED = "referred"
+    LANGUAGE = "language"
+    AGENT = "agent"
+    DISCLOSED = "disclosed"
+    NOT_DISCLOSED = "not_disclosed"
+    NOT_TRANSFERRED = "not_transferred"
+    CLOSED = "closed"
 
 
 class Mark(StrEnum):
@@ -32,16 +38,42 @@ class Mark(StrEnum):
     HEARD = "heard"
     TURN_RESTORED = "turn_restored"
     SOMEBODY = "somebody"
+    DISCLOSURE = "disclosure"
+    LANGUAGE = "language"
+    AGENT = "agent"
     REFER = "refer"
+    REFERRED = "referred"
+    REFER_OVER = "refer_over"
+    TOOL = "tool"
+    TOLD = "told"
     HANG_UP = "hang_up"
+
+
+class TransferEnd(StrEnum):
+    """What has come of an attempt to send a call somewhere.
+
+    TAKEN: the call ended within the watch, so that somebody took it, presumably: nothing says so.
+    NOT_TAKEN: it was still there after the watch. REFUSED: the REFER was refused, or not sent.
+    BARRED: it was not sent, because the tenant's calls have been sent on often enough. GONE: the
+    call had ended before it. BROKEN_OFF: the call was ended while it was watched.
+    """
+
+    TAKEN = "taken"
+    NOT_TAKEN = "not_taken"
+    REFUSED = "refused"
+    BARRED = "barred"
+    GONE = "gone"
+    BROKEN_OFF = "broken_off"
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """One attempt to send a call on. `target` is the URI in the REFER; `answer` what the provider
-    said of it. What came of it shows in the call's outcome."""
+    said of it. `outcome` is None while it goes on, and where the call's own outcome says all: of a
+    call that is sent on unanswered, or because its model has failed."""
 
     number: int
     destination: DestinationName | None
     target: str = field(repr=False)
     answer: str
+    outcome: TransferEnd | None = None

@@ -100,7 +100,8 @@ class HttpRequest:
     values are what a tool of this name has collected. Without a `body` all arguments that the URL
     does not take are the JSON body, or the query of a method that has none. `response` says what of
     the answer's JSON the model gets: names and RFC 6901 pointers. `secret` is sent as a bearer
-    token and read when the request is made.
+    token and read when the request is made. `plain` is set where the operator's own file has
+    written an http URL: all others need https, or a host that the operator allows.
     """
 
     method: str
@@ -111,6 +112,7 @@ class HttpRequest:
     digits: Mapping[str, ToolName] = field(default_factory=dict)
     body: Json | None = field(default=None, repr=False)
     response: Mapping[str, str] | None = None
+    plain: bool = False
     kind: Literal["http"] = "http"
 
 
@@ -194,7 +196,8 @@ class ToolResult:
 @dataclass(frozen=True, slots=True)
 class ToolUse:
     """One tool call, as it is recorded. `id` is the provider's of the call. Times are seconds since
-    the call began. `arguments` and `output` are None where they are masked."""
+    the call began. `arguments` and `output` are None where they are masked. `agent` is who used it,
+    None where that is the agent which answered."""
 
     id: str
     name: ToolName
@@ -204,6 +207,7 @@ class ToolUse:
     detail: str | None = None
     arguments: str | None = field(default=None, repr=False)
     output: str | None = field(default=None, repr=False)
+    agent: AgentName | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from msgspec import Struct
 class UsageKind(StrEnum):
     RESPONSE = "response"
     TRANSCRIPTION = "transcription"
+    SUMMARY = "summary"
 
 
 class Tokens(Struct, frozen=True):

@@ -12,6 +12,7 @@ import structlog
 from sipagent.concurrency import TaskOwner
 from sipagent.errors import SecretError, SettingsError, TokenError
 from sipagent.model import AccountName
+from sipagent.model.secret import ReadSecret, no_secrets
 from sipagent.providers.accounts import AccountSpec, ClientSecret, FederatedToken
 from sipagent.providers.entra import EntraCredentials, EntraIssuer
 from sipagent.providers.openai.account import Account
@@ -19,6 +20,7 @@ from sipagent.providers.openai.connection import Note
 from sipagent.providers.openai.control import OpenAICallControl
 from sipagent.providers.openai.credentials import Credentials, KeyRing
 from sipagent.providers.openai.health import AccountHealth, Trouble
+from sipagent.providers.openai.reading import OpenAIReading, Question, Reply
 from sipagent.providers.openai.rest import Rest, environment_proxy
 from sipagent.providers.openai.sideband import OpenAISideband
 from sipagent.providers.openai.webhooks import WebhookSecrets
@@ -59,14 +61,17 @@ class Accounts:
         note: Note,
         *,
         pool: Callable[[ssl.SSLContext, str | None], Rest] = Rest,
+        granted: ReadSecret = no_secrets,
     ) -> None:
-        """Reads every secret, which blocks on the disk. `pool` makes the connections of a way out.
+        """Reads every secret, which blocks on the disk. `pool` makes the connections of a way out,
+        `granted` has the secrets that sessions name.
 
         Raises SettingsError with a sentence for each account that cannot be used.
         """
         self._context = context
         self._note = note
         self._pool = pool
+        self._granted = granted
         self._rests: dict[str | None, Rest] = {}
         self._held: dict[AccountName, Held] = {}
         self._gone: dict[AccountName, Held] = {}
@@ -97,6 +102,15 @@ class Accounts:
     def sideband(self, account: AccountName) -> OpenAISideband:
         """As `control`."""
         return self._find(account).sideband
+
+    async def ask(self, account: AccountName, question: Question, within: float) -> Reply:
+        """Have a model of the account read a text. Never raises."""
+        try:
+            held = self._find(account)
+            reading = OpenAIReading(held.account, self._rest(held.spec.base_url))
+        except (KeyError, ValueError):
+            return Reply(None, "the account is gone")
+        return await reading.ask(question, within)
 
     def health(self) -> Mapping[AccountName, AccountHealth]:
         """How each account does."""
@@ -241,8 +255,8 @@ class Accounts:
         held = Held(
             spec,
             account,
-            OpenAICallControl(account, self._rest(spec.base_url)),
-            OpenAISideband(account, self._context, self._note),
+            OpenAICallControl(account, self._rest(spec.base_url), self._granted),
+            OpenAISideband(account, self._context, self._note, secrets=self._granted),
         )
         return held
 

@@ -11,8 +11,10 @@ from sipagent.model import (
     Forward,
     Happening,
     IncomingCall,
+    Message,
     Reason,
     Reject,
+    ToolUse,
     TraceStep,
     Transfer,
     Turn,
@@ -61,6 +63,19 @@ class Gate:
                 self.breakers.withdraw(call.account, call.call_id)
         return offer
 
+    async def revise(self, call: IncomingCall, before: Decision, after: Decision) -> Offer:
+        """As `offer`, for a claimed call of which something else is decided."""
+        self.breakers.withdraw(call.account, call.call_id)
+        passed = self.admit(call, after)
+        held = False
+        try:
+            offer = await self.claims.revise(call, before, passed.decision)
+            held = not isinstance(offer.decision.verdict, Reject)
+        finally:
+            if passed.trial and not held:
+                self.breakers.withdraw(call.account, call.call_id)
+        return offer
+
     def admit(self, call: IncomingCall, decision: Decision) -> Passed:
         """What is to become of a call that was decided so. A rejection stays what it is, and a
         forward needs no model, so that limits do not hold it up."""
@@ -92,6 +107,7 @@ def _refused(
         if_full=None,
         if_spent=None,
         overflow=(),
+        consult=None,
     )
 
 
@@ -123,6 +139,12 @@ class WatchedRecords:
 
     def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
         self.records.transfer(plan, transfer)
+
+    def tool(self, plan: CallPlan, use: ToolUse) -> None:
+        self.records.tool(plan, use)
+
+    async def message(self, plan: CallPlan, message: Message) -> None:
+        await self.records.message(plan, message)
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         self.records.fault(plan, kind, code)

@@ -9,16 +9,20 @@ from sipagent.model import (
     CallId,
     CallOutcome,
     CallPlan,
+    Cap,
     Happening,
     Mark,
     Transfer,
     Turn,
 )
 from sipagent.model.redaction import redacted
+from sipagent.sessions.machine.attempts import attempts
 from sipagent.sessions.machine.commands import (
     Finish,
     Note,
     RecordStep,
+    RecordTool,
+    RecordTransfer,
     RecordTurn,
     RecordUsage,
 )
@@ -97,21 +101,27 @@ class Logbook:
         self._heard_at = marks.get(Mark.HEARD)
         self._viewing = Viewing(plan, keeping.tap)
         self._turns = 0
-        self._transfers = 0
+        self._transfers = attempts(marks)
 
     def answered(self) -> None:
         """The provider says that the call is answered."""
+        self._tell_answered()
         self._answered_at = self._keeping.clock.wall()
         self._note(Mark.ACCEPTED)
 
     def attached(self) -> None:
         """The call's socket is open."""
         if self._attached_at is None:
+            self._tell_answered()
             self._attached_at = self._keeping.clock.wall()
             self._note(Mark.ATTACHED)
             self._keeping.records.happened(self._plan, Happening.ATTACHED)
         # An accept whose own answer was lost is known to have been taken only now.
         self._answered_at = self._answered_at or self._attached_at
+
+    def _tell_answered(self) -> None:
+        if self._answered_at is None:
+            self._keeping.records.happened(self._plan, Happening.ANSWERED)
 
     def observe(self, event: Event) -> None:
         """Show words as they are spoken, and note the first sound and what went wrong."""
@@ -134,7 +144,9 @@ class Logbook:
         elif isinstance(event, RateLimitsTold):
             self._keeping.limits(self._plan, event)
 
-    def record(self, command: RecordTurn | RecordUsage | RecordStep | Note) -> None:
+    def record(
+        self, command: RecordTurn | RecordUsage | RecordTransfer | RecordStep | RecordTool | Note
+    ) -> None:
         """Keep what the call's machine says."""
         records = self._keeping.records
         match command:
@@ -145,13 +157,18 @@ class Logbook:
                 records.used(self._plan, usage)
                 if usage.cost:
                     self._keeping.spent(self._plan.call_id, usage.cost)
+            case RecordTransfer(transfer):
+                self._transfers = max(self._transfers, transfer.number)
+                records.transfer(self._plan, transfer)
             case RecordStep(what, detail):
                 records.happened(self._plan, what, detail)
+            case RecordTool(use):
+                records.tool(self._plan, use)
             case Note(mark):
                 self._note(mark)
 
     def referred(self, target_uri: str, answer: Answer) -> None:
-        """A REFER has been sent, or may have been."""
+        """A call that no agent answers, or whose model has failed, has been sent on."""
         self._transfers += 1
         plan, fallback = self._plan, self._plan.fallback
         destination = plan.destination
@@ -159,6 +176,10 @@ class Logbook:
             destination = fallback.destination
         attempt = Transfer(self._transfers, destination, target_uri, answer)
         self._keeping.records.transfer(plan, attempt)
+
+    def admitted(self, cap: Cap) -> bool:
+        """Count one more for the cap, if it has room."""
+        return self._keeping.engine.admit(self._plan.call_id, cap)
 
     async def mark(self, key: str) -> bool:
         """Write down what is about to be done; whether it is still to be done."""

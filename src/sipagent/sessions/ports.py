@@ -16,12 +16,16 @@ from sipagent.model import (
     CallOutcome,
     CallPlan,
     Cap,
+    Consult,
+    Consulted,
     Decision,
     Happening,
     IncomingCall,
     Json,
     Message,
+    Returned,
     Speaker,
+    TenantName,
     Tool,
     ToolName,
     ToolResult,
@@ -110,6 +114,13 @@ class Claims(Protocol):
         A call that is claimed counts for each cap and quota of the decision, unless one of them
         has no room or the verdict is a rejection; a duplicate counts for none. Returns when the
         claim outlives this process; where it cannot be written, the call is taken all the same.
+        """
+
+    async def revise(self, call: IncomingCall, before: Decision, after: Decision) -> Offer:
+        """Have something else be decided of a call that is claimed and not answered yet.
+
+        What the decision before has not counted is counted now, if it has room; a rejection gives
+        all of it back. Returns when what is decided now would outlive this process.
         """
 
 
@@ -246,6 +257,22 @@ class ToolRequest:
     digits: Mapping[ToolName, str] = field(default_factory=dict, repr=False)
 
 
+class RecentCallers(Protocol):
+    """Knows who has just been a caller."""
+
+    def returned(self, caller: str) -> Mapping[TenantName, Returned]:
+        """Of which tenants this number (E.164) has been a caller whose call was sent on, or broke
+        off, just before."""
+
+
+class Consultant(Protocol):
+    """Asks tenants' own endpoints what becomes of a call."""
+
+    async def ask(self, call_id: CallId, consult: Consult) -> Consulted:
+        """What came of asking, within the time that it has. Never raises but for being
+        cancelled."""
+
+
 class ToolRunner(Protocol):
     """Runs the tools that reach beyond the call."""
 
@@ -281,10 +308,12 @@ class Records(Protocol):
     def transfer(self, plan: CallPlan, transfer: Transfer) -> None: ...
 
     def tool(self, plan: CallPlan, use: ToolUse) -> None:
-        """Keep what a tool call has come to."""
+        """Keep what a tool call has come to, without what its tenant does not want to be kept of
+        words."""
 
     async def message(self, plan: CallPlan, message: Message) -> None:
-        """Keep what the caller wants to have told. Returns when it outlives this process. Raises
+        """Keep what the caller wants to have told, without what its tenant does not want to be
+        kept; the same id twice is one message. Returns when it outlives this process. Raises
         OSError where it cannot be kept."""
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:

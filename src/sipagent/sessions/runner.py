@@ -9,14 +9,17 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+from sipagent.concurrency import TaskOwner
 from sipagent.errors import AttachError
 from sipagent.model import CallOutcome, CallPlan, Mark
 from sipagent.sessions.logbook import Keeping, Logbook
 from sipagent.sessions.machine import CallState, Past, adopted, begin, resume, step
 from sipagent.sessions.machine.commands import (
     Accept,
+    Approve,
     Attach,
     CancelResponse,
+    CancelTool,
     ClearAudio,
     Command,
     CreateResponse,
@@ -26,10 +29,14 @@ from sipagent.sessions.machine.commands import (
     Note,
     Probe,
     RecordStep,
+    RecordTool,
+    RecordTransfer,
     RecordTurn,
     RecordUsage,
     Refer,
     Reject,
+    RunTool,
+    SendOutput,
     UpdateSession,
 )
 from sipagent.sessions.machine.events import (
@@ -52,7 +59,9 @@ from sipagent.sessions.ports import (
     HeldCall,
     Sideband,
     SocketRequest,
+    ToolRunner,
 )
+from sipagent.sessions.tooling import Tooling
 
 SEND_WITHIN: Final = 5.0
 """Seconds for a request to be handed to the connection; a peer that does not read is gone."""
@@ -73,13 +82,16 @@ _RINGING: Final = frozenset({Phase.NEW, Phase.ADOPTED, Phase.ANSWERING, Phase.RE
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports that one call speaks to. `gate` bounds how many lost sockets are dialed at once."""
+    """The ports that one call speaks to. `gate` bounds how many lost sockets are dialed at once,
+    `tasks` owns the tools that run."""
 
     control: CallControl
     sideband: Sideband
     keeping: Keeping
     clock: Clock
     gate: asyncio.Semaphore
+    tools: ToolRunner
+    tasks: TaskOwner
 
 
 class CallRunner:
@@ -100,6 +112,7 @@ class CallRunner:
         "_state",
         "_timer",
         "_timer_at",
+        "_tooling",
         "_wake",
         "_world",
         "answer_within",
@@ -121,6 +134,7 @@ class CallRunner:
         self.answer_within = answer_within
         self.log = Logbook(plan, world.keeping, began_at, held)
         self._world = world
+        self._tooling = Tooling(plan, world.tools, world.tasks, self.log, self.deliver)
         self._began = world.clock.monotonic() - max(0.0, world.clock.wall() - began_at)
         self._state: CallState
         if held is None:
@@ -202,9 +216,28 @@ class CallRunner:
 
     async def _carry_out(self, command: Command) -> None:
         match command:
-            case RecordTurn() | RecordUsage() | RecordStep() | Note():
+            case (
+                RecordTurn()
+                | RecordUsage()
+                | RecordTransfer()
+                | RecordStep()
+                | RecordTool()
+                | Note()
+            ):
                 self.log.record(command)
-            case CreateResponse() | CancelResponse() | ClearAudio() | UpdateSession() | Inform():
+            case RunTool():
+                self._tooling.run(command, self._now)
+            case CancelTool(tool_id):
+                self._tooling.cancel(tool_id)
+            case (
+                CreateResponse()
+                | CancelResponse()
+                | ClearAudio()
+                | UpdateSession()
+                | Inform()
+                | SendOutput()
+                | Approve()
+            ):
                 await self._ask(command)
             case Accept() | Reject() | Refer() | HangUp():
                 await self._control(command)
@@ -223,6 +256,8 @@ class CallRunner:
         mark = request.mark if isinstance(request, CreateResponse) else None
         if mark is None or await self.log.mark(mark):
             await self._send(request)
+        if isinstance(request, SendOutput):
+            self.log.record(Note(request.note))
 
     async def _control(self, command: Accept | Reject | Refer | HangUp) -> None:
         match command:
@@ -241,11 +276,15 @@ class CallRunner:
                 self.deliver(HangUpAnswered(answer))
 
     async def _refer(self, command: Refer) -> None:
-        """Have the REFER sent, if it has not been: one whose mark is there may have been."""
+        """Have the REFER sent, if there is room for it, and if it has not been: one whose mark is
+        there may have been."""
         answer = Answer.SILENT
-        if await self.log.mark(command.mark):
+        if command.cap is not None and not self.log.admitted(command.cap):
+            answer = Answer.BARRED
+        elif await self.log.mark(command.mark):
             answer = await self.control.refer(self.plan.call_id, command.target_uri)
-        self.log.referred(command.target_uri, answer)
+        if command.destination is None:
+            self.log.referred(command.target_uri, answer)
         self.deliver(Referred(answer))
 
     async def _accept(self, command: Accept) -> None:
@@ -324,6 +363,7 @@ class CallRunner:
             await socket.close()
 
     async def _let_go(self) -> None:
+        self._tooling.leave()
         if self._timer is not None:
             self._timer.cancel()
         if self._dial is not None:

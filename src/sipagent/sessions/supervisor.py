@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from functools import partial
 from typing import Final
 
@@ -14,8 +15,8 @@ from sipagent.model import (
     CallId,
     CallOutcome,
     CallPlan,
+    Decision,
     IncomingCall,
-    Mark,
     Reason,
     Reject,
 )
@@ -32,8 +33,11 @@ from sipagent.sessions.ports import (
     Providers,
     Records,
     Tap,
+    ToolRunner,
 )
+from sipagent.sessions.refusals import ABORT_WITHIN, OVER, Refusal, Unadopted
 from sipagent.sessions.runner import CallRunner, World
+from sipagent.sessions.tooling import NoTools
 
 log = structlog.get_logger(__name__)
 
@@ -57,12 +61,6 @@ _RINGING_LEFT: Final = 5.0
 _LAST_WORDS: Final = 30.0
 """Seconds for a goodbye, its hang-up and the socket's end: more than their own deadlines."""
 
-_ABORT_WITHIN: Final = 1.0
-"""Seconds for the hang-ups of an immediate end, so that the process exits within two."""
-
-
-_OVER: Final = (Answer.DONE, Answer.GONE)
-
 
 def _unheeded(_: CallPlan, __: RateLimitsTold) -> None:
     """What is left to an account, told to nobody."""
@@ -78,102 +76,7 @@ class Surroundings:
     tap: Tap
     clock: Clock
     limits: Callable[[CallPlan, RateLimitsTold], None] = field(default=_unheeded)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A call that is rejected, by the control that its account had when it came."""
-
-    call: IncomingCall
-    verdict: Reject
-    control: CallControl
-    clock: Clock
-    began_at: float
-    epoch: int = FIRST_EPOCH
-
-    async def run(self) -> CallOutcome:
-        answer = await self.control.reject(self.call.call_id, self.verdict.code)
-        if answer is Answer.GONE:
-            if self.epoch == FIRST_EPOCH:
-                return self.outcome(Reason.CALLER_GONE)
-            # The owner before may have had it rejected.
-            return self.outcome(self.verdict.reason, detail=f"reject {answer}")
-        if answer is Answer.DONE:
-            return self.outcome(self.verdict.reason, sip_code=self.verdict.code)
-        detail = f"reject {answer}"
-        if answer is not Answer.DECIDED and self.verdict.reason is not Reason.UNKNOWN_NUMBER:
-            # Until somebody says no, the caller rings on. A call that has been decided, or whose
-            # number is not ours, may be held by another service that shares the account.
-            answer = await self.control.hang_up(self.call.call_id)
-            detail = detail if answer in _OVER else unconfirmed(detail)
-        return self.outcome(self.verdict.reason, detail=detail)
-
-    async def cut_off(self, reason: Reason) -> CallOutcome:
-        """Try once more, for a second: until somebody says no, the caller rings on."""
-        try:
-            async with asyncio.timeout(_ABORT_WITHIN):
-                return await self.run()
-        except Exception as error:  # noqa: BLE001  # the outcome is due in any case
-            log.warning("reject failed", error=type(error).__name__)
-        crashed = reason is Reason.INTERNAL_ERROR
-        return self.outcome(reason if crashed else self.verdict.reason, detail="reject broken off")
-
-    def outcome(
-        self, reason: Reason, *, detail: str | None = None, sip_code: int | None = None
-    ) -> CallOutcome:
-        return CallOutcome(
-            call_id=self.call.call_id,
-            account=self.call.account,
-            tenant=self.verdict.tenant,
-            agent=None,
-            reason=reason,
-            began_at=self.began_at,
-            ended_at=self.clock.wall(),
-            sip_code=sip_code,
-            detail=detail,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Unadopted:
-    """A call that cannot be gone on with: its account is not there any more, or what was written of
-    it cannot be used. `control` is None where nobody could be asked to end it."""
-
-    held: HeldCall
-    cause: str
-    control: CallControl | None
-    clock: Clock
-
-    async def run(self) -> CallOutcome:
-        answer = Answer.SILENT
-        if self.control is not None:
-            answer = await self.control.hang_up(self.held.call.call_id)
-        return self.outcome(confirmed=answer in _OVER)
-
-    async def cut_off(self, _: Reason) -> CallOutcome:
-        return self.outcome(confirmed=False)
-
-    def outcome(self, *, confirmed: bool) -> CallOutcome:
-        held, verdict, marks = self.held, self.held.decision.verdict, self.held.marks
-        detail = f"not adopted: {self.cause}"
-        if isinstance(verdict, Reject):
-            agent, reason = None, verdict.reason
-        else:
-            agent, reason = verdict.plan.agent, Reason.REPLICA_LOST
-        return CallOutcome(
-            call_id=held.call.call_id,
-            account=held.call.account,
-            tenant=held.decision.tenant,
-            agent=agent,
-            reason=reason,
-            began_at=held.claimed_at,
-            ended_at=self.clock.wall(),
-            answered_at=marks.get(Mark.ACCEPTED) or marks.get(Mark.ATTACHED),
-            attached_at=marks.get(Mark.ATTACHED),
-            heard_at=marks.get(Mark.HEARD),
-            detail=detail if confirmed else unconfirmed(detail),
-            usage_complete=isinstance(verdict, Reject),
-        )
+    tools: ToolRunner = field(default_factory=NoTools)
 
 
 class Supervisor:
@@ -212,6 +115,14 @@ class Supervisor:
     def refuse(self, call: IncomingCall, verdict: Reject) -> None:
         """Refuse a call and record it."""
         self._refuse_from(call, verdict, self._around.clock.wall(), FIRST_EPOCH)
+
+    def consult(
+        self, call: IncomingCall, decision: Decision, work: Coroutine[None, None, None]
+    ) -> None:
+        """Have `work` find out what becomes of a claimed call and see to it. A call about which it
+        cannot is refused."""
+        name = f"consult:{call.call_id}"
+        self._tasks.start(self._consult(call, decision, work, self._around.clock.wall()), name=name)
 
     def adopt(self, held: Sequence[HeldCall], ring_window: float) -> None:
         """Go on with calls that processes before this one have left.
@@ -268,6 +179,8 @@ class Supervisor:
             keeping=self._keeping,
             clock=around.clock,
             gate=self._gate,
+            tools=around.tools,
+            tasks=self._tasks,
         )
 
     def _start(self, runner: CallRunner) -> None:
@@ -314,7 +227,7 @@ class Supervisor:
         log.warning("ending all calls at once", calls=self.live)
         # A task that is cancelled before its first step would never run, and record nothing.
         await asyncio.sleep(0)
-        await self._tasks.cancel(_ABORT_WITHIN + 0.2)
+        await self._tasks.cancel(ABORT_WITHIN + 0.2)
 
     async def _hold(self, runner: CallRunner) -> None:
         plan = runner.plan
@@ -330,6 +243,36 @@ class Supervisor:
         call_id, tenant = refusal.call.call_id, refusal.verdict.tenant
         with structlog.contextvars.bound_contextvars(call_id=call_id, tenant=tenant):
             await self._recorded(refusal.run(), refusal.cut_off, refusal.epoch)
+
+    async def _consult(
+        self,
+        call: IncomingCall,
+        decision: Decision,
+        work: Coroutine[None, None, None],
+        began_at: float,
+    ) -> None:
+        with structlog.contextvars.bound_contextvars(call_id=call.call_id, tenant=decision.tenant):
+            try:
+                await work
+            except asyncio.CancelledError:
+                refusal = self._unsettled(call, decision, Reason.DRAINING, began_at)
+                last = self._last(refusal.cut_off(Reason.DRAINING), FIRST_EPOCH)
+                await finish(last, name="last words")
+                raise
+            except Exception as crash:  # the crash boundary of one consultation
+                log.exception("consultation crashed", error=type(crash).__name__)
+                refusal = self._unsettled(call, decision, Reason.INTERNAL_ERROR, began_at)
+                await self._refuse(refusal)
+
+    def _unsettled(
+        self, call: IncomingCall, decision: Decision, reason: Reason, began_at: float
+    ) -> Refusal:
+        """The refusal of a call of which nobody has found out what becomes of it."""
+        verdict = Reject(SERVICE_UNAVAILABLE, reason, decision.tenant)
+        told = replace_fields(decision, verdict=verdict, caps=(), quotas=(), consult=None)
+        self._around.records.decided(call, told)
+        control, clock = self._around.providers.control(call.account), self._around.clock
+        return Refusal(call, verdict, control, clock, began_at)
 
     async def _let_go(self, lost: Unadopted) -> None:
         call_id, tenant = lost.held.call.call_id, lost.held.decision.tenant
@@ -369,16 +312,16 @@ class Supervisor:
         )
         answer = Answer.SILENT
         try:
-            async with asyncio.timeout(_ABORT_WITHIN):
+            async with asyncio.timeout(ABORT_WITHIN):
                 if rings:
                     answer = await control.reject(call_id, SERVICE_UNAVAILABLE)
                     if answer is Answer.DONE:
                         end = replace(end, sip_code=SERVICE_UNAVAILABLE)
-                if answer not in _OVER:
+                if answer not in OVER:
                     answer = await control.hang_up(call_id)
         except Exception as error:  # noqa: BLE001  # the outcome is due in any case
             log.warning("hang-up failed", error=type(error).__name__)
-        if answer not in _OVER:
+        if answer not in OVER:
             end = replace(end, detail=unconfirmed(end.detail))
         return runner.outcome(end)
 

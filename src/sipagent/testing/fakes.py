@@ -14,12 +14,17 @@ from sipagent.model import (
     CallId,
     CallOutcome,
     CallPlan,
+    Cap,
     Decision,
     Edition,
     Greeting,
     Happening,
     IncomingCall,
     Json,
+    Message,
+    ToolResult,
+    ToolStatus,
+    ToolUse,
     Transfer,
     TrunkName,
     Turn,
@@ -40,6 +45,7 @@ from sipagent.sessions.ports import (
     Marked,
     Offer,
     SocketRequest,
+    ToolRequest,
     Words,
 )
 
@@ -284,12 +290,15 @@ class FakeProviders:
 
 class FakeEngine:
     """An engine that claims everything for one owner. `marks` are what was asked for, in order;
-    those in `already` have been marked before. `costs` and `finished` are what it was told."""
+    those in `already` have been marked before. `admitted` are the caps that were asked for, of
+    which `full` have no room. `costs` and `finished` are what it was told."""
 
     def __init__(self) -> None:
         self.marks: list[tuple[CallId, str]] = []
         self.notes: list[tuple[CallId, str]] = []
         self.already: set[str] = set()
+        self.admitted: list[Cap] = []
+        self.full: set[str] = set()
         self.costs: list[int] = []
         self.spent_up: Sequence[CallId] = ()
         self.finished: list[tuple[CallOutcome, int]] = []
@@ -298,10 +307,17 @@ class FakeEngine:
     async def offer(self, call: IncomingCall, decision: Decision) -> Offer:
         return Offer(Claim.OK, decision)
 
+    async def revise(self, call: IncomingCall, before: Decision, after: Decision) -> Offer:
+        return Offer(Claim.OK, after)
+
     async def mark(self, call_id: CallId, epoch: int, key: str) -> Marked:
         await asyncio.sleep(0)
         self.marks.append((call_id, key))
         return Marked.ALREADY if key in self.already else Marked.DONE_NOW
+
+    def admit(self, call_id: CallId, cap: Cap) -> bool:
+        self.admitted.append(cap)
+        return cap.key not in self.full
 
     def note(self, call_id: CallId, epoch: int, key: str) -> None:
         self.notes.append((call_id, key))
@@ -320,6 +336,37 @@ class FakeEngine:
         return self.held
 
 
+class FakeTools:
+    """Runs no tool: a test says what each has come to, or `now` is what all have at once."""
+
+    def __init__(self, now: ToolResult | None = None) -> None:
+        self.now = now
+        self.requests: list[ToolRequest] = []
+        self.cancelled: list[str] = []
+        self._ends: dict[str, asyncio.Future[ToolResult]] = {}
+
+    async def run(self, request: ToolRequest) -> ToolResult:
+        self.requests.append(request)
+        if self.now is not None:
+            return self.now
+        end = self._ends.setdefault(request.id, asyncio.get_running_loop().create_future())
+        try:
+            return await end
+        except asyncio.CancelledError:
+            self.cancelled.append(request.id)
+            raise
+
+    def end(self, tool_id: str, output: str = "{}", status: ToolStatus = ToolStatus.DONE) -> None:
+        """Let the tool call come to its end."""
+        end = self._ends.setdefault(tool_id, asyncio.get_running_loop().create_future())
+        end.set_result(ToolResult(status, output))
+
+    def crash(self, tool_id: str, crash: Exception) -> None:
+        """Break the port's promise."""
+        end = self._ends.setdefault(tool_id, asyncio.get_running_loop().create_future())
+        end.set_exception(crash)
+
+
 class MemoryRecords:
     """Records that a test can read."""
 
@@ -330,6 +377,8 @@ class MemoryRecords:
         self.turns: list[Turn] = []
         self.usages: list[Usage] = []
         self.transfers: list[Transfer] = []
+        self.tools: list[ToolUse] = []
+        self.messages: dict[tuple[CallId, str], Message] = {}
         self.faults: list[tuple[str, str]] = []
         self.outcomes: list[CallOutcome] = []
         self._news = asyncio.Event()
@@ -351,6 +400,12 @@ class MemoryRecords:
 
     def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
         self.transfers.append(transfer)
+
+    def tool(self, plan: CallPlan, use: ToolUse) -> None:
+        self.tools.append(use)
+
+    async def message(self, plan: CallPlan, message: Message) -> None:
+        self.messages.setdefault((plan.call_id, message.id), message)
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         self.faults.append((kind, code))

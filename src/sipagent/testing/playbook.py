@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sipagent.model import CallPlan, Mark
+from sipagent.model import CallPlan
 from sipagent.sessions.machine import CallState, Past, adopted, begin, resume, step
 from sipagent.sessions.machine.commands import Command, Note
 from sipagent.sessions.machine.events import DeadlineReached, Event
@@ -40,7 +40,7 @@ class Playbook:
         self.now = now
         self.state: CallState
         self.commands: list[Command] = []
-        self.notes: list[Mark] = []
+        self.notes: list[str] = []
         if past is None:
             self.state, commands = begin(plan)
         else:

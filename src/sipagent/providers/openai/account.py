@@ -52,10 +52,12 @@ class Account:
         return urlunsplit((secure, host, f"{path}/realtime", "", ""))
 
     async def authorized(
-        self, action: Action, ask: Callable[[AuthHeaders], Awaitable[Answer]]
+        self, action: Action | None, ask: Callable[[AuthHeaders], Awaitable[Answer]]
     ) -> Answer:
         """The answer to a request, sent again at once with other credentials for as long as it is
-        refused with 401 and others are left. Raises what `ask` raises, and TokenError."""
+        refused with 401 and others are left. Raises what `ask` raises, and TokenError.
+
+        What is no `action` of calls says nothing of whether the account can take them."""
         credentials = self.credentials
         try:
             headers = await credentials.headers()
@@ -65,7 +67,8 @@ class Account:
         except TokenError as error:
             self.health.without_token(error.code)
             raise
-        self.health.answered(answer.status, action)
+        if action is not None:
+            self.health.answered(answer.status, action)
         return answer
 
     async def _otherwise(

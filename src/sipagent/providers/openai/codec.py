@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -108,8 +109,10 @@ def encode(request: Request) -> str:
             item = {"type": "function_call_output", "call_id": call_id, "output": output}
             return _event("conversation.item.create", item={"id": item_id, **item})
         case Approve(request_id, approve):
+            # The new item's id is required, and has at most 32 characters.
+            own = "ok_" + sha256(request_id.encode("utf-8", "replace")).hexdigest()[:24]
             item = {"type": "mcp_approval_response", "approval_request_id": request_id}
-            return _event("conversation.item.create", item={**item, "approve": approve})
+            return _event("conversation.item.create", item={"id": own, **item, "approve": approve})
 
 
 def _event(kind: str, **fields: Any) -> str:
@@ -175,15 +178,21 @@ _NOTHING: Final[frozenset[str]] = frozenset()
 
 def _put_out(output: list[Any]) -> tuple[frozenset[str], tuple[FunctionCall, ...]]:
     """The kinds of items that a response has put out, and its calls of functions. One that is not
-    complete has arguments that may be cut, and is none."""
-    kinds, calls = set[str](), []
-    for item in output:
-        kind = item.get("type")
-        if isinstance(kind, str):
-            kinds.add(kind)
-        if kind == "function_call" and item.get("status", "completed") == "completed":
-            calls.append(FunctionCall(_call_id(item), _name(item), _arguments(item)))
-    return frozenset(kinds), tuple(calls)
+    complete has arguments that may be cut, and is none; nor is one that cannot be read, as the end
+    of its response matters more."""
+    items = [item for item in output if type(item) is dict]
+    kinds = frozenset(kind for item in items if isinstance(kind := item.get("type"), str))
+    calls = (_function_call(item) for item in items if item.get("type") == "function_call")
+    return kinds, tuple(call for call in calls if call is not None)
+
+
+def _function_call(item: Any) -> FunctionCall | None:
+    if item.get("status", "completed") != "completed":
+        return None
+    try:
+        return FunctionCall(_call_id(item), _name(item), _arguments(item))
+    except (TypeError, KeyError):
+        return None
 
 
 def _item_added(wire: Any) -> Event | None:

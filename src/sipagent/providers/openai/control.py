@@ -9,6 +9,7 @@ from pydantic_core import from_json, to_json
 
 from sipagent.errors import TokenError
 from sipagent.model import CallId, Json
+from sipagent.model.secret import ReadSecret, no_secrets, with_secrets
 from sipagent.providers.openai.account import Account, Action
 from sipagent.providers.openai.preflight import preflight
 from sipagent.providers.openai.rest import ATTEMPT_WITHIN, Body, Rest, RestAnswer, RestError
@@ -80,9 +81,11 @@ def retry_after(answer: RestAnswer) -> float | None:
 class OpenAICallControl:
     """The calls of one account, over a shared pool of connections."""
 
-    def __init__(self, account: Account, rest: Rest) -> None:
+    def __init__(self, account: Account, rest: Rest, secrets: ReadSecret = no_secrets) -> None:
+        """`secrets` are those that sessions name."""
         self._account = account
         self._rest = rest
+        self._secrets = secrets
 
     async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
         """Have the call answered, retrying what is safe to retry for at most `within` seconds.
@@ -93,7 +96,8 @@ class OpenAICallControl:
         """
         if problems := preflight(session, self._account.capabilities):
             return AcceptAnswered(Answer.REFUSED, f"preflight: {problems[0]}")
-        attempt, effect = await self._persist(call_id, "accept", dict(session), within)
+        body = dict(with_secrets(session, self._secrets))
+        attempt, effect = await self._persist(call_id, "accept", body, within)
         answer = attempt.answer
         if effect and answer is Answer.GONE:
             answer = Answer.DECIDED

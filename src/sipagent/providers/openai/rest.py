@@ -112,9 +112,15 @@ class Rest:
             await session.close()
 
     async def post(
-        self, url: str, headers: Sequence[tuple[bytes, bytes]], body: Body
+        self,
+        url: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: Body,
+        *,
+        within: float | None = None,
     ) -> RestAnswer:
-        """Post JSON and read the answer, each step within `ATTEMPT_WITHIN`.
+        """Post JSON and read the answer, each step within `ATTEMPT_WITHIN`, or all `within` so many
+        seconds.
 
         Raises RestError where no answer came. Cancelling it closes the connection.
         """
@@ -128,6 +134,7 @@ class Rest:
                 allow_redirects=False,
                 proxy=self._proxy,
                 proxy_auth=self._credentials,
+                timeout=_TIMEOUTS if within is None else _whole(within),
             ) as response:
                 content = await _read(response.content)
                 body.begun = False
@@ -149,6 +156,12 @@ class Rest:
                 skip_auto_headers=("Accept-Encoding",),
             )
         return self._session
+
+
+def _whole(within: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=within, connect=ATTEMPT_WITHIN, sock_connect=ATTEMPT_WITHIN, sock_read=None
+    )
 
 
 async def _read(stream: aiohttp.StreamReader) -> bytes:

@@ -16,11 +16,13 @@ from websockets.protocol import CLOSED
 
 from sipagent.errors import AttachError, TokenError
 from sipagent.model import CallId
+from sipagent.model.secret import ReadSecret, no_secrets, with_secrets
 from sipagent.providers.openai.account import Account
 from sipagent.providers.openai.codec import encode
 from sipagent.providers.openai.connection import Connection, Note
 from sipagent.providers.openai.credentials import AuthHeaders
 from sipagent.providers.openai.route import KEEPALIVE, Keepalive, Route, Routes, drop
+from sipagent.sessions.machine.commands import UpdateSession
 from sipagent.sessions.machine.events import Event
 from sipagent.sessions.ports import SocketRequest
 
@@ -43,19 +45,26 @@ _FINAL: Final = frozenset({400, 401, 403})
 class OpenAISocket:
     """An attached socket."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_secrets")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, secrets: ReadSecret = no_secrets) -> None:
         self._connection = connection
+        self._secrets = secrets
 
     def put(self, request: SocketRequest) -> bool:
-        return self._connection.put(encode(request).encode())
+        return self._connection.put(self._encoded(request).encode())
 
     async def send(self, request: SocketRequest) -> None:
         try:
-            await self._connection.send(encode(request))
+            await self._connection.send(self._encoded(request))
         except ConnectionClosed as closed:
             raise ConnectionResetError("the call's socket has closed") from closed
+
+    def _encoded(self, request: SocketRequest) -> str:
+        if isinstance(request, UpdateSession):
+            session = with_secrets(request.session, self._secrets)
+            request = UpdateSession(request.request_id, session)
+        return encode(request)
 
     async def close(self) -> None:
         if self._connection.protocol.state is CLOSED:
@@ -70,9 +79,12 @@ class OpenAISocket:
 class OpenAIDial:
     """Dials the socket of one call, again and again if need be, within its deadlines."""
 
-    __slots__ = ("_account", "_note", "_route", "_warm", "far")
+    __slots__ = ("_account", "_note", "_route", "_secrets", "_warm", "far")
 
-    def __init__(self, account: Account, route: "Route", note: Note) -> None:
+    def __init__(
+        self, account: Account, route: "Route", note: Note, secrets: ReadSecret = no_secrets
+    ) -> None:
+        self._secrets = secrets
         self._account = account
         self._route = route
         self._note = note
@@ -105,7 +117,7 @@ class OpenAIDial:
                 await asyncio.sleep(pause)
             else:
                 connection.begin(deliver, self._note)
-                return OpenAISocket(connection)
+                return OpenAISocket(connection, self._secrets)
         raise AssertionError("repeat() ended")
 
     async def probe(self) -> bool | None:
@@ -173,11 +185,15 @@ class OpenAISideband:
         context: ssl.SSLContext,
         note: Note,
         keepalive: Keepalive = KEEPALIVE,
+        secrets: ReadSecret = no_secrets,
     ) -> None:
+        """`secrets` are those that sessions name."""
         self._account = account
         self._note = note
+        self._secrets = secrets
         self._routes = Routes.below(account.sockets_url, context, keepalive)
 
     def dial(self, call_id: CallId) -> OpenAIDial:
         """A dial for this call; nothing is opened yet."""
-        return OpenAIDial(self._account, self._routes.to(f"call_id={call_id}"), self._note)
+        route = self._routes.to(f"call_id={call_id}")
+        return OpenAIDial(self._account, route, self._note, self._secrets)

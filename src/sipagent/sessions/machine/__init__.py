@@ -2,7 +2,8 @@
 
 `lifecycle` answers, attaches and ends. `greeting` has the first words heard and hands the turn
 to the caller. `responses` alone asks the model to speak. `playback` knows what has been heard.
-`transcript` collects both sides. `forwarding` sends on a call that no agent answers. `spending`
+`transcript` collects both sides. `forwarding` sends on a call that no agent answers,
+`transfer` one that its agent sends to somebody. `spending`
 adds up what is billed, `recovery` knows what is tried when the model fails, `attendance` whether
 anybody is there, `duration` when the time is up. `deadlines` keeps the times. None reads another's
 state: they speak by the internal events of `signals`, passed round by `call` until none is left.

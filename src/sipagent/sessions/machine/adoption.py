@@ -11,17 +11,24 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sipagent.model import CallPlan, Mark, Reason
+from sipagent.sessions.machine.attempts import History, attempts, history
 from sipagent.sessions.machine.attendance import Attendance
 from sipagent.sessions.machine.call import CallState, new_state
 from sipagent.sessions.machine.commands import Finish
 from sipagent.sessions.machine.deadlines import Deadlines
+from sipagent.sessions.machine.disclosure import Disclosure
 from sipagent.sessions.machine.events import Timer
 from sipagent.sessions.machine.forwarding import WATCH, Forwarding
 from sipagent.sessions.machine.greeting import FirstWords, Stage
 from sipagent.sessions.machine.life import Lifecycle, Phase
+from sipagent.sessions.machine.outputs import Outputs
 from sipagent.sessions.machine.playback import Playback
 from sipagent.sessions.machine.responses import Responses
+from sipagent.sessions.machine.speech import speech
+from sipagent.sessions.machine.toolcalls import SEEN
 from sipagent.sessions.machine.transcript import Transcript
+from sipagent.sessions.machine.transferring import Stage as TransferStage
+from sipagent.sessions.machine.transferring import Transferring
 
 _TURNS_EACH: Final = 1_000_000
 """Turns and requests of each owner are numbered apart; readers sort by the number."""
@@ -46,7 +53,7 @@ class Past(Struct, frozen=True):
     @property
     def answered(self) -> bool:
         """Whether an owner before is known to have answered it."""
-        return any(mark in self.marks for mark in _ANSWERED)
+        return any(mark in self.marks for mark in _ANSWERED) or attempts(self.marks) > 0
 
     @property
     def hanging_up(self) -> Reason | None:
@@ -63,6 +70,7 @@ def adopted(plan: CallPlan, past: Past) -> CallState:
     state = new_state(plan)
     before = past.epoch - 1
     watched = past.marks.get(Mark.REFER)
+    sent = _sent(state.transfer, past, forwarded=watched is not None)
     # What was billed since the owner before heard the last of it is told to nobody.
     unheard = past.answered and plan.refer_to is None
     return replace(
@@ -75,11 +83,46 @@ def adopted(plan: CallPlan, past: Past) -> CallState:
         playback=Playback(parting=watched is not None),
         transcript=Transcript(begun=before * _TURNS_EACH),
         spending=replace(state.spending, cost=past.cost, lost=unheard),
-        attendance=Attendance(attended=Mark.SOMEBODY in past.marks),
-        deadlines=Deadlines()
-        if watched is None
-        else Deadlines(((watched + WATCH, Timer.FORWARD_TAKEN),)),
+        speech=speech(plan, past.marks),
+        disclosure=Disclosure(over=True) if Mark.DISCLOSURE in past.marks else state.disclosure,
+        attendance=Attendance(attended=Mark.SOMEBODY in past.marks or sent.count > 0),
+        toolcalls=replace(state.toolcalls, seen=_begun(past)[-SEEN:], used=len(_begun(past))),
+        outputs=Outputs(orphans=_orphans(past)),
+        transfer=_transferring(state.transfer, sent),
+        deadlines=_deadlines(watched, sent),
     )
+
+
+def _sent(fresh: Transferring, past: Past, *, forwarded: bool) -> History:
+    """What owners before have sent. A call that is hung up, or sent away for good, is watched as
+    such."""
+    sent = history(past.marks, fresh.means.ways, fresh.means.watch)
+    over = forwarded or past.hanging_up is not None
+    return History(sent.count) if over else sent
+
+
+def _transferring(fresh: Transferring, sent: History) -> Transferring:
+    stage = TransferStage.IDLE if sent.attempt is None else TransferStage.WATCHING
+    return replace(fresh, stage=stage, attempt=sent.attempt, chain=sent.chain, count=sent.count)
+
+
+def _deadlines(watched: float | None, sent: History) -> Deadlines:
+    if watched is not None:
+        return Deadlines(((watched + WATCH, Timer.FORWARD_TAKEN),))
+    if sent.attempt is not None:
+        return Deadlines(((sent.attempt.until, Timer.TRANSFER_TAKEN),))
+    return Deadlines()
+
+
+def _begun(past: Past) -> tuple[str, ...]:
+    """The tool calls that have begun, of tools that reach beyond the call."""
+    keys = (key.partition(":") for key in past.marks)
+    return tuple(rest for mark, _, rest in keys if mark == Mark.TOOL)
+
+
+def _orphans(past: Past) -> tuple[str, ...]:
+    """Those of which nobody is known to have sent the output."""
+    return tuple(one for one in _begun(past) if f"{Mark.TOLD}:{one}" not in past.marks)
 
 
 def _lifecycle(fresh: Lifecycle, past: Past, *, watching: bool) -> Lifecycle:

@@ -21,6 +21,7 @@ from sipagent.sessions.machine.signals import (
     EndWanted,
     GreetingOver,
     Parting,
+    TransferGoing,
 )
 
 SIGN_WITHIN: Final = 30.0
@@ -43,6 +44,7 @@ Heeded = (
     | CallerStarted
     | DigitPressed
     | DeadlineReached
+    | TransferGoing
     | Parting
 )
 Output = Note | EndWanted | DeadlineWanted | DeadlineDropped
@@ -62,7 +64,7 @@ def step(state: Attendance, event: Heeded, now: float) -> Result:
             return state, (DeadlineWanted(Timer.SOMEBODY_THERE, now + SIGN_WITHIN),)
         case CallDropped():
             return replace(state, live=False), (unwatched,)
-        case Parting():
+        case Parting() | TransferGoing(going=True):
             return replace(state, attended=True), (unwatched,)
         case DeadlineReached(Timer.SOMEBODY_THERE):
             return state, (EndWanted(Reason.NOBODY_THERE),)

@@ -11,36 +11,57 @@ from msgspec.structs import replace
 
 from sipagent.model import CallPlan
 from sipagent.sessions.machine import (
+    approvals,
     attendance,
     deadlines,
+    digits,
+    disclosure,
     duration,
     events,
+    fillers,
     forwarding,
     greeting,
+    leaving,
     life,
     lifecycle,
+    outputs,
     playback,
     recovery,
     responses,
     signals,
+    silence,
+    speech,
     spending,
+    toolcalls,
     transcript,
+    transfer,
+    transferring,
 )
+from sipagent.sessions.machine.approvals import Approvals
 from sipagent.sessions.machine.attendance import Attendance
 from sipagent.sessions.machine.commands import Command
 from sipagent.sessions.machine.deadlines import Deadlines
+from sipagent.sessions.machine.digits import Digits
+from sipagent.sessions.machine.disclosure import Disclosure
 from sipagent.sessions.machine.duration import Duration
 from sipagent.sessions.machine.events import Event
+from sipagent.sessions.machine.fillers import Fillers
 from sipagent.sessions.machine.forwarding import Forwarding
 from sipagent.sessions.machine.greeting import FirstWords
+from sipagent.sessions.machine.leaving import Leaving
 from sipagent.sessions.machine.life import Lifecycle, Phase
 from sipagent.sessions.machine.opening import first_words, opening_session
+from sipagent.sessions.machine.outputs import Outputs
 from sipagent.sessions.machine.playback import Playback
 from sipagent.sessions.machine.recovery import Recovery
 from sipagent.sessions.machine.responses import Responses
 from sipagent.sessions.machine.signals import Signal
+from sipagent.sessions.machine.silence import Quiet
+from sipagent.sessions.machine.speech import Speech
 from sipagent.sessions.machine.spending import Spending
+from sipagent.sessions.machine.toolcalls import ToolCalls
 from sipagent.sessions.machine.transcript import Transcript
+from sipagent.sessions.machine.transferring import Transferring
 
 
 class CallState(Struct, frozen=True):
@@ -56,6 +77,16 @@ class CallState(Struct, frozen=True):
     recovery: Recovery = field(default_factory=Recovery)
     attendance: Attendance = field(default_factory=Attendance)
     duration: Duration = field(default_factory=Duration)
+    toolcalls: ToolCalls = field(default_factory=ToolCalls)
+    outputs: Outputs = field(default_factory=Outputs)
+    fillers: Fillers = field(default_factory=Fillers)
+    approvals: Approvals = field(default_factory=Approvals)
+    leaving: Leaving = field(default_factory=Leaving)
+    speech: Speech = field(default_factory=Speech)
+    digits: Digits = field(default_factory=Digits)
+    silence: Quiet = field(default_factory=Quiet)
+    disclosure: Disclosure = field(default_factory=Disclosure)
+    transfer: Transferring = field(default_factory=Transferring)
     deadlines: Deadlines = field(default_factory=Deadlines)
 
     @property
@@ -80,6 +111,16 @@ _ORDER: Final[tuple[tuple[str, Step, Any], ...]] = (
     ("recovery", recovery.step, recovery.Heeded),
     ("attendance", attendance.step, attendance.Heeded),
     ("duration", duration.step, duration.Heeded),
+    ("toolcalls", toolcalls.step, toolcalls.Heeded),
+    ("outputs", outputs.step, outputs.Heeded),
+    ("fillers", fillers.step, fillers.Heeded),
+    ("approvals", approvals.step, approvals.Heeded),
+    ("leaving", leaving.step, leaving.Heeded),
+    ("speech", speech.step, speech.Heeded),
+    ("digits", digits.step, digits.Heeded),
+    ("silence", silence.step, silence.Heeded),
+    ("disclosure", disclosure.step, disclosure.Heeded),
+    ("transfer", transfer.step, transferring.Heeded),
     ("forwarding", forwarding.step, forwarding.Heeded),
     ("lifecycle", lifecycle.step, life.Heeded),
 )
@@ -124,6 +165,13 @@ def new_state(plan: CallPlan) -> CallState:
         spending=spending.spending(plan),
         recovery=recovery.recovery(plan),
         duration=duration.duration(plan),
+        speech=speech.speech(plan),
+        digits=digits.digits(plan),
+        silence=silence.quiet(plan),
+        disclosure=disclosure.disclosure(plan),
+        toolcalls=toolcalls.toolcalls(plan),
+        approvals=approvals.approvals(plan),
+        transfer=transferring.transferring(plan),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from sipagent.model import (
+    AgentName,
     Cap,
     DestinationName,
     Happening,
@@ -19,6 +20,7 @@ from sipagent.model import (
     Tool,
     ToolName,
     ToolUse,
+    Transfer,
     Turn,
     Usage,
 )
@@ -136,7 +138,7 @@ class RunTool:
     """Have a tool run, beside everything else. Leads to `ToolEnded`.
 
     `mark` is written down: before a tool that must run at most once, soon for the others. `digits`
-    are what tools have collected in this call.
+    are what tools have collected in this call, `agent` is who asks.
     """
 
     id: str
@@ -144,6 +146,7 @@ class RunTool:
     arguments: Json = field(repr=False)
     mark: str
     digits: Mapping[ToolName, str] = field(default_factory=dict, repr=False)
+    agent: AgentName | None = None
 
 
 class CancelTool(Struct, frozen=True):
@@ -174,6 +177,12 @@ class RecordUsage(Struct, frozen=True):
     """Keep what one response or transcription is billed."""
 
     usage: Usage
+
+
+class RecordTransfer(Struct, frozen=True):
+    """Keep what is known of one attempt to send the call somewhere."""
+
+    transfer: Transfer
 
 
 class RecordStep(Struct, frozen=True):
@@ -211,6 +220,7 @@ Command = (
     | Note
     | RecordTurn
     | RecordUsage
+    | RecordTransfer
     | RecordStep
     | Finish
 )

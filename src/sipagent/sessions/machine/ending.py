@@ -18,6 +18,7 @@ from sipagent.sessions.machine.life import (
     Heeded,
     Lifecycle,
     Result,
+    ended,
     finish,
     unconfirmed,
 )
@@ -38,7 +39,7 @@ def hanging_up(state: Lifecycle, event: Heeded, now: float) -> Result:
         case HangUpAnswered(Answer.GONE):
             # An attachment that failed stays one: a session that the provider took and could not
             # begin looks the same as a call that has ended.
-            return finish(state, state.gone or state.end)
+            return finish(state, ended(state, state.end))
         case HangUpAnswered():
             return _unconfirmed(state, now)
         case DeadlineReached(Timer.HANG_UP_AGAIN):

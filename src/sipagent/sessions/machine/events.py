@@ -3,6 +3,7 @@
 The provider's words are translated by its codec; nothing here depends on one provider's JSON.
 """
 
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from msgspec import Struct
@@ -104,7 +105,6 @@ class Timer(StrEnum):
     STILL_CONNECTING = "still-connecting"
     TRANSFER_TAKEN = "transfer-taken"
     SILENT = "silent"
-    WAITED = "waited"
     NEXT_DIGIT = "next-digit"
 
 
@@ -151,10 +151,12 @@ class CallerTextDone(Struct, frozen=True):
     bill: Bill | None = None
 
 
-class DigitPressed(Struct, frozen=True):
-    """The caller has pressed a key: 0 to 9, *, #, A to D (RFC 4733)."""
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """The caller has pressed a key: 0 to 9, *, #, A to D (RFC 4733). It may be one of a PIN, so it
+    is never printed."""
 
-    digit: str
+    digit: str = field(repr=False)
 
 
 class RateLimit(Struct, frozen=True):

@@ -6,3 +6,8 @@ TIME_IS_UP: Final = (
     "The time for this call is over. In the language of the conversation, say so in one short"
     " sentence, thank the caller and say goodbye. Do not ask anything."
 )
+
+NOBODY_ANSWERS: Final = (
+    "The caller has not answered. In the language of the conversation, say in one short sentence"
+    " that you hear nobody and are going to hang up, and say goodbye. Do not ask anything."
+)

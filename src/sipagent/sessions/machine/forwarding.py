@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from sipagent.model import Reason
+from sipagent.model import Reason, skills
 from sipagent.sessions.machine.commands import Attach, Probe, Refer
 from sipagent.sessions.machine.events import (
     Answer,
@@ -38,7 +38,7 @@ from sipagent.sessions.machine.signals import (
     SendAway,
 )
 
-WATCH: Final = 45.0
+WATCH: Final = skills.WATCH
 """Seconds from the REFER in which somebody must have taken the call."""
 
 LAST_WATCH: Final = 15.0

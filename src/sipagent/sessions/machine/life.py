@@ -43,6 +43,7 @@ from sipagent.sessions.machine.signals import (
     FallbackWanted,
     ForwardEnded,
     ForwardGivenUp,
+    HangingUp,
     ModelFailed,
     Parting,
     PlaybackEnded,
@@ -50,6 +51,8 @@ from sipagent.sessions.machine.signals import (
     ResponseDropped,
     ResponseWanted,
     SendAway,
+    TransferGoing,
+    TransferTaken,
     UsageLost,
 )
 
@@ -89,6 +92,7 @@ class Lifecycle(Struct, frozen=True):
     as soon as it is answered. `spare` is the session to be answered with where the provider
     refuses the first one. `answerable` says of an adopted call that it may still be answered; None
     of one that is known to have been. `hung_up` counts the hang-ups that nobody has confirmed.
+    While it is `referred` to somebody, a call that ends by itself has been transferred.
     """
 
     session: Json
@@ -104,6 +108,7 @@ class Lifecycle(Struct, frozen=True):
     hung_up: int = 0
     loss: Loss | None = None
     jitter: float = 0.0
+    referred: bool = False
 
 
 Heeded = (
@@ -124,6 +129,7 @@ Heeded = (
     | ForwardGivenUp
     | FallbackWanted
     | EndWanted
+    | TransferGoing
     | CallOver
 )
 Output = (
@@ -142,6 +148,8 @@ Output = (
     | UsageLost
     | RecordStep
     | CallOver
+    | TransferTaken
+    | HangingUp
     | Parting
     | ResponseWanted
     | DeadlineWanted
@@ -160,7 +168,15 @@ def part(state: Lifecycle, end: Finish, goodbye: str | None, now: float) -> Resu
 
 
 def hang_up(state: Lifecycle, end: Finish, *, rings: bool = False) -> Result:
-    return replace(state, phase=Phase.HANGING_UP, end=end), (HangUp(end.reason, rings),)
+    state = replace(state, phase=Phase.HANGING_UP, end=end)
+    return state, (HangUp(end.reason, rings), HangingUp())
+
+
+def ended(state: Lifecycle, otherwise: Finish) -> Finish:
+    """How a call has ended that turns out to be there no more."""
+    if state.referred:
+        return Finish(Reason.TRANSFERRED, None)
+    return state.gone or otherwise
 
 
 def unconfirmed(detail: str | None) -> str:
@@ -169,7 +185,8 @@ def unconfirmed(detail: str | None) -> str:
 
 
 def finish(state: Lifecycle, end: Finish) -> Result:
-    return replace(state, phase=Phase.OVER, end=end), (CallOver(),)
+    taken = (TransferTaken(),) if end.reason is Reason.TRANSFERRED else ()
+    return replace(state, phase=Phase.OVER, end=end), (*taken, CallOver())
 
 
 def lost(detail: str) -> Finish:

@@ -55,6 +55,7 @@ from sipagent.sessions.machine.life import (
     Output,
     Phase,
     Result,
+    ended,
     finish,
     hang_up,
     lost,
@@ -78,12 +79,15 @@ from sipagent.sessions.machine.signals import (
     Purpose,
     ResponseDropped,
     SendAway,
+    TransferGoing,
     UsageLost,
 )
 
 
 def step(state: Lifecycle, event: Heeded, now: float) -> Result:
     """Late events of a phase that has passed are no-ops: both sides act at once on a phone."""
+    if isinstance(event, TransferGoing):
+        return replace(state, referred=event.going and event.referred), ()
     return _PHASES[state.phase](state, event, now)
 
 
@@ -125,7 +129,8 @@ def _found(state: Lifecycle, now: float) -> Result:
 
 def _not_found(state: Lifecycle) -> Result:
     if state.answerable is None:
-        return finish(state, Finish(Reason.LINE_CLOSED, "ended while no process held it"))
+        reason = Reason.TRANSFERRED if state.referred else Reason.LINE_CLOSED
+        return finish(state, Finish(reason, "ended while no process held it"))
     if state.answerable:
         return replace(state, phase=Phase.ANSWERING), (Accept(state.session),)
     return finish(state, Finish(Reason.REPLICA_LOST, "no process had it answered"))
@@ -238,7 +243,7 @@ def _live(state: Lifecycle, event: Heeded, now: float) -> Result:
             return _probe(state, code, now)
         case DeadlineReached(Timer.LONGEST_CALL | Timer.SOCKET_CLOSED):
             return hang_up(state, Finish(Reason.SESSION_EXPIRED, None))
-        case FallbackWanted(target_uri) if state.phase is Phase.LIVE:
+        case FallbackWanted(target_uri) if state.phase is Phase.LIVE and not state.referred:
             state = replace(state, phase=Phase.FORWARDING, end=None)
             return state, (Parting(), SendAway(target_uri))
         case EndWanted() | EndRequested():
@@ -285,7 +290,7 @@ def _probing(state: Lifecycle, event: Heeded, now: float) -> Result:
     assert state.gone is not None
     match event:
         case Probed(alive=False):
-            return finish(state, state.gone)
+            return finish(state, ended(state, state.gone))
         case Probed() if state.asked is not None and state.asked.goodbye is None:
             return hang_up(state, Finish(state.asked.reason, None))
         case Probed():
@@ -327,7 +332,7 @@ def _reattaching(state: Lifecycle, event: Heeded, now: float) -> Result:
         case SocketOpened():
             return _reattached(state, now)
         case SocketRefused(gone=True):
-            return finish(state, state.gone or Finish(Reason.LINE_CLOSED, None))
+            return finish(state, ended(state, Finish(Reason.LINE_CLOSED, None)))
         case SocketRefused():
             return _dial_again(state, now)
         case EndRequested(reason):

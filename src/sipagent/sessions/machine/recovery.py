@@ -38,6 +38,7 @@ from sipagent.sessions.machine.signals import (
     ResponseDropped,
     ResponseOverdue,
     ResponseWanted,
+    TransferGoing,
 )
 
 ANSWER_WITHIN: Final = 8.0
@@ -57,8 +58,8 @@ class Recovery(Struct, frozen=True):
     an answer must have come. `armed`: a deadline is on its way, which may come before `due` and is
     put off then: most answers come in time, and a deadline for each would be dropped again.
 
-    `live`: the socket is attached. `turned`: the caller has the turn. `given_up`: nothing more is
-    tried.
+    `live`: the socket is attached. `turned`: the caller has the turn. `held`: nothing is tried for
+    now, because the caller is being sent to somebody. `given_up`: nothing more is tried.
     """
 
     recourse: Recourse = Recourse()
@@ -68,6 +69,7 @@ class Recovery(Struct, frozen=True):
     speaking: bool = False
     live: bool = False
     turned: bool = False
+    held: bool = False
     given_up: bool = False
 
 
@@ -84,6 +86,7 @@ Heeded = (
     | AudioStarted
     | ModelFailed
     | DeadlineReached
+    | TransferGoing
     | Parting
 )
 Output = RecordStep | ResponseWanted | ResponseOverdue | FallbackWanted | EndWanted | DeadlineWanted
@@ -112,7 +115,7 @@ def step(state: Recovery, event: Heeded, now: float) -> Result:
             return _expect(state, now)
         case CallerCommitted():
             return replace(state, speaking=False), ()
-        case ResponseWanted(Purpose.REPLY):
+        case ResponseWanted(Purpose.REPLY | Purpose.TOOL):
             return _expect(state, now)
         case DeadlineReached(Timer.ANSWER_DUE):
             return _time_is_up(replace(state, armed=False), now)
@@ -125,7 +128,7 @@ def _failures(state: Recovery, event: Heeded) -> Result:
     match event:
         case ResponseDone(failed=True, error_code=code) if state.turned and not state.speaking:
             return _fail(state, f"response failed: {code}" if code else "response failed")
-        case ResponseDropped(Purpose.REPLY, late=False) if state.due is not None:
+        case ResponseDropped(Purpose.REPLY | Purpose.TOOL, late=False) if state.due is not None:
             return _fail(state, "response refused")
         case ModelFailed(detail):
             return _fail(state, detail)
@@ -135,6 +138,8 @@ def _failures(state: Recovery, event: Heeded) -> Result:
             return replace(state, turned=True), ()
         case CallDropped():
             return replace(state, live=False, speaking=False, due=None), ()
+        case TransferGoing(going):
+            return replace(state, held=going, due=None), ()
         case Parting():
             return replace(state, given_up=True), ()
         case _:
@@ -148,7 +153,7 @@ def _answered(state: Recovery) -> Recovery:
 
 
 def _expect(state: Recovery, now: float) -> Result:
-    if not state.live:
+    if not state.live or state.held:
         return replace(state, speaking=False), ()
     due = now + ANSWER_WITHIN
     wanted = () if state.armed else (DeadlineWanted(Timer.ANSWER_DUE, due),)
@@ -166,6 +171,8 @@ def _time_is_up(state: Recovery, now: float) -> Result:
 
 def _fail(state: Recovery, detail: str) -> Result:
     """Take the next step that can be taken. Without a socket nothing can be asked again."""
+    if state.held:
+        return replace(state, due=None), ()
     recourse = state.recourse
     for tried, following in enumerate(recourse.steps[state.tried :], state.tried + 1):
         match following:

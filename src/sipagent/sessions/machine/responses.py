@@ -112,6 +112,8 @@ def step(state: Responses, event: Heeded, now: float) -> tuple[Responses, tuple[
         return _dropped(state)
     if isinstance(event, ResponseOverdue):
         return state, _cancel(state.active)
+    if isinstance(event, ResponseUnneeded):
+        return replace(state, wishes=_without(state.wishes, event.purpose)), ()
     state, outputs = _take(state, event)
     state, request = _next(state, now)
     return state, (*outputs, *request)
@@ -121,8 +123,6 @@ def _take(state: Responses, event: Heeded) -> tuple[Responses, tuple[Output, ...
     match event:
         case ResponseWanted(purpose) if not state.parting or purpose is Purpose.GOODBYE:
             return replace(state, wishes=_with(state.wishes, event)), ()
-        case ResponseUnneeded(purpose):
-            return replace(state, wishes=_without(state.wishes, purpose)), ()
         case Parting():
             return replace(state, wishes=(), parting=True), _cancel(state.active)
         case CallResumed():

@@ -179,6 +179,30 @@ class ToolsBusy(Struct, frozen=True):
     busy: bool
 
 
+class OutputReady(Struct, frozen=True):
+    """A tool call has come to this."""
+
+    id: str
+    output: str
+
+    def __repr__(self) -> str:
+        return f"OutputReady({self.id!r})"
+
+
+class AnswerDue(Struct, frozen=True):
+    """The model is to speak of what tools have come to, as `instructions` say, if they do."""
+
+    instructions: str | None = None
+
+
+class FillerOffered(Struct, frozen=True):
+    """A tool has begun; what is said at this time if it still runs then."""
+
+    id: str
+    words: str
+    at: float
+
+
 class WaitBegun(Struct, frozen=True):
     """The caller wants a moment: nobody is waited for until they speak."""
 
@@ -203,10 +227,19 @@ class TransferAsked(Struct, frozen=True):
 
 
 class TransferGoing(Struct, frozen=True):
-    """The call is being sent somewhere, or not any more: a call that ends meanwhile counts as
-    transferred."""
+    """The call is being sent somewhere, or not any more. Once it is `referred` its end counts as
+    its transfer; before, its caller is told."""
 
     going: bool
+    referred: bool = True
+
+
+class TransferTaken(Struct, frozen=True):
+    """The call has ended while it was being sent somewhere: somebody took it, presumably."""
+
+
+class HangingUp(Struct, frozen=True):
+    """The call is being hung up: nothing more is to be done for it."""
 
 
 class DigitsAsked(Struct, frozen=True):
@@ -241,6 +274,12 @@ class AgentTaken(Struct, frozen=True):
     """Another agent of the plan has the call from now on."""
 
     agent: AgentName
+
+
+class LanguageTaken(Struct, frozen=True):
+    """The call goes on in this language; None is the one that it began in."""
+
+    language: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,14 +320,20 @@ Signal = (
     | DeadlineWanted
     | DeadlineDropped
     | ToolsBusy
+    | OutputReady
+    | AnswerDue
+    | FillerOffered
     | WaitBegun
     | HangUpAsked
     | TransferAsked
     | TransferGoing
+    | TransferTaken
+    | HangingUp
     | DigitsAsked
     | DigitsCollected
     | LanguageAsked
     | AgentAsked
     | AgentTaken
+    | LanguageTaken
     | IntentEnded
 )

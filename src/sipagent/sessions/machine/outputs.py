@@ -1,0 +1,172 @@
+"""What tools have come to, on its way to the model.
+
+An output is sent as soon as it is there. The model is asked once to speak of what it has got,
+unless voice detection makes a response that knows all of it: whether it does shows in the order in
+which the provider tells of outputs and responses. Outputs of which the provider has told nothing
+when a socket is lost are sent again: each has an item id of its own, so that it is there once.
+"""
+
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sipagent.model import Mark, is_call_id
+from sipagent.sessions.machine.commands import SendOutput
+from sipagent.sessions.machine.events import OutputAdded
+from sipagent.sessions.machine.signals import (
+    AnswerDue,
+    CallDropped,
+    CallLive,
+    CallOver,
+    CallResumed,
+    OutputReady,
+    Parting,
+    Purpose,
+    ResponseDropped,
+    ResponseStarted,
+    ResponseUnneeded,
+    ResponseWanted,
+)
+
+LONGEST: Final = 16 * 1024
+"""Characters of an output."""
+
+_UNCONFIRMED: Final = 64
+_DIGITS: Final = 24
+
+UNKNOWN: Final = (
+    "It is not known what came of this: the connection was lost while it ran, and it may have been"
+    " done. Do not try it again; say so if it matters."
+)
+
+
+class Outputs(Struct, frozen=True):
+    """`unconfirmed` are outputs of which the provider has told nothing yet. `wish` is what the
+    model is to be asked, `asked` says that the request is on its way or waits for its turn.
+    `orphans` are calls of tools that began under an owner before. `presumed` is the response that
+    was taken for the answer last: it may turn out to be voice detection's own."""
+
+    unconfirmed: tuple[SendOutput, ...] = ()
+    wish: AnswerDue | None = None
+    asked: bool = False
+    live: bool = False
+    parting: bool = False
+    orphans: tuple[str, ...] = ()
+    presumed: str | None = None
+
+
+Heeded = (
+    OutputReady
+    | OutputAdded
+    | AnswerDue
+    | ResponseStarted
+    | ResponseDropped
+    | CallLive
+    | CallDropped
+    | CallResumed
+    | CallOver
+    | Parting
+)
+Output = SendOutput | ResponseWanted | ResponseUnneeded
+Result = tuple[Outputs, tuple[Output, ...]]
+
+
+def error(words: str, **more: str) -> str:
+    """An output that says what went wrong."""
+    return output({"error": words, **more})
+
+
+def output(value: object) -> str:
+    """A value as a tool's output: JSON of at most LONGEST characters."""
+    return msgspec.json.encode(value).decode()[:LONGEST]
+
+
+def key_of(call_id: str) -> str:
+    """A tool call's id as it may stand in a mark."""
+    return (
+        call_id if is_call_id(call_id) else sha256(call_id.encode("utf-8", "replace")).hexdigest()
+    )
+
+
+def step(state: Outputs, event: Heeded, _: float) -> Result:
+    match event:
+        case OutputReady(call_id, text):
+            return _send(state, call_id, text)
+        case OutputAdded(call_id):
+            left = tuple(one for one in state.unconfirmed if one.id != call_id)
+            return replace(state, unconfirmed=left), ()
+        case AnswerDue():
+            return _ask(replace(state, wish=event, asked=False))
+        case ResponseStarted():
+            return _started(state, event)
+        case ResponseDropped(Purpose.TOOL):
+            return replace(state, wish=None, asked=False), ()
+        case _:
+            return _course(state, event)
+
+
+def _started(state: Outputs, event: ResponseStarted) -> Result:
+    if event.purpose is Purpose.TOOL:
+        return replace(state, wish=None, asked=False, presumed=event.response_id), ()
+    if event.purpose is not None:
+        return state, ()
+    if event.response_id == state.presumed:
+        # So the request is still to be answered, and `responses` has it.
+        state = replace(state, wish=AnswerDue(), asked=True)
+    if state.wish is None or state.unconfirmed:
+        return state, ()
+    return replace(state, wish=None, asked=False), (ResponseUnneeded(Purpose.TOOL),)
+
+
+def _course(state: Outputs, event: Heeded) -> Result:
+    """What the call's own course means for what is on its way."""
+    match event:
+        case CallLive():
+            return replace(state, live=True), ()
+        case CallResumed():
+            return _resumed(state)
+        case CallDropped():
+            return replace(state, live=False, asked=False), ()
+        case Parting():
+            return replace(state, parting=True, wish=None), ()
+        case CallOver():
+            return Outputs(parting=True), ()
+        case _:
+            return state, ()
+
+
+def _send(state: Outputs, call_id: str, text: str) -> Result:
+    if state.parting:
+        return state, ()
+    sent = SendOutput(call_id, _item_id(call_id), text[:LONGEST], f"{Mark.TOLD}:{key_of(call_id)}")
+    state = replace(state, unconfirmed=(*state.unconfirmed, sent)[-_UNCONFIRMED:])
+    return state, (sent,) * state.live
+
+
+def _ask(state: Outputs) -> Result:
+    if state.wish is None or state.asked or not state.live or state.parting:
+        return state, ()
+    wanted = ResponseWanted(Purpose.TOOL, state.wish.instructions)
+    return replace(state, asked=True), (wanted,)
+
+
+def _resumed(state: Outputs) -> Result:
+    """Send what may not have arrived. Of what began under another owner nobody knows the end."""
+    state = replace(state, live=True)
+    again: tuple[Output, ...] = state.unconfirmed
+    if state.orphans and not state.parting:
+        wish, orphans = state.wish or AnswerDue(), state.orphans
+        state = replace(state, orphans=(), wish=wish)
+        for orphan in orphans:
+            state, sent = _send(state, orphan, error(UNKNOWN, status="unknown"))
+            again = (*again, *sent)
+    state, asked = _ask(state)
+    return state, (*again, *asked)
+
+
+def _item_id(call_id: str) -> str:
+    """The same for each output of this call. Ids of items have at most 32 characters."""
+    return "out_" + sha256(call_id.encode("utf-8", "replace")).hexdigest()[:_DIGITS]

@@ -1,0 +1,172 @@
+"""Ten thousand stories: a provider, a caller and tools that do what they may, in any order."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from sipagent.model import (
+    CallPlan,
+    Colleague,
+    Reachable,
+    Reason,
+    Silence,
+    Skills,
+    Tongue,
+    Ways,
+)
+from sipagent.sessions.machine.commands import (
+    CreateResponse,
+    Finish,
+    HangUp,
+    Probe,
+    Refer,
+    SendOutput,
+)
+from sipagent.sessions.machine.events import (
+    AudioCleared,
+    AudioStopped,
+    CallerStarted,
+    FaultKind,
+    ProviderFault,
+    ResponseCreated,
+    ResponseDone,
+    SocketOpened,
+)
+from tests.sessions.provider_model import Model
+from tests.sessions.toolkit import BACK, BILLING, EVERYTHING, FRONT, a_plan_with
+
+STORIES = 10_000
+PARTS = 20
+
+MENU = (
+    ("hang_up", "{}"),
+    ("hang_up", "{}"),
+    ("wait", "{}"),
+    ("take_message", '{"message":"hello"}'),
+    ("take_message", '{"message":7}'),
+    ("order_status", '{"order_no":"A1"}'),
+    ("order_status", '{"order_no":"A1"}'),
+    ("order_status", "not json"),
+    ("transfer", '{"destination":"front"}'),
+    ("transfer", '{"destination":"back"}'),
+    ("transfer", '{"destination":"moon"}'),
+    ("set_language", '{"language":"es"}'),
+    ("switch_agent", '{"agent":"billing"}'),
+    ("collect_digits", "{}"),
+    ("no_such_tool", "{}"),
+)
+
+
+def a_plan_for_stories(seed: int) -> CallPlan:
+    plan = a_plan_with(*EVERYTHING, greeting=(None, "Hello.")[seed % 2])
+    tongues = (Tongue("en", {"type": "realtime"}), Tongue("es", {"type": "realtime"}))
+    silence = (None, Silence(10.0, "Still there?", 2))[seed % 3 == 0]
+    skills = replace(plan.skills, tongues=tongues, silence=silence, keys={"0": FRONT})
+    billing = Colleague(BILLING, {"type": "realtime"}, Skills(tools=EVERYTHING[:4]))
+    ways = Ways(
+        (
+            Reachable(FRONT, "tel:+17135550100", on_failure=("back", "take_message")),
+            Reachable(BACK, "tel:+17135550101"),
+        )
+    )
+    return replace(plan, skills=skills, colleagues=(billing,), ways=ways)
+
+
+def overlaps(model: Model) -> list[str]:
+    """Requests for a response while one is asked for, or known to be active."""
+    wrong: list[str] = []
+    asked: CreateResponse | None = None
+    active: str | None = None
+    now = since = 0.0
+    for entry in model.told:
+        match entry:
+            case CreateResponse(request_id):
+                if asked is not None or active is not None:
+                    wrong.append(request_id)
+                asked, since = entry, now
+            case ResponseCreated(response_id, tag):
+                active = response_id
+                asked = None if asked is not None and tag in (None, asked.tag) else asked
+            case ResponseDone(response_id) | AudioStopped(response_id):
+                active = None if active == response_id else active
+            case ProviderFault(FaultKind.BUSY, _, request_id):
+                asked = None if asked is not None and asked.request_id == request_id else asked
+            case Probe() | SocketOpened():
+                # With the socket goes all knowledge of what was asked for.
+                asked, active = None, None
+            case ("waited", seconds):
+                now += seconds
+                asked = None if now - since >= 9.5 else asked
+    return wrong
+
+
+def too_early(model: Model) -> bool:
+    """Whether the agent hung up although nobody has heard its goodbye: that is right only where the
+    socket is lost, or neither the goodbye nor its request has got anywhere for long."""
+    heard: set[str] = set()
+    now, since = 0.0, [*model.farewells.values()]
+    for entry in model.told:
+        match entry:
+            case AudioStopped(response_id) | AudioCleared(response_id):
+                heard.add(response_id)
+            case CreateResponse(_, "goodbye"):
+                since.append(now)
+            case Probe():
+                return False
+            case ("waited", seconds):
+                now += seconds
+            case HangUp(Reason.AGENT_HUNG_UP):
+                late = any(now - at >= 9.5 for at in since)
+                return not (heard & set(model.farewells)) and not late
+    return False
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_story_of_tools_goes_well_whatever_happens_in_whatever_order(part: int) -> None:
+    each = STORIES // PARTS
+    for seed in range(part * each, (part + 1) * each):
+        dice = Random(seed)
+        model = Model(a_plan_for_stories(seed), dice, MENU).play(dice.choice((20, 60, 120)))
+        if not model.call.state.over:
+            model.settle()
+        assert not overlaps(model), seed
+        assert not too_early(model), seed
+        refers = [one for one in model.told if isinstance(one, Refer)]
+        assert len({one.mark for one in refers}) == len(refers), seed
+        if not model.call.state.over and model.open:
+            missing = unanswered(model)
+            assert not missing, (seed, missing)
+        model.finish()
+        assert sum(isinstance(one, Finish) for one in model.told) == 1, seed
+        assert model.call.state.over
+        assert model.call.state.deadlines.earliest is None
+        assert not model.tools or set(model.tools) <= finishing(model), seed
+
+
+def unanswered(model: Model) -> set[str]:
+    """Tool calls whose output the provider should have, and has not. What waits for the caller, or
+    for the end of the call, may be open."""
+    state = model.call.state.toolcalls
+    open_ = {one.id for one in state.running}
+    open_ |= {one.leaving.id for one in state.groups if one.leaving is not None}
+    sent = {one.id for one in model.told if isinstance(one, SendOutput)}
+    if model.call.state.outputs.parting:
+        return set()
+    return set(model.asked) - open_ - sent
+
+
+def finishing(model: Model) -> set[str]:
+    return {call_id for call_id, name in model.asked.items() if name == "take_message"}
+
+
+def test_the_stories_have_what_they_are_about() -> None:
+    """Otherwise the test above would prove nothing."""
+    seen: set[type] = set()
+    reasons: set[Reason] = set()
+    for seed in range(400):
+        model = Model(a_plan_for_stories(seed), Random(seed), MENU).play(80).settle().finish()
+        seen |= {type(one) for one in model.told}
+        reasons |= {one.reason for one in model.told if isinstance(one, HangUp | Finish)}
+    assert {CallerStarted, SendOutput, Refer, ProviderFault, AudioCleared, Probe} <= seen
+    assert {Reason.AGENT_HUNG_UP, Reason.LINE_CLOSED, Reason.OPERATOR_HUNG_UP} <= reasons
