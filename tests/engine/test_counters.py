@@ -279,3 +279,30 @@ def test_who_is_sent_on_needs_room_of_the_account_and_of_the_forwards() -> None:
     counters.release(call(2))
     assert take(4) == Admission(Room.FULL, "tenant.held", own=True), "the forwards are used up"
     assert counters.held("account:us-1") == 1
+
+
+def test_transfers_and_calls_that_are_sent_on_share_their_cap() -> None:
+    cap = Cap("forwards", "forwards:acme", Rate(3, 3600.0))
+    counters = Counters()
+    assert counters.admit(call(1), ACME, (cap,), (), 0.0, NOON).room is Room.OK
+    assert [counters.take(cap, at) for at in (10.0, 20.0, 30.0)] == [True, True, False]
+    assert counters.admit(call(2), ACME, (cap,), (), 40.0, NOON).limit == "forwards"
+    # Whoever was refused is not counted: each has room again an hour after the one who took it.
+    at = (3599.0, 3600.0, 3601.0, 3610.0, 3611.0)
+    assert [counters.take(cap, one) for one in at] == [False, True, False, True, False]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    pauses=st.lists(st.floats(0.0, 900.0), max_size=80),
+    most=st.integers(1, 5),
+)
+def test_in_no_hour_are_more_transfers_than_the_cap_has(pauses: list[float], most: int) -> None:
+    cap = Cap("forwards", "forwards:acme", Rate(most, 3600.0))
+    counters, now = Counters(), 0.0
+    taken: list[float] = []
+    for pause in pauses:
+        now += pause
+        room = sum(at > now - 3600.0 for at in taken) < most
+        assert counters.take(cap, now) is room
+        taken += [now] * room

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sipagent.engine.embedded import EmbeddedEngine
-from sipagent.model import Cap, Rate
+from sipagent.model import CallId, Cap, Rate
 from sipagent.sessions.ports import Claim, Marked
 from sipagent.testing import VirtualClock
 from tests.engine.support import a_claim, an_outcome
@@ -121,3 +121,13 @@ async def test_a_mark_is_given_once_and_to_the_owner_only() -> None:
     assert await engine.mark(claimed.call_id, 1, "heard") is Marked.ALREADY
     engine.finish(an_outcome(claimed), 1)
     assert await engine.mark(claimed.call_id, 1, "refer") is Marked.NOT_OWNER
+
+
+async def test_transfers_of_all_calls_are_held_to_one_cap_exactly() -> None:
+    engine = EmbeddedEngine(VirtualClock())
+    cap = Cap("forwards", "forwards:acme", Rate(40, 3600.0))
+    assert await offer(engine, "w0", "c0", cap) is Claim.OK
+    assert sum(engine.admit(CallId(f"c{n % 7}"), cap) for n in range(300)) == 39
+    assert engine.admit(CallId("c0"), Cap("forwards", "forwards:other", cap.rate))
+    await asyncio.sleep(3601)
+    assert sum(engine.admit(CallId(f"c{n % 7}"), cap) for n in range(300)) == 40

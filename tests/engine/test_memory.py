@@ -172,7 +172,7 @@ async def test_what_is_left_of_a_call_never_becomes_anothers(tmp_path: Path) -> 
 def test_all_of_a_decision_is_written_but_what_matters_only_until_its_claim() -> None:
     _, decision = a_claim()
     names = {each.name for each in fields(Decision)}
-    left_out = {"caps", "overflow", "if_full", "if_spent", "free"}
+    left_out = {"caps", "overflow", "if_full", "if_spent", "free", "consult"}
     assert set(json.loads(decision_to_json(decision))) == names - left_out
 
 

@@ -153,6 +153,13 @@ class Counters:
                 return replace(refused, overflow=True)
         return refused
 
+    def take(self, cap: Cap, now_mono: float) -> bool:
+        """Count one more for this cap, if it has room."""
+        if self._full((cap,), now_mono) is not None:
+            return False
+        self._windows.window(cap, now_mono).append(now_mono)
+        return True
+
     def restore(self, call_id: CallId, tenant: TenantName, quotas: Iterable[Quota]) -> None:
         """Count a call that is held already: nobody asks whether there is room."""
         self.release(call_id)
@@ -257,7 +264,7 @@ class Counters:
 def settled(decision: Decision, admission: Admission) -> Decision:
     """What happens to the call after it has asked for room: the decision, or what follows where
     there is none, with the step that says why and the quotas that the call counts for."""
-    if admission.room is Room.OK or isinstance(decision.verdict, Reject):
+    if admission.room is Room.OK or not decision.held:
         return decision
     spent = admission.room is Room.SPENT
     because = "the money is spent" if spent else "there is no room"
@@ -266,9 +273,11 @@ def settled(decision: Decision, admission: Admission) -> Decision:
     unheld = isinstance(verdict, Forward) and not admission.overflow
     if verdict is None or unheld or not admission.own:
         code = _code(decision, admission)
-        verdict = Reject(code, Reason.QUOTA, decision.verdict.plan.tenant)
+        verdict = Reject(code, Reason.QUOTA, decision.tenant)
     trace, quotas = (*decision.trace, step), decision.quotas if admission.overflow else ()
-    return replace(decision, verdict=verdict, trace=trace, caps=(), quotas=_shared(quotas))
+    return replace(
+        decision, verdict=verdict, trace=trace, caps=(), quotas=_shared(quotas), consult=None
+    )
 
 
 def _shared(quotas: Sequence[Quota]) -> tuple[Quota, ...]:

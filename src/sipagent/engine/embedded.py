@@ -16,11 +16,11 @@ from sipagent.engine.claims import (
     outcome_from_json,
     outcome_to_json,
 )
-from sipagent.engine.counters import Counters, settled
+from sipagent.engine.counters import Admission, Counters, settled
 from sipagent.engine.counters import Room as Admitted
 from sipagent.engine.memory import Memory, Statement, Written
 from sipagent.engine.purse import Crossing
-from sipagent.model import CallId, CallOutcome, Decision, IncomingCall, Reject
+from sipagent.model import CallId, CallOutcome, Cap, Decision, IncomingCall, Reject
 from sipagent.sessions.ports import FIRST_EPOCH, Claim, Clock, HeldCall, Marked, Offer
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,7 @@ class EmbeddedEngine:
             return Offer(Claim.DUPLICATE, decision)
         self._last += 1
         claim = Claim.OK
-        if not isinstance(decision.verdict, Reject):
+        if decision.held:
             admission = self.counters.admit(
                 call.call_id,
                 decision.tenant,
@@ -97,6 +97,21 @@ class EmbeddedEngine:
             self._remember(self._memory, call, decision, wall)
         return Offer(claim, decision)
 
+    async def revise(self, call: IncomingCall, before: Decision, after: Decision) -> Offer:
+        claim, now = Claim.OK, self._clock.monotonic()
+        if not after.held:
+            self.counters.release(call.call_id)
+        else:
+            new = (cap for cap in after.caps if cap not in before.caps)
+            full = next((cap for cap in new if not self.counters.take(cap, now)), None)
+            if full is not None:
+                self.counters.release(call.call_id)
+                claim, after = Claim.FULL, settled(after, Admission(Admitted.FULL, full.which))
+        held = self._calls.get(call.call_id)
+        if held is not None and self._memory is not None:
+            self._rewrite(self._memory, held.id, after)
+        return Offer(claim, after)
+
     async def mark(self, call_id: CallId, epoch: int, key: str) -> Marked:
         held = self._calls.get(call_id)
         if held is None or held.epoch != epoch:
@@ -107,6 +122,9 @@ class EmbeddedEngine:
         if self._memory is not None:
             self._memory.write(held.id, (_INSERT_MARK, (held.id, key, self._clock.wall())))
         return Marked.DONE_NOW
+
+    def admit(self, call_id: CallId, cap: Cap) -> bool:
+        return self.counters.take(cap, self._clock.monotonic())
 
     def note(self, call_id: CallId, epoch: int, key: str) -> None:
         held = self._calls.get(call_id)
@@ -174,6 +192,14 @@ class EmbeddedEngine:
         values = (self._last, call.call_id, call.webhook_id, at, FIRST_EPOCH)
         memory.write(self._last, (_INSERT_CLAIM, (*values, *written)))
 
+    def _rewrite(self, memory: Memory, number: int, decision: Decision) -> None:
+        try:
+            written = decision_to_json(decision)
+        except Exception as error:  # as above; who takes over goes on with the decision before
+            log.exception("decision not writable", error=type(error).__name__)
+        else:
+            memory.write(number, (_UPDATE_DECISION, (written, number)))
+
     def _adopted(self, written: Written) -> HeldCall | None:
         """A call that is ours from now on; None for one of which nothing is left to do."""
         if written.call is None or written.decision is None or self._memory is None:
@@ -220,6 +246,7 @@ def _keys(call_id: str, webhook_id: str) -> tuple[str, str]:
 _INSERT_CLAIM: Final = "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_MARK: Final = "INSERT OR IGNORE INTO marks VALUES (?, ?, ?)"
 _INSERT_OUTCOME: Final = "INSERT OR IGNORE INTO outcomes VALUES (?, ?)"
+_UPDATE_DECISION: Final = "UPDATE claims SET decision = ? WHERE id = ? AND call IS NOT NULL"
 _UPDATE_EPOCH: Final = "UPDATE claims SET epoch = ? WHERE id = ?"
 # Ids begin anew when all are forgotten: what is left of one call must not become another's.
 _STRAYS: Final[tuple[Statement, ...]] = (
