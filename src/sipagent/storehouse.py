@@ -18,7 +18,8 @@ from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.engine.memory import Memory
 from sipagent.engine.purse import Crossing
 from sipagent.metrics import Metrics
-from sipagent.model import CallId, QuotaScope
+from sipagent.model import CallId, QuotaScope, TenantName, Webhook
+from sipagent.outbox.warnings import tell_budget
 from sipagent.routing import RoutingTable
 from sipagent.sessions.ports import Clock, HeldCall
 from sipagent.sessions.supervisor import Supervisor
@@ -26,13 +27,14 @@ from sipagent.settings import Settings
 from sipagent.store.arrivals import Arrivals
 from sipagent.store.closing import Closing
 from sipagent.store.database import DATABASE_ERRORS, reason_of
-from sipagent.store.erasure import Eraser
+from sipagent.store.erasure import Eraser, IsErased
 from sipagent.store.ledger import Ledger
 from sipagent.store.location import location_of
 from sipagent.store.numbers import InstallationKey, StoredNumbers, installation_key
+from sipagent.store.outbox import Endpoint
 from sipagent.store.records import StoreRecords
 from sipagent.store.retention import Pruner, Retention
-from sipagent.store.rows import RowKind, Writing
+from sipagent.store.rows import COLUMNS, Row, RowKind, Writing
 from sipagent.store.spending import Spent, costs_of, quotas_of, spent_so_far
 from sipagent.store.writer import Writer
 
@@ -69,7 +71,11 @@ class Storehouse:
         )
         self.location = location
         self._table = table
-        self._clock = clock
+        self.clock = self._clock = clock
+        self._metrics = metrics
+        self.stir: Callable[[Endpoint], None] = lambda _: None
+        self.read: Callable[[], None] = lambda: None
+        self.forget: Callable[[IsErased], None] = lambda _: None
         self._process = settings.process_quota
         self._key = self._installation_key(settings, file=location.file is not None)
         self._ledger = Ledger(settings.data_dir)
@@ -77,7 +83,7 @@ class Storehouse:
         self._memory.open()
         self.counters = Counters()
         self.engine = EmbeddedEngine(
-            clock, self._memory, counters=self.counters, crossed=_tell(metrics)
+            clock, self._memory, counters=self.counters, crossed=self._crossed
         )
         self.writer = Writer(
             location,
@@ -86,12 +92,13 @@ class Storehouse:
             clock,
             migrate=settings.db_migrate == "auto",
             # The engine's memory has decisions and outcomes until they are stored.
-            spooled=(RowKind.USAGE, RowKind.TRANSFER),
+            spooled=(RowKind.USAGE, RowKind.TRANSFER, RowKind.MESSAGE, RowKind.EVENT),
             settled=self.engine.settled,
+            stirred=self._stirred,
         )
         self._numbers = StoredNumbers(self._key, lambda tenant: table().privacy(tenant).hmac)
         writing = Writing(__version__, socket.gethostname()[:63], self._numbers)
-        self.records = StoreRecords(self.writer, writing, clock)
+        self.records = StoreRecords(self.writer, writing, clock, self._webhooks)
         self.arrivals = Arrivals(
             lambda: self.writer.engine, table, clock, behind=lambda: bool(self.writer.defects())
         )
@@ -217,25 +224,24 @@ class Storehouse:
             self._clock,
         )
 
-    def _retention(self) -> Retention:
-        engine = self.writer.engine
-        pruner = Pruner(
-            engine, self._key, lambda tenant: self._table().privacy(tenant), self._clock
-        )
-        eraser = Eraser(engine, self._key, self._ledger, self._clock)
-        return Retention(pruner, eraser, self._clock)
+    def _webhooks(self, tenant: TenantName) -> Mapping[str, Webhook]:
+        known = self._table().tenants.get(tenant)
+        return {} if known is None else known.webhooks
 
-    def _installation_key(self, settings: Settings, *, file: bool) -> InstallationKey:
-        hidden = any(tenant.privacy.hmac for tenant in self._table().tenants.values())
-        return installation_key(settings.privacy_key, settings.data_dir, file=file or not hidden)
+    def _stirred(self, kind: RowKind, row: Row) -> None:
+        """An event has been stored, or a call that is to be read."""
+        if kind is RowKind.SUMMARY:
+            self.read()
+            return
+        endpoint = COLUMNS[RowKind.EVENT].index("endpoint")
+        tenant = COLUMNS[RowKind.EVENT].index("tenant")
+        self.stir((TenantName(row[tenant]), row[endpoint]))
 
-
-def _tell(metrics: Metrics) -> Callable[[Crossing], None]:
-    def tell(crossing: Crossing) -> None:
+    def _crossed(self, crossing: Crossing) -> None:
         """Tell of a budget of which a share is used up, once for each share and period."""
         name = "" if crossing.scope is QuotaScope.NUMBER else crossing.name
         share = f"{crossing.share / 100:g}%"
-        metrics.budgets.crossed(crossing.scope, name, crossing.period, share)
+        self._metrics.budgets.crossed(crossing.scope, name, crossing.period, share)
         log.warning(
             "budget spent" if crossing.spent else "budget is being spent",
             scope=crossing.scope,
@@ -243,8 +249,21 @@ def _tell(metrics: Metrics) -> Callable[[Crossing], None]:
             period=crossing.label,
             share=share,
         )
+        tell_budget(
+            self.records.announcer, crossing, self._table(), self._numbers, self._clock.wall()
+        )
 
-    return tell
+    def _retention(self) -> Retention:
+        engine = self.writer.engine
+        pruner = Pruner(
+            engine, self._key, lambda tenant: self._table().privacy(tenant), self._clock
+        )
+        eraser = Eraser(engine, self._key, self._ledger, self._clock, lambda it: self.forget(it))
+        return Retention(pruner, eraser, self._clock)
+
+    def _installation_key(self, settings: Settings, *, file: bool) -> InstallationKey:
+        hidden = any(tenant.privacy.hmac for tenant in self._table().tenants.values())
+        return installation_key(settings.privacy_key, settings.data_dir, file=file or not hidden)
 
 
 def _crashed(name: str, crash: BaseException) -> None:

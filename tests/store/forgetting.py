@@ -99,6 +99,11 @@ def _rows(call: Told) -> dict[Table, list[dict[str, Any]]]:
         ],
         tables.happenings: [{**of, "sequence": 0, "at": began, "what": "answered"}],
         tables.transfers: [{**of, "number": 1, "at": began, "target": "tel:+1", "answer": "done"}],
+        tables.tool_calls: [
+            {**of, "id": "call_1", "at": began, "name": "order_status", "status": "done"}
+            | {"began": 0.0, "ended": 0.5, "arguments": "words", "output": "words"}
+        ],
+        tables.messages: [{**of, "id": "call_2", "at": began, "fields": '{"message": "words"}'}],
         tables.aliases: [{"alias": f"alias {id_}", "call_id": id_, "header": "call-id"}],
         tables.usage: [
             {**of, "source_id": "r1", "kind": "response", "account": "default", "at": began}
@@ -117,6 +122,14 @@ async def call_ids(engine: AsyncEngine, table: Table = tables.calls) -> set[str]
 async def count(engine: AsyncEngine, table: Table) -> int:
     async with engine.connect() as connection:
         return await connection.scalar(select(func.count()).select_from(table)) or 0
+
+
+async def tool_words(engine: AsyncEngine) -> set[str]:
+    """The calls of which a tool's arguments or output are left."""
+    c = tables.tool_calls.c
+    some = select(c.call_id).where(c.arguments.is_not(None) | c.output.is_not(None))
+    async with engine.connect() as connection:
+        return set((await connection.scalars(some)).all())
 
 
 async def session_hashes(engine: AsyncEngine) -> set[str]:

@@ -167,6 +167,35 @@ def a_bill(call_id: str, source_id: str, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
+def a_use(call_id: str, id_: str, status: str = "done", **changes: Any) -> dict[str, Any]:
+    row = {
+        "call_id": call_id,
+        "id": id_,
+        "tenant": "acme",
+        "at": BEGAN + 6,
+        "agent": "store",
+        "name": "order_status",
+        "status": status,
+        "detail": None,
+        "began": 6.0,
+        "ended": 6.4,
+        "arguments": '{"order_no": "7"}',
+        "output": f'{{"call back": "{CALLER}"}}',
+    }
+    return row | changes
+
+
+def a_message(call_id: str, id_: str, **changes: Any) -> dict[str, Any]:
+    row = {
+        "call_id": call_id,
+        "id": id_,
+        "tenant": "acme",
+        "at": BEGAN + 9,
+        "fields": json.dumps({"name": "Ann", "message": f"Call {CALLER}."}),
+    }
+    return row | changes
+
+
 def an_alias(call_id: str, alias: str, header: str = "x-twilio-callsid") -> dict[str, Any]:
     return {"alias": alias, "call_id": call_id, "header": header}
 

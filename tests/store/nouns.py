@@ -18,10 +18,15 @@ from sipagent.model import (
     CallOutcome,
     CallPlan,
     Decision,
+    HttpRequest,
     IncomingCall,
     Reason,
     Speaker,
     Tokens,
+    Tool,
+    ToolName,
+    ToolStatus,
+    ToolUse,
     TraceStep,
     TrunkName,
     Turn,
@@ -30,8 +35,9 @@ from sipagent.model import (
     WebhookId,
 )
 from sipagent.sip import Headers, read_invite
+from sipagent.store.announcing import WebhooksOf
 from sipagent.store.records import StoreRecords
-from sipagent.store.rows import NumberPolicy, PlainNumbers, Writing
+from sipagent.store.rows import NumberPolicy, PlainNumbers, Row, RowKind, Writing
 from sipagent.store.writer import Writer
 from sipagent.testing.fakes import a_plan
 from tests.store.support import located
@@ -75,15 +81,23 @@ async def keeping(
     migrate: bool = True,
     numbers: NumberPolicy | None = None,
     settled: Callable[[CallId], None] | None = None,
+    stirred: Callable[[RowKind, Row], None] = lambda *_: None,
+    webhooks: WebhooksOf = lambda _: {},
 ) -> AsyncIterator[Kept]:
     """Records in the database of this URL, by a process of this data directory."""
     clock, metrics, done = SystemClock(), Metrics(), list[CallId]()
     writer = Writer(
-        located(url), data_dir, metrics, clock, migrate=migrate, settled=settled or done.append
+        located(url),
+        data_dir,
+        metrics,
+        clock,
+        migrate=migrate,
+        settled=settled or done.append,
+        stirred=stirred,
     )
     writing = Writing("0.4.0", "replica-1", numbers or PlainNumbers())
     async with writer:
-        yield Kept(StoreRecords(writer, writing, clock), writer, metrics, done)
+        yield Kept(StoreRecords(writer, writing, clock, webhooks), writer, metrics, done)
 
 
 def a_call(name: str = "rtc_1") -> IncomingCall:
@@ -115,6 +129,25 @@ def said(sequence: int, text: str | None = "Hello.") -> Turn:
 def billed(source: str, *, audio_out: int = 90, cost: int | None = 1234) -> Usage:
     tokens = Tokens(100, 200, 0, 50, 60, 0, 20, audio_out)
     return Usage(source, UsageKind.RESPONSE, "gpt-realtime-2.1", Bill(tokens), cost, "2026-11")
+
+
+def a_tool(name: str = "order_status", **changes: Any) -> Tool:
+    """A tool that asks an HTTP API."""
+    does = HttpRequest("POST", "https://api.example/orders")
+    return replace(Tool(ToolName(name), does, "Finds an order.", {"type": "object"}), **changes)
+
+
+def used(id_: str = "call_1", name: str = "order_status", **changes: Any) -> ToolUse:
+    use = ToolUse(
+        id=id_,
+        name=ToolName(name),
+        began=4.0,
+        ended=4.4,
+        result=ToolStatus.DONE,
+        arguments='{"order_no":"7"}',
+        output='{"status":"shipped"}',
+    )
+    return replace(use, **changes)
 
 
 def ending(name: str = "rtc_1", **changes: Any) -> CallOutcome:

@@ -34,7 +34,8 @@ def located(url: str) -> Location:
 
 NEWER = (
     "UPDATE alembic_version SET version_num = '9999'",
-    "UPDATE usable_by SET revision = '9999'",
+    "DELETE FROM usable_by",
+    "INSERT INTO usable_by VALUES ('9999')",
 )
 """What a later release does that takes away what this one needs."""
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from sipagent.store import tables
-from sipagent.store.rows import RowKind, alias_rows, turn_row, usage_row
+from sipagent.store.rows import RowKind, Writing, alias_rows, turn_row, usage_row
 from sipagent.store.spool import Spool
-from tests.store.nouns import a_call, billed, keeping, planned, said
+from sipagent.store.toolrows import tool_row
+from tests.store.nouns import a_call, billed, keeping, planned, said, used
 
 ROUNDS = 2
 SLACK = 0.75
@@ -24,6 +25,7 @@ SLACK = 0.75
 CHILD = """
 import asyncio, os, sys, time
 from pathlib import Path
+from sipagent.model import Message
 from tests.store.nouns import a_call, accepted, billed, ending, keeping, planned, said
 
 def tell(*what):
@@ -42,6 +44,8 @@ async def main(url, folder, prefix):
                 tell("used", name, bill, number + bill)
                 kept.records.turn(plan, said(bill))
                 tell("turn", name, bill, time.time())
+            await kept.records.message(plan, Message("call_1", {"message": "Call me back."}))
+            tell("message", name)
             kept.records.ended(ending(name))
             tell("ended", name)
             number += 1
@@ -58,6 +62,7 @@ class Ledger:
     calls: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
     bills: dict[tuple[str, str], int] = field(default_factory=dict)
+    messages: set[str] = field(default_factory=set)
     early_turns: set[tuple[str, int]] = field(default_factory=set)
 
     def read(self, lines: list[str], killed_at: float) -> None:
@@ -67,6 +72,8 @@ class Ledger:
                     self.calls.add(name)
                 case ["ended", name]:
                     self.ended.add(name)
+                case ["message", name]:
+                    self.messages.add(name)
                 case ["used", name, bill, audio_out]:
                     self.bills[name, f"resp_{bill}"] = 320 + int(audio_out)
                 case ["turn", name, sequence, at] if float(at) < killed_at - 0.25 - SLACK:
@@ -90,6 +97,7 @@ async def test_a_killed_process_loses_nothing_final(records_url: str, tmp_path: 
         calls = {call["call_id"]: call for call in await kept.rows(tables.calls)}
         usage = await kept.rows(tables.usage)
         turns = {(turn["call_id"], turn["sequence"]) for turn in await kept.rows(tables.turns)}
+        messages = {message["call_id"] for message in await kept.rows(tables.messages)}
 
     bills = {
         (row["call_id"], row["source_id"]): row["text_in"]
@@ -106,6 +114,8 @@ async def test_a_killed_process_loses_nothing_final(records_url: str, tmp_path: 
     assert totals == ledger.totals()
     assert {calls[name]["outcome"] for name in ledger.ended} == {"completed.line_closed"}
     assert ledger.early_turns <= turns
+    assert ledger.messages
+    assert ledger.messages <= messages
 
 
 async def killed(url: str, folder: Path, prefix: str) -> tuple[list[str], float]:
@@ -163,9 +173,20 @@ def test_a_spool_of_another_release_is_skipped(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_rows_of_a_release_with_fewer_or_more_columns_are_taken(tmp_path: Path) -> None:
+    use = tool_row(planned(), used(arguments=None, output=None), 5.0, Writing("0", "r"))
+    lines = [["tool", *use[:-1]], ["tool", *use, "more"], ["tool", *use[:5]]]
+    (tmp_path / "records.spool.0").write_text("\n".join(map(json.dumps, lines)))
+    spool = Spool(tmp_path)
+
+    assert spool.left() == [(RowKind.TOOL, use)] * 2
+    spool.close()
+
+
 async def test_words_never_reach_the_spool(records_url: str, tmp_path: Path) -> None:
     async with keeping(records_url, tmp_path) as kept:
         kept.records.turn(planned(), said(0, "my secret"))
+        kept.records.tool(planned(), used(arguments="my secret"))
         kept.records.used(planned(), billed("resp_1"))
         files = b"".join(path.read_bytes() for path in tmp_path.glob("records.spool.*"))
 

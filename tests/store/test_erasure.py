@@ -8,6 +8,7 @@ import pytest
 from sipagent.errors import StoreError
 from sipagent.model.privacy import DAY
 from sipagent.store import tables
+from sipagent.store.erasure import Eraser, IsErased
 from sipagent.store.holds import Subject, listed, place, release
 from sipagent.store.ledger import Erasure, Ledger
 from sipagent.store.purging import STEP
@@ -18,15 +19,20 @@ from tests.store.forgetting import (
     BOB,
     KEY,
     NOW,
+    At,
     Told,
     call_ids,
     eraser,
     session_hashes,
     tell,
+    tool_words,
 )
 from tests.store.support import opened
 
-OF_CALLS = (tables.turns, tables.happenings, tables.transfers, tables.aliases)
+OF_CALLS = (
+    *(tables.turns, tables.happenings, tables.transfers, tables.tool_calls, tables.messages),
+    tables.aliases,
+)
 
 
 async def test_a_caller_is_erased_from_every_table_and_from_every_tenant(
@@ -107,6 +113,9 @@ async def test_a_call_in_progress_loses_its_words_now_and_the_rest_when_it_ends(
         assert (done.calls, done.live) == (1, ["live"])
         assert await call_ids(engine) == {"live"}
         assert await call_ids(engine, tables.turns) == set()
+        assert await call_ids(engine, tables.messages) == set()
+        assert await tool_words(engine) == set()
+        assert await call_ids(engine, tables.tool_calls) == {"live"}
         async with engine.begin() as connection:
             await connection.execute(tables.calls.update().values(outcome="completed.line_closed"))
         assert (await forgetting.replay(since=NOW - DAY)).calls == 1
@@ -221,3 +230,25 @@ def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "erasures.jsonl").mkdir()
     with pytest.raises(StoreError, match=r"erasures\.jsonl: cannot be used: is a directory"):
         Ledger(tmp_path).all()
+
+
+async def test_what_a_process_remembers_besides_is_forgotten_with_it(
+    records_url: str, tmp_path: Path
+) -> None:
+    """Of the caller, of the named tenant, and of calls that had ended by then; also when the wish
+    is another process's, which is found at the next replay."""
+    asked: list[dict[tuple[str, str, float], bool]] = []
+
+    def forget(erased: IsErased) -> None:
+        ends = [(who, whose, at) for who in (ANN, BOB) for whose in (ACME, BETA) for at in (0, 1)]
+        asked.append({(who, whose, at): erased(who, whose, NOW + at) for who, whose, at in ends})
+
+    async with opened(records_url) as engine:
+        mine = Eraser(engine, KEY, Ledger(tmp_path), At(NOW), forget)
+        await mine.replay()
+        assert asked == []
+        await eraser(engine, tmp_path).erase(ANN, by="another", tenant=BETA)
+        await mine.replay()
+        await mine.erase(BOB, by="me")
+    forgotten = [{key for key, gone in each.items() if gone} for each in asked]
+    assert forgotten == [{(ANN, BETA, 0)}, {(BOB, ACME, 0), (BOB, BETA, 0)}]

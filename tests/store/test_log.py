@@ -1,22 +1,29 @@
 """Records in the log and in metrics: no words, no numbers."""
 
+from dataclasses import replace
+
 import pytest
 from structlog.testing import capture_logs
 
 from sipagent.metrics import Metrics
 from sipagent.model import (
+    AgentName,
     Bill,
+    CallPlan,
     DestinationName,
     Happening,
+    Message,
+    Skills,
     Tokens,
     Transfer,
+    TransferEnd,
     Usage,
     UsageKind,
 )
 from sipagent.store.fanout import EachOf
 from sipagent.store.log import LogRecords
 from sipagent.testing import MemoryRecords
-from tests.store.nouns import a_call, accepted, billed, ending, planned, said
+from tests.store.nouns import a_call, a_tool, accepted, billed, ending, planned, said, used
 
 
 def test_tokens_and_costs_are_counted() -> None:
@@ -40,6 +47,7 @@ WORTH_A_LINE = {
     Happening.RETRIED: "call retried",
     Happening.FELL_BACK: "call fell back",
     Happening.WOUND_DOWN: "call wound down",
+    Happening.NOT_DISCLOSED: "call without its disclosure",
 }
 
 
@@ -64,7 +72,65 @@ def test_a_transfer_is_told_without_its_number() -> None:
     assert "7135550100" not in str(line)
 
 
-def test_each_of_several_records_gets_everything() -> None:
+def test_the_end_of_a_transfer_is_a_line_of_its_own() -> None:
+    desk, end = DestinationName("desk"), TransferEnd.NOT_TAKEN
+    metrics = Metrics()
+    with capture_logs() as lines:
+        LogRecords(metrics).transfer(planned(), Transfer(1, desk, "tel:+1", "done"))
+        LogRecords(metrics).transfer(planned(), Transfer(1, desk, "tel:+1", "done", end))
+
+    assert [line["event"] for line in lines] == ["call referred", "transfer ended"]
+    assert lines[1]["outcome"] == "not_taken"
+    assert 'sipagent_transfers_total{outcome="not_taken"} 1.0' in metrics.exposition().decode()
+
+
+def test_a_tool_is_told_without_what_it_was_given_and_gave() -> None:
+    plan = replace(planned(), skills=Skills((a_tool("order_status"),)))
+    with capture_logs() as lines:
+        LogRecords(Metrics()).tool(plan, used(arguments="my secret", output="another secret"))
+        LogRecords(Metrics()).tool(plan, used(name="call +17135550100", agent=AgentName("b")))
+
+    known, unknown = lines
+    assert (known["event"], known["tool"], known["status"]) == ("tool used", "order_status", "done")
+    assert (known["ms"], known["agent"]) == (400, "reception")
+    assert (unknown["tool"], unknown["agent"]) == ("unknown", "b")
+    assert "secret" not in str(lines)
+    assert "7135550100" not in str(lines)
+
+
+async def test_a_message_is_told_and_counted_without_its_words() -> None:
+    metrics = Metrics()
+    with capture_logs() as lines:
+        await LogRecords(metrics).message(planned(), Message("call_2", {"message": "my secret"}))
+
+    assert [line["event"] for line in lines] == ["message taken"]
+    assert "secret" not in str(lines)
+    assert metrics.registry.get_sample_value("sipagent_messages_total") == 1
+
+
+async def test_a_message_that_is_not_kept_is_not_told() -> None:
+    class Full(MemoryRecords):
+        async def message(self, plan: CallPlan, message: Message) -> None:
+            raise OSError("full")
+
+    with capture_logs() as lines, pytest.raises(OSError, match="full"):
+        await EachOf(Full(), LogRecords(Metrics())).message(planned(), Message("call_2", {}))
+
+    assert lines == []
+
+
+def test_tools_are_counted_by_kind_and_status() -> None:
+    metrics = Metrics()
+    metrics.tools.observe("http", "done", 0.2)
+    metrics.tools.observe("http", "timed_out", 10.0)
+    value = metrics.registry.get_sample_value
+
+    assert value("sipagent_tool_calls_total", {"kind": "http", "status": "timed_out"}) == 1
+    assert value("sipagent_tool_seconds_count", {"kind": "http"}) == 2
+    assert value("sipagent_tool_seconds_bucket", {"kind": "http", "le": "0.25"}) == 1
+
+
+async def test_each_of_several_records_gets_everything() -> None:
     first, second = MemoryRecords(), MemoryRecords()
     records = EachOf(first, second)
     plan = planned()
@@ -73,10 +139,12 @@ def test_each_of_several_records_gets_everything() -> None:
     records.turn(plan, said(0))
     records.used(plan, billed("resp_1"))
     records.transfer(plan, Transfer(1, None, "tel:+17135550100", "done"))
+    records.tool(plan, used())
+    await records.message(plan, Message("call_2", {"message": "Call me."}))
     records.fault(plan, "rate_limit", "slow_down")
     records.ended(ending())
 
     assert vars(first).keys() == vars(second).keys()
-    for name in ("decisions", "turns", "faults", "outcomes"):
+    for name in ("decisions", "turns", "tools", "messages", "faults", "outcomes"):
         assert len(getattr(first, name)) == 1
         assert getattr(first, name) == getattr(second, name)

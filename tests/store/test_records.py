@@ -16,6 +16,7 @@ from sipagent.model import (
     Reject,
     Tokens,
     Transfer,
+    TransferEnd,
     Usage,
     UsageKind,
 )
@@ -49,6 +50,23 @@ def tell(records: StoreRecords, name: str = "rtc_1") -> None:
     records.transfer(plan, Transfer(1, DestinationName("desk"), "tel:+17135550100", "done"))
     records.fault(plan, "rate_limit", "slow_down")
     records.ended(ending(name))
+
+
+async def test_what_came_of_a_transfer_is_stored_with_its_attempt(
+    records_url: str, tmp_path: Path
+) -> None:
+    plan, desk = planned(), DestinationName("desk")
+    going = Transfer(1, desk, "tel:+17135550100", "done")
+    async with keeping(records_url, tmp_path) as kept:
+        kept.records.decided(a_call(plan.call_id), accepted(plan))
+        kept.records.transfer(plan, going)
+        kept.records.transfer(plan, replace(going, outcome=TransferEnd.NOT_TAKEN))
+        kept.records.transfer(plan, replace(going, number=2))
+        await kept.writer.flushed()
+        stored = await kept.rows(tables.transfers)
+
+    found = {row["number"]: (row["answer"], row["outcome"]) for row in stored}
+    assert found == {1: ("done", "not_taken"), 2: ("done", None)}
 
 
 async def test_a_whole_call_is_stored(records_url: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from sipagent.model.privacy import DAY
 from sipagent.store import tables
 from sipagent.store.holds import Subject, place
 from sipagent.store.purging import STEP
-from sipagent.store.retention import Retention
+from sipagent.store.retention import Pruned, Retention
 from tests.store.forgetting import (
     ACME,
     ANN,
@@ -28,11 +28,15 @@ from tests.store.forgetting import (
     pruner,
     session_hashes,
     tell,
+    tool_words,
 )
 from tests.store.support import opened
 
 WEEK, YEAR = 7 * DAY, 365 * DAY
-OF_CALLS = (tables.turns, tables.happenings, tables.transfers, tables.aliases, tables.usage)
+OF_CALLS = (
+    *(tables.turns, tables.happenings, tables.transfers, tables.tool_calls, tables.aliases),
+    tables.usage,
+)
 
 
 async def test_words_go_when_their_tenants_time_has_come(records_url: str) -> None:
@@ -47,8 +51,11 @@ async def test_words_go_when_their_tenants_time_has_come(records_url: str) -> No
             ],
         )
         done = await pruner(engine, beta=Privacy(transcripts=WEEK)).prune()
-        assert (done.turns, done.calls) == (4, 0)
+        assert (done.turns, done.messages, done.tools, done.calls) == (4, 2, 2, 0)
         assert await call_ids(engine, tables.turns) == {"young", "day"}
+        assert await call_ids(engine, tables.messages) == {"young", "day"}
+        assert await tool_words(engine) == {"young", "day"}
+        assert await call_ids(engine, tables.tool_calls) == {"old", "young", "week", "day"}
         assert await call_ids(engine) == {"old", "young", "week", "day"}
 
 
@@ -122,13 +129,16 @@ async def test_a_hold_on_a_call_covers_that_call_only(records_url: str) -> None:
         assert await place(engine, subject, reason="case", by="me", at=NOW)
         await pruner(engine).prune()
         assert await call_ids(engine, tables.turns) == {"a"}
+        assert await call_ids(engine, tables.messages) == {"a"}
+        assert await tool_words(engine) == {"a"}
 
 
 async def test_nothing_is_deleted_twice(records_url: str) -> None:
     async with opened(records_url) as engine:
         await tell(engine, [Told("a", age=YEAR)])
         first, second = [await pruner(engine).prune() for _ in range(2)]
-    assert (first.turns, second.turns) == (2, 0)
+    assert (first.turns, first.messages, first.tools) == (2, 1, 1)
+    assert second == Pruned()
 
 
 async def rounds(retention: Retention, so_many: int) -> None:

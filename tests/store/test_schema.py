@@ -74,6 +74,38 @@ async def test_rows_of_every_revision_survive_the_upgrade(records_url: str, revi
         assert await _counts(engine, filled) == dict.fromkeys(filled, 1)
 
 
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_code_of_every_revision_can_use_the_newest_schema(
+    records_url: str, revision: str
+) -> None:
+    """All that its schema had is there, and what it does not know need not be written."""
+    async with opened(records_url, schema=False) as engine:
+        async with engine.begin() as connection:
+            await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), revision))
+            before = await connection.run_sync(_columns)
+        await upgrade(engine, located(records_url))
+        async with engine.connect() as connection:
+            now = await connection.run_sync(_columns)
+            usable = (await connection.execute(text("SELECT revision FROM usable_by"))).scalars()
+
+    assert revision in set(usable)
+    assert before.keys() <= now.keys()
+    added = {name: nullable for name, nullable in now.items() if name not in before}
+    old = {table for table, _ in before}
+    assert all(nullable for (table, _), nullable in added.items() if table in old)
+
+
+def _columns(connection: Connection) -> dict[tuple[str, str], bool]:
+    """Each column of the database, and whether it may be empty."""
+    found = MetaData()
+    found.reflect(connection)
+    return {
+        (table.name, column.name): bool(column.nullable)
+        for table in found.sorted_tables
+        for column in table.columns
+    }
+
+
 async def test_of_three_processes_at_once_one_upgrades(records_url: str) -> None:
     processes = [
         await asyncio.create_subprocess_exec(

@@ -1,6 +1,7 @@
 """P4: what has been deleted is in no byte of the database's files and in no column of any table."""
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from sipagent.concurrency import SystemClock
 from sipagent.model import (
     CallPlan,
     DestinationName,
+    Message,
     Privacy,
     Speaker,
     TenantName,
@@ -27,7 +29,7 @@ from sipagent.store.ledger import Ledger
 from sipagent.store.numbers import StoredNumbers
 from sipagent.store.retention import Pruner
 from tests.store.forgetting import KEY, At
-from tests.store.nouns import Kept, a_call, accepted, billed, ending, keeping, planned
+from tests.store.nouns import Kept, a_call, accepted, billed, ending, keeping, planned, used
 
 NUMBER, SPELLED = "14065558877", "+1 406 555 8877"
 NAME, CARRIER_ID = "Zenobia Quartermaine", "canary-4f1e@203.0.113.9"
@@ -53,6 +55,8 @@ async def kept_calls(url: str, data_dir: Path, *, hmac: bool) -> AsyncIterator[K
     async with keeping(url, data_dir, numbers=numbers) as kept:
         for at in range(CALLS):
             tell(kept, f"rtc_{at}")
+            message = Message("call_2", {"message": SENTENCE})
+            await kept.records.message(planned(f"rtc_{at}"), message)
         await kept.writer.flushed()
         yield kept
 
@@ -69,6 +73,8 @@ def tell(kept: Kept, name: str) -> None:
     for at in range(6):
         text = f"{SENTENCE} {at} " * (1 + 40 * (at == 3))
         kept.records.turn(plan, Turn(at, Speaker.CALLER, float(at), text))
+    given = json.dumps({"number": f"+{NUMBER}", "digits": int(NUMBER), "said": SENTENCE})
+    kept.records.tool(plan, used("call_1", arguments=given, output=f"{SENTENCE} {NUMBER}"))
     kept.records.used(plan, billed("resp_1"))
     kept.records.transfer(plan, Transfer(1, DestinationName("desk"), f"tel:+{NUMBER}", "done"))
     kept.records.ended(ending(name))

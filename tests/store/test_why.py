@@ -5,11 +5,18 @@ from typing import Any
 
 import pytest
 
-from sipagent.model import Happening, Reason, TraceStep
+from sipagent.model import Happening, Reason, TraceStep, TransferEnd
 from sipagent.store.facts import StoredHappening, StoredTransfer, StoredUsage, Story
 from sipagent.store.reading.rows import trace_of
 from sipagent.store.why import tell
-from sipagent.store.why.endings import ACCEPT_FAULT, ENDINGS, FELL_BACK, STEPS, Ending
+from sipagent.store.why.endings import (
+    ACCEPT_FAULT,
+    ENDINGS,
+    FELL_BACK,
+    STEPS,
+    TRANSFER_ENDS,
+    Ending,
+)
 from sipagent.store.why.wording import money, plain, seconds, share
 from tests.store.kept import (
     BEGAN,
@@ -116,8 +123,19 @@ def test_a_step_that_is_stored_is_told_once_and_in_its_place() -> None:
     ]
 
 
+@pytest.mark.parametrize("end", [*TransferEnd, None, "of a later release"])
+def test_what_came_of_a_transfer_is_told_as_far_as_it_is_known(end: str | None) -> None:
+    sent = StoredTransfer(1, BEGAN + 5, "desk", "tel:+18005550100", "done", end)
+    told = tell(a_story(transfers=(sent,)), numbers=False).happened
+    (line,) = (line for line in told if "a transfer to desk" in line)
+    ends = [words for words in TRANSFER_ENDS.values() if line.endswith(words)]
+    known = end in set(TransferEnd)
+    assert ends == ([TRANSFER_ENDS[TransferEnd(str(end))]] if known else [])
+
+
 def test_every_step_has_a_sentence() -> None:
     assert set(STEPS) == set(Happening)
+    assert set(TRANSFER_ENDS) == set(TransferEnd)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from sipagent.store.rows import Row, RowKind
 Entry = tuple[RowKind, Row]
 
 MOST_ROWS: Final = 10_000
-FINAL: Final = frozenset(RowKind) - {RowKind.TURN, RowKind.HAPPENING}
-"""Rows that are never given up: all but what was said and happened."""
+FINAL: Final = frozenset(RowKind) - {RowKind.TURN, RowKind.HAPPENING, RowKind.TOOL}
+"""Rows that are never given up: all but what was said, done and happened. Messages are none of
+these: somebody was promised that they are kept."""
 
 
 class Buffer:

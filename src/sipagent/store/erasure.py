@@ -3,8 +3,9 @@ copy of the records is put back."""
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -47,13 +48,24 @@ class Erased:
     live: list[str] = field(default_factory=list)
 
 
+IsErased = Callable[[str, TenantName, float], bool]
+"""Whether a caller's number, whose call it was, and the time of its end are those of an erasure."""
+
+
 class Eraser:
-    """Erases callers. Whatever ends it in between, the next replay does the rest."""
+    """Erases callers. Whatever ends it in between, the next replay does the rest. `forget` has what
+    this process remembers besides be forgotten."""
 
     def __init__(
-        self, engine: AsyncEngine, key: InstallationKey, ledger: Ledger, clock: Clock
+        self,
+        engine: AsyncEngine,
+        key: InstallationKey,
+        ledger: Ledger,
+        clock: Clock,
+        forget: Callable[[IsErased], None] = lambda _: None,
     ) -> None:
         self._engine = engine
+        self._forget = forget
         self._key = key
         self._ledger = ledger
         self._clock = clock
@@ -110,6 +122,7 @@ class Eraser:
         done = Erased()
         if not wanted:
             return done
+        self._forget(partial(self._is_erased, _by_caller(wanted)))
         spellings = await self._spellings({each.caller for each in wanted})
         for erasure in wanted:
             before = done.calls
@@ -119,6 +132,19 @@ class Eraser:
         if done.calls or done.live:
             await forget_journal(self._engine)
         return done
+
+    def _is_erased(
+        self,
+        wanted: Mapping[str, Sequence[Erasure]],
+        caller: str,
+        tenant: TenantName,
+        ended_at: float,
+    ) -> bool:
+        """Whether one of these is about a call of this number that had ended by then."""
+        return any(
+            each.tenant in (None, tenant) and ended_at <= each.requested_at
+            for each in wanted.get(self._key.fingerprint(caller), ())
+        )
 
     async def _count(self, erasure: Erasure, gone: int) -> None:
         if not gone:
@@ -215,6 +241,13 @@ class Eraser:
                 return
             last = found[-1]
             await asyncio.sleep(0)
+
+
+def _by_caller(wanted: Sequence[Erasure]) -> dict[str, list[Erasure]]:
+    found: dict[str, list[Erasure]] = {}
+    for each in wanted:
+        found.setdefault(each.caller, []).append(each)
+    return found
 
 
 def _erasure(row: Row[tuple[Any, ...]]) -> Erasure:

@@ -1,10 +1,14 @@
 """What is read of calls, as it is stored: telephone numbers and words are in it. Pure."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sipagent.model import Happening, TraceStep
+
+NOTHING_SAID: Final = "{}"
+"""The fields of a message without words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,43 @@ class StoredTransfer:
     destination: str | None
     target: str = field(repr=False)
     answer: str
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToolCall:
+    """One tool call; `at` is unix seconds, `began` and `ended` are seconds since the call began.
+    Without words there are neither arguments nor output, nor where these are masked or too old."""
+
+    id: str
+    at: float
+    agent: str | None
+    name: str
+    status: str
+    detail: str | None
+    began: float
+    ended: float
+    arguments: str | None = field(default=None, repr=False)
+    output: str | None = field(default=None, repr=False)
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """What a caller wants to have told; `at` is unix seconds. Without words it says nothing."""
+
+    id: str
+    at: float
+    fields: str = field(default=NOTHING_SAID, repr=False)
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """Each field's text by its name."""
+        told: Mapping[str, str] = json.loads(self.fields)
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +167,15 @@ class StoredAlias:
 
     alias: str
     header: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSummary:
+    """What a model has made of the call, None where it has not been asked for it or has not
+    answered. `extracted` is JSON."""
+
+    summary: str | None = field(repr=False)
+    extracted: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +190,9 @@ class Story:
     usage: tuple[StoredUsage, ...] = ()
     transfers: tuple[StoredTransfer, ...] = ()
     aliases: tuple[StoredAlias, ...] = ()
+    tools: tuple[StoredToolCall, ...] = ()
+    messages: tuple[StoredMessage, ...] = ()
+    made: tuple[StoredSummary, ...] = ()
 
     @property
     def steps(self) -> tuple[StoredHappening, ...]:
@@ -218,11 +271,22 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCount:
+    """How often a tool of a tenant came to this."""
+
+    tenant: str
+    name: str
+    status: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """The calls that ended between two times, and how many are held.
 
     `rejected` calls are in no group: they were refused on purpose. `failures` are in the order of
     their ends, the newest 10,000. `fell_back` of the bad calls were sent on as the model failed.
+    `tools` were used and `messages` taken in that time.
     """
 
     ended: int = 0
@@ -232,6 +296,8 @@ class Survey:
     failures: tuple[Failure, ...] = field(default=(), repr=False)
     fell_back: int = 0
     moments: tuple[Moment, ...] = ()
+    tools: tuple[ToolCount, ...] = ()
+    messages: int = 0
 
 
 @dataclass(frozen=True, slots=True)

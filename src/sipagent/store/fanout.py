@@ -6,6 +6,8 @@ from sipagent.model import (
     Decision,
     Happening,
     IncomingCall,
+    Message,
+    ToolUse,
     Transfer,
     Turn,
     Usage,
@@ -42,6 +44,14 @@ class EachOf:
     def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
         for records in self._records:
             records.transfer(plan, transfer)
+
+    def tool(self, plan: CallPlan, use: ToolUse) -> None:
+        for records in self._records:
+            records.tool(plan, use)
+
+    async def message(self, plan: CallPlan, message: Message) -> None:
+        for records in self._records:
+            await records.message(plan, message)
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         for records in self._records:

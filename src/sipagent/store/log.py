@@ -12,13 +12,17 @@ from sipagent.model import (
     Forward,
     Happening,
     IncomingCall,
+    Message,
     Reject,
     Tokens,
+    ToolUse,
     Transfer,
     Turn,
     Usage,
 )
 from sipagent.sip import mask_number
+from sipagent.store.planned import tool_names
+from sipagent.store.toolrows import UNKNOWN_TOOL
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +32,7 @@ _LINES: Final = {
     Happening.RETRIED: "call retried",
     Happening.FELL_BACK: "call fell back",
     Happening.WOUND_DOWN: "call wound down",
+    Happening.NOT_DISCLOSED: "call without its disclosure",
 }
 """Steps of a call that are worth a line: the others show in its outcome."""
 
@@ -91,15 +96,36 @@ class LogRecords:
             self._metrics.records.cost.inc(usage.cost)
 
     def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
+        known = {} if transfer.outcome is None else {"outcome": transfer.outcome}
+        if transfer.outcome is not None:
+            self._metrics.tools.transfers.labels(transfer.outcome).inc()
         log.info(
-            "call referred",
+            "transfer ended" if known else "call referred",
             call_id=plan.call_id,
             tenant=plan.tenant,
             agent=plan.agent,
             attempt=transfer.number,
             destination=transfer.destination,
             answer=transfer.answer,
+            **known,
         )
+
+    def tool(self, plan: CallPlan, use: ToolUse) -> None:
+        """Neither arguments nor output are told, nor a name that is not one of the agents' tools:
+        they are words of a caller and a model."""
+        log.info(
+            "tool used",
+            call_id=plan.call_id,
+            tenant=plan.tenant,
+            agent=plan.agent if use.agent is None else use.agent,
+            tool=use.name if use.name in tool_names(plan) else UNKNOWN_TOOL,
+            status=use.result,
+            ms=round((use.ended - use.began) * 1000),
+        )
+
+    async def message(self, plan: CallPlan, message: Message) -> None:
+        log.info("message taken", call_id=plan.call_id, tenant=plan.tenant, agent=plan.agent)
+        self._metrics.tools.messages.inc()
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         log.warning(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -15,7 +15,11 @@ from sipagent.store.tables import (
     calls,
     deleted_calls,
     happenings,
+    messages,
+    outbox,
     sessions,
+    summaries,
+    tool_calls,
     transfers,
     turns,
 )
@@ -26,8 +30,11 @@ STEP: Final = 100
 PAUSE: Final = 0.02
 """Seconds between two of them, in which rows of calls are written."""
 
-_OF_CALLS: Final = (turns, happenings, transfers, aliases)
+_OF_CALLS: Final = (happenings, transfers, tool_calls, aliases, outbox)
 _CHECKPOINT_MILLISECONDS: Final = 100
+
+SILENCED: Final = {"arguments": None, "output": None}
+"""A tool call without words."""
 
 NEEDED: Final = (
     calls.c.call_id,
@@ -62,7 +69,7 @@ async def purge(connection: AsyncConnection, gone: Sequence[CallRow]) -> None:
     """
     ids = [row.call_id for row in gone]
     await purge_words(connection, ids)
-    for table in _OF_CALLS[1:]:
+    for table in _OF_CALLS:
         await connection.execute(delete(table).where(table.c.call_id.in_(ids)))
     await _count_as_deleted(connection, ids)
     await connection.execute(delete(calls).where(calls.c.call_id.in_(ids)))
@@ -70,8 +77,12 @@ async def purge(connection: AsyncConnection, gone: Sequence[CallRow]) -> None:
 
 
 async def purge_words(connection: AsyncConnection, ids: Sequence[str]) -> None:
-    """No word of these calls is left."""
-    await connection.execute(delete(turns).where(turns.c.call_id.in_(ids)))
+    """No word of these calls is left: neither what was said, nor what was made of it, nor what
+    callers want to have told, nor what tools were given and gave."""
+    for table in (turns, messages, summaries):
+        await connection.execute(delete(table).where(table.c.call_id.in_(ids)))
+    named = tool_calls.c.call_id.in_(ids)
+    await connection.execute(update(tool_calls).where(named).values(SILENCED))
 
 
 async def _count_as_deleted(connection: AsyncConnection, ids: Sequence[str]) -> None:

@@ -15,15 +15,20 @@ from sipagent.model import (
     Happening,
     IncomingCall,
     Json,
+    Message,
     Reject,
     TenantName,
+    ToolUse,
     Transfer,
     Turn,
     Usage,
 )
 from sipagent.sessions.ports import Clock
 from sipagent.store import rows
+from sipagent.store.announcing import Announcer, WebhooksOf
 from sipagent.store.rows import Row, RowKind, StoredSession, Writing
+from sipagent.store.summaries import summary_row
+from sipagent.store.toolrows import message_row, tool_row
 from sipagent.store.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -46,18 +51,26 @@ class _Session:
 
 
 class StoreRecords:
-    """Records in a database. No method waits or raises.
+    """Records in a database. No method but `message` waits or raises.
 
     Rows are made when they are about to be written, those of many calls one after the other: made
     among everything else that a call does, each costs several times as much. Only rows that must
     outlive a kill by themselves are made at once.
     """
 
-    def __init__(self, writer: Writer, writing: Writing, clock: Clock) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        writing: Writing,
+        clock: Clock,
+        webhooks: WebhooksOf = lambda _: {},
+    ) -> None:
         self._writer = writer
         self._writing = writing
         self._clock = clock
+        self.announcer = Announcer(webhooks, lambda row: writer.put(RowKind.EVENT, row))
         self._began: dict[CallId, float] = {}
+        self._read: dict[CallId, CallPlan] = {}
         self._sessions: OrderedDict[tuple[TenantName, int], _Session] = OrderedDict()
         self._sequence = 0
 
@@ -70,9 +83,11 @@ class StoreRecords:
             self.happened(decision.verdict.plan, Happening.ADOPTED)
 
     def happened(self, plan: CallPlan, what: Happening, detail: str | None = None) -> None:
+        at = self._clock.wall()
+        if what is Happening.ANSWERED:
+            self._announce(lambda told: told.started(plan, at))
         if what in _TOLD_BY_OUTCOME:
             return
-        at = self._clock.wall()
         self._sequence = sequence = max(self._sequence + 1, int(at * 1_000_000))
         self._later(RowKind.HAPPENING, lambda: rows.happening_row(plan, sequence, at, what, detail))
 
@@ -87,18 +102,44 @@ class StoreRecords:
 
     def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
         at = self._clock.wall()
+        self._announce(lambda told: told.transfer(plan, transfer, at))
         self._now(RowKind.TRANSFER, lambda: rows.transfer_row(plan, transfer, at, self._writing))
+
+    def tool(self, plan: CallPlan, use: ToolUse) -> None:
+        began_at = self._began.get(plan.call_id)
+        at = self._clock.wall() - (use.ended - use.began)
+        at = at if began_at is None else began_at + use.began
+        self._announce(lambda told: told.tool(plan, use, at))
+        self._later(RowKind.TOOL, lambda: tool_row(plan, use, at, self._writing))
+
+    async def message(self, plan: CallPlan, message: Message) -> None:
+        at = self._clock.wall()
+        row = message_row(plan, message, at)
+        self._announce(lambda told: told.message(plan, message, at))
+        await self._writer.keep(RowKind.MESSAGE, row)
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         self.happened(plan, Happening.FAULT, f"{kind} {code}")
 
     def ended(self, outcome: CallOutcome) -> None:
         self._began.pop(outcome.call_id, None)
-        self._later(RowKind.OUTCOME, lambda: rows.outcome_row(outcome, self._writing))
+        plan = self._read.pop(outcome.call_id, None)
+
+        def end() -> None:
+            # Whoever has the outcome stored says nothing of it again: this is stored before.
+            self._announce(lambda told: told.ended(outcome))
+            wanted = None if plan is None else summary_row(plan, outcome.ended_at)
+            if wanted is not None:
+                self._writer.put(RowKind.SUMMARY, wanted)
+            self._now(RowKind.OUTCOME, lambda: rows.outcome_row(outcome, self._writing))
+
+        self._writer.later(RowKind.OUTCOME, end)
 
     def _begin(self, call: IncomingCall, decision: Decision, at: float) -> None:
         if not isinstance(decision.verdict, Reject):
             self._began[call.call_id] = at
+            if decision.verdict.plan.after_call is not None:
+                self._read[call.call_id] = decision.verdict.plan
         self._writer.later(
             RowKind.CALL,
             lambda: self._guarded(RowKind.CALL, lambda: self._decided(call, decision, at)),
@@ -143,6 +184,9 @@ class StoreRecords:
 
     def _later(self, kind: RowKind, make: Callable[[], Row]) -> None:
         self._writer.later(kind, lambda: self._now(kind, make))
+
+    def _announce(self, tell: Callable[[Announcer], None]) -> None:
+        self._guarded(RowKind.EVENT, lambda: tell(self.announcer))
 
     def _guarded(self, kind: RowKind, work: Callable[[], None]) -> None:
         """A row that cannot be made is counted and told; the call goes on."""

@@ -2,11 +2,23 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 
 import structlog
-from sqlalchemy import Select, Table, delete, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Select,
+    Table,
+    Update,
+    delete,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.concurrency import TaskOwner
@@ -18,8 +30,26 @@ from sipagent.store.database import DATABASE_ERRORS, reason_of
 from sipagent.store.erasure import LONGEST_CALL, Eraser
 from sipagent.store.holds import covered
 from sipagent.store.numbers import InstallationKey
-from sipagent.store.purging import NEEDED, PAUSE, STEP, CallRow, forget_journal, purge, writing
-from sipagent.store.tables import calls, deleted_calls, turns, usage
+from sipagent.store.outbox import prune as prune_outbox
+from sipagent.store.purging import (
+    NEEDED,
+    PAUSE,
+    SILENCED,
+    STEP,
+    CallRow,
+    forget_journal,
+    purge,
+    writing,
+)
+from sipagent.store.tables import (
+    calls,
+    deleted_calls,
+    messages,
+    summaries,
+    tool_calls,
+    turns,
+    usage,
+)
 from sipagent.store.tenants import recorded_tenants
 
 log = structlog.get_logger(__name__)
@@ -42,10 +72,36 @@ Place = tuple[Any, ...] | None
 
 @dataclass(slots=True)
 class Pruned:
-    """What one round has deleted: turns of speech whose time had come, and whole calls."""
+    """What one round has deleted: turns of speech and messages whose time had come, what tools
+    were given and gave, and whole calls."""
 
     turns: int = 0
+    messages: int = 0
+    summaries: int = 0
+    tools: int = 0
     calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """A table with words, the column that with the call's id is its key, and what makes it forget
+    those that are `there`."""
+
+    table: Table
+    key: str
+    forget: Delete | Update
+    there: ColumnElement[bool] = field(default_factory=true)
+
+
+_TURNS: Final = _Words(turns, "sequence", delete(turns))
+_MESSAGES: Final = _Words(messages, "id", delete(messages))
+_SUMMARIES: Final = _Words(summaries, "state", delete(summaries))
+_TOOLS: Final = _Words(
+    tool_calls,
+    "id",
+    update(tool_calls).values(SILENCED),
+    or_(tool_calls.c.arguments.is_not(None), tool_calls.c.output.is_not(None)),
+)
 
 
 class Pruner:
@@ -64,26 +120,32 @@ class Pruner:
         done, now = Pruned(), self._clock.wall()
         for tenant in await recorded_tenants(self._engine):
             privacy = self._privacy(tenant)
-            done.turns += await self._transcripts(tenant, now - privacy.transcripts)
+            before = now - privacy.transcripts
+            done.turns += await self._words(_TURNS, tenant, before)
+            done.messages += await self._words(_MESSAGES, tenant, before)
+            done.summaries += await self._words(_SUMMARIES, tenant, before)
+            done.tools += await self._words(_TOOLS, tenant, before)
             if privacy.records is not None:
                 done.calls += await self._records(tenant, now - privacy.records)
                 await self._money(tenant, now - max(privacy.records, MONEY_KEPT))
-        if done.turns or done.calls:
-            log.info("records pruned", turns=done.turns, calls=done.calls)
+        if any(asdict(done).values()):
+            log.info("records pruned", **asdict(done))
+        await prune_outbox(self._engine, now)
         await forget_journal(self._engine)
         return done
 
-    async def _transcripts(self, tenant: TenantName, before: float) -> int:
+    async def _words(self, words: _Words, tenant: TenantName, before: float) -> int:
+        """How many there were that are gone now."""
         pruned, place = 0, None
         while True:
             async with writing(self._engine) as connection:
-                rows = (await connection.execute(_old_turns(tenant, before, place))).all()
+                rows = (await connection.execute(_old(words, tenant, before, place))).all()
                 held = await covered(connection, self._key)
                 gone = {row.call_id for row in rows if not held.holds(row)}
-                deleted = await connection.execute(
-                    delete(turns).where(turns.c.call_id.in_(gone), turns.c.at < before)
-                )
-            pruned += deleted.rowcount
+                c = words.table.c
+                forgotten = words.forget.where(c.call_id.in_(gone), c.at < before, words.there)
+                changed = await connection.execute(forgotten)
+            pruned += changed.rowcount
             if len(rows) < STEP:
                 return pruned
             place = tuple(rows[-1][:3])
@@ -180,18 +242,19 @@ class Retention:
         return since
 
 
-def _old_turns(tenant: TenantName, before: float, place: Place) -> Select[tuple[Any, ...]]:
+def _old(words: _Words, tenant: TenantName, before: float, place: Place) -> Select[tuple[Any, ...]]:
     """Words that are too old, each with what of its call says whether it is held."""
-    order = turns.c.at, turns.c.call_id, turns.c.sequence
+    table, c = words.table, words.table.c
+    order = c.at, c.call_id, c[words.key]
     wanted = (
         select(
             *order,
-            turns.c.tenant,
+            c.tenant,
             calls.c.caller,
             calls.c.hold,
         )
-        .select_from(turns.outerjoin(calls, calls.c.call_id == turns.c.call_id))
-        .where(turns.c.tenant == tenant, turns.c.at < before)
+        .select_from(table.outerjoin(calls, calls.c.call_id == c.call_id))
+        .where(c.tenant == tenant, c.at < before, words.there)
     )
     if place is not None:
         wanted = wanted.where(tuple_(*order) > place)

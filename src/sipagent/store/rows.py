@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
@@ -30,6 +30,7 @@ from sipagent.model import (
     Turn,
     Usage,
 )
+from sipagent.store.planned import kept, without_credentials
 
 Row = tuple[Any, ...]
 
@@ -44,6 +45,10 @@ class RowKind(StrEnum):
     HAPPENING = "happening"
     USAGE = "usage"
     TRANSFER = "transfer"
+    TOOL = "tool"
+    MESSAGE = "message"
+    SUMMARY = "summary"
+    EVENT = "event"
     OUTCOME = "outcome"
     TOTALS = "totals"
 
@@ -65,7 +70,21 @@ COLUMNS: Final[Mapping[RowKind, tuple[str, ...]]] = {
         *("text_in", "audio_in", "image_in", "text_cached", "audio_cached", "image_cached"),
         *("text_out", "audio_out", "seconds", "cost", "price_version"),
     ),
-    RowKind.TRANSFER: ("call_id", "number", "tenant", "at", "destination", "target", "answer"),
+    RowKind.TRANSFER: (
+        *("call_id", "number", "tenant", "at", "destination", "target", "answer", "outcome"),
+    ),
+    RowKind.TOOL: (
+        *("call_id", "id", "tenant", "at", "agent", "name", "status", "detail"),
+        *("began", "ended", "arguments", "output"),
+    ),
+    RowKind.MESSAGE: ("call_id", "id", "tenant", "at", "fields"),
+    RowKind.SUMMARY: (
+        *("call_id", "tenant", "account", "at", "wanted", "state", "next_at", "attempts"),
+    ),
+    RowKind.EVENT: (
+        *("id", "endpoint", "tenant", "type", "call_id", "subject", "at", "data", "state"),
+        *("since", "next_at", "attempts"),
+    ),
     RowKind.OUTCOME: (
         *("call_id", "account", "webhook_id", "tenant", "agent", "trunk_proven", "verdict"),
         *("listed", "media_security", "trace", "release", "replica", "began_at"),
@@ -79,9 +98,6 @@ NO_TRACE: Final = "[]"
 MOST_ALIASES: Final = 8
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
-_KEPT_OF_PLAN: Final = tuple(
-    each.name for each in fields(CallPlan) if each.name not in {"session", "fallback_session"}
-)
 _NAMES: Final = frozenset({"call_id", "config_hash"})
 """Keys of a plan whose values are names of ours: digits in them are no number."""
 
@@ -160,7 +176,7 @@ class StoredSession:
 
 def session_of(session: Json, tenant: TenantName, writing: Writing) -> StoredSession:
     """The session as it is stored: the same one has the same hash."""
-    body = writing.within_json(tenant, _json(session))
+    body = writing.within_json(tenant, _json(without_credentials(session)))
     return StoredSession(hashlib.sha256(body.encode()).hexdigest(), body)
 
 
@@ -274,6 +290,7 @@ def transfer_row(plan: CallPlan, transfer: Transfer, at: float, writing: Writing
         transfer.destination,
         target,
         clipped(transfer.answer, 16),
+        None if transfer.outcome is None else transfer.outcome.value,
     )
 
 
@@ -345,8 +362,7 @@ def _plan(
     plan: CallPlan, sessions: tuple[StoredSession, StoredSession | None], writing: Writing
 ) -> str:
     """The plan; a fallback's session is the hash of it."""
-    kept = {name: getattr(plan, name) for name in _KEPT_OF_PLAN}
-    text = writing.within_json(plan.tenant, _json(kept))
+    text = writing.within_json(plan.tenant, _json(kept(plan)))
     if sessions[1] is not None:
         text = f'{text[:-1]},"fallback_session":"{sessions[1].hash}"}}'
     return text

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sipagent.sip import mask_number
-from sipagent.store.facts import CallRow, Story
+from sipagent.store.facts import CallRow, StoredMessage, StoredSummary, StoredToolCall, Story
 from sipagent.store.why.wording import plain
 
 _NUMBERS: Final = ("dialed", "caller")
@@ -34,7 +34,8 @@ def shown_call(call: CallRow, *, numbers: bool) -> dict[str, Any]:
 
 
 def shown_story(story: Story, *, numbers: bool, words: bool) -> dict[str, Any]:
-    """Everything of a call; its turns with `words` only."""
+    """Everything of a call; its turns, and the words of its tools and messages, with `words`
+    only."""
     data = shown_call(story.call, numbers=numbers)
     data["trace"] = [
         {
@@ -49,13 +50,31 @@ def shown_story(story: Story, *, numbers: bool, words: bool) -> dict[str, Any]:
         {**_timed(one), "target": one.target if numbers else plain(one.target, numbers=False)}
         for one in story.transfers
     ]
+    data["tool_calls"] = [_tool(one, numbers=numbers, words=words) for one in story.tools]
+    data["messages"] = [
+        shown_message(one, numbers=numbers) if words else {"id": one.id, "at": iso(one.at)}
+        for one in story.messages
+    ]
     data["carrier_ids"] = [asdict(one) for one in story.aliases]
     if words:
         data["transcript"] = [
             {**_timed(one), "text": one.text and said(one.text, numbers=numbers)}
             for one in story.turns
         ]
+        data["made"] = [_made(one, numbers=numbers) for one in story.made]
     return data
+
+
+def _made(made: StoredSummary, *, numbers: bool) -> dict[str, Any]:
+    """What a model has made of the call."""
+    texts = (text and said(text, numbers=numbers) for text in (made.summary, made.extracted))
+    return dict(zip(("summary", "extracted"), texts, strict=True))
+
+
+def shown_message(message: StoredMessage, *, numbers: bool) -> dict[str, Any]:
+    """A message's id, time and fields."""
+    fields = {name: said(text, numbers=numbers) for name, text in message.told.items()}
+    return {"id": message.id, "at": iso(message.at), "fields": fields}
 
 
 def said(text: str, *, numbers: bool) -> str:
@@ -68,6 +87,16 @@ def iso(at: float | None) -> str | None:
     if at is None:
         return None
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _tool(use: StoredToolCall, *, numbers: bool, words: bool) -> dict[str, Any]:
+    data = {**_timed(use), "seconds": round(use.seconds, 3)}
+    for name in ("arguments", "output"):
+        if not words:
+            del data[name]
+        elif data[name] is not None:
+            data[name] = said(data[name], numbers=numbers)
+    return data
 
 
 def _timed(part: Any) -> Mapping[str, Any]:

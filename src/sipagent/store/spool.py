@@ -1,8 +1,8 @@
 """What a killed process must not lose stands in a file until the database has it.
 
 A line is written before the call goes on, to the system's memory of files: it outlives this
-process, not the machine. Two files take turns, so that what has been stored goes away at once.
-Words that were spoken are never in them.
+process, not the machine. Two files take turns, so that what has been stored goes away at once. Of
+words only messages are ever in them.
 """
 
 import json
@@ -15,6 +15,7 @@ import msgspec
 
 from sipagent.store.database import make_private
 from sipagent.store.rows import COLUMNS, Row, RowKind
+from sipagent.store.statements import TABLES
 
 Entry = tuple[RowKind, Row]
 
@@ -48,9 +49,9 @@ class Spool:
         lines = [line for content in found for line in content.splitlines()]
         return [entry for line in lines if (entry := _entry(line)) is not None]
 
-    def add(self, kind: RowKind, row: Row) -> None:
-        """The row outlives this process."""
-        self._write(self._active, _line(kind, row))
+    def add(self, kind: RowKind, row: Row) -> bool:
+        """Whether the row outlives this process."""
+        return self._write(self._active, _line(kind, row))
 
     def keep(self, pending: Iterable[Entry]) -> None:
         """The files hold these rows and no others."""
@@ -96,9 +97,15 @@ def _line(kind: RowKind, row: Row) -> bytes:
 
 
 def _entry(line: bytes) -> Entry | None:
+    """The row of a line. A release before this one may have had fewer columns and a later one
+    more: those that are added stand behind all others, and may be empty."""
     try:
         name, *values = json.loads(line)
         kind = RowKind(name)
     except (ValueError, TypeError):
         return None
-    return (kind, tuple(values)) if len(values) == len(COLUMNS[kind]) else None
+    columns, table = COLUMNS[kind], TABLES.get(kind)
+    missing = columns[len(values) :]
+    if table is None or not all(table.c[name].nullable for name in missing):
+        return None
+    return kind, (*values[: len(columns)], *(None for _ in missing))

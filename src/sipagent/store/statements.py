@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import DMLWhereBase, Insert
 from sipagent.store import tables
 from sipagent.store.rows import COLUMNS, RowKind
 
-_TABLES: Final[Mapping[RowKind, Table]] = {
+TABLES: Final[Mapping[RowKind, Table]] = {
     RowKind.SESSION: tables.sessions,
     RowKind.CALL: tables.calls,
     RowKind.ALIAS: tables.aliases,
@@ -24,12 +24,17 @@ _TABLES: Final[Mapping[RowKind, Table]] = {
     RowKind.HAPPENING: tables.happenings,
     RowKind.USAGE: tables.usage,
     RowKind.TRANSFER: tables.transfers,
+    RowKind.TOOL: tables.tool_calls,
+    RowKind.MESSAGE: tables.messages,
+    RowKind.SUMMARY: tables.summaries,
+    RowKind.EVENT: tables.outbox,
     RowKind.OUTCOME: tables.calls,
 }
+"""Where each kind of row stands."""
 
 _REPLACED: Final[Mapping[RowKind, tuple[str, ...]]] = {
     RowKind.SESSION: ("last_used_at",),
-    RowKind.TRANSFER: ("answer",),
+    RowKind.TRANSFER: ("answer", "outcome"),
     RowKind.OUTCOME: (
         *("answered_at", "attached_at", "heard_at", "ended_at", "outcome", "at_fault"),
         *("detail", "sip_code", "turns", "usage_complete"),
@@ -59,7 +64,7 @@ def _compiled(kind: RowKind, dialect: str) -> str:
 
 
 def _insert(kind: RowKind, dialect: str) -> Insert:
-    table = _TABLES[kind]
+    table = TABLES[kind]
     make = sqlite.insert if dialect == "sqlite" else postgresql.insert
     statement = make(table).values({name: bindparam(name) for name in COLUMNS[kind]})
     replaced = _REPLACED.get(kind)

@@ -28,6 +28,9 @@ metadata: Final = MetaData(
     }
 )
 
+SAID: Final = "arguments IS NOT NULL OR output IS NOT NULL"
+"""Tool calls of which words are left."""
+
 calls: Final = Table(
     "calls",
     metadata,
@@ -202,7 +205,115 @@ transfers: Final = Table(
     Column("destination", String(63)),
     Column("target", Text, nullable=False),
     Column("answer", String(16), nullable=False),
+    Column("outcome", String(16)),
 )
+
+tool_calls: Final = Table(
+    "tool_calls",
+    metadata,
+    Column("call_id", String(128), primary_key=True),
+    Column("id", String(128), primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("agent", String(63)),
+    Column("name", String(128), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("detail", Text),
+    Column("began", Double, nullable=False),
+    Column("ended", Double, nullable=False),
+    Column("arguments", Text),
+    Column("output", Text),
+    Index(None, "at"),
+    Index(None, "tenant", "at"),
+    Index(
+        "ix_tool_calls_said",
+        "tenant",
+        "at",
+        "call_id",
+        "id",
+        sqlite_where=text(SAID),
+        postgresql_where=text(SAID),
+    ),
+)
+"""`began` and `ended` are seconds since the call began. `arguments` and `output` are words: they go
+when words go, and are null where they are masked."""
+
+messages: Final = Table(
+    "messages",
+    metadata,
+    Column("call_id", String(128), primary_key=True),
+    Column("id", String(128), primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("fields", Text, nullable=False),
+    Index(None, "id"),
+    Index(None, "at", "call_id", "id"),
+    Index(None, "tenant", "at", "call_id", "id"),
+)
+"""What callers want to have told, JSON of texts: words, as turns are. `id` is that of the tool call
+which took it."""
+
+PENDING: Final = "state = 'pending'"
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("endpoint", String(63), primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("call_id", String(128)),
+    Column("subject", String(128)),
+    Column("at", Double, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", Double, nullable=False),
+    Column("next_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("tried_at", Double),
+    Column("ended_at", Double),
+    Column("answer", String(64)),
+    Index(None, "call_id"),
+    Index(None, "at", "id", "endpoint"),
+    Index(None, "state", "ended_at"),
+    Index(
+        "ix_outbox_pending",
+        "tenant",
+        "endpoint",
+        "next_at",
+        sqlite_where=text(PENDING),
+        postgresql_where=text(PENDING),
+    ),
+)
+"""What tenants are told, one row for each of an event's webhooks. Nothing of a caller stands in it:
+what an event tells of a call is read when it is sent, from the rows of `call_id` and, of a message,
+`subject`. `since` is when telling it began, or began again."""
+
+summaries: Final = Table(
+    "summaries",
+    metadata,
+    Column("call_id", String(128), primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("account", String(63), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("wanted", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("next_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("ended_at", Double),
+    Column("detail", String(64)),
+    Column("summary", Text),
+    Column("extracted", Text),
+    Index(None, "tenant", "at"),
+    Index(
+        "ix_summaries_pending",
+        "next_at",
+        sqlite_where=text(PENDING),
+        postgresql_where=text(PENDING),
+    ),
+)
+"""What is made of calls that are over: `wanted` is what of them, `summary` and `extracted` are
+words, as turns are."""
 
 statements: Final = Table(
     "statements",

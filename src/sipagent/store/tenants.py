@@ -6,15 +6,16 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.model import TenantName
-from sipagent.store.tables import calls, deleted_calls, turns, usage
+from sipagent.store.tables import calls, deleted_calls, messages, tool_calls, turns, usage
 
-_COLUMNS: Final = (calls.c.tenant, turns.c.tenant, usage.c.tenant, deleted_calls.c.tenant)
+_TABLES: Final = (calls, turns, tool_calls, messages, usage, deleted_calls)
 
 
 async def recorded_tenants(engine: AsyncEngine) -> list[TenantName]:
     """Every tenant of whom anything is kept, found along the indexes."""
     found: set[str] = set()
-    for column in _COLUMNS:
+    for table in _TABLES:
+        column = table.c.tenant
         last: str | None = ""
         while last is not None:
             following = select(column).where(column > last).order_by(column).limit(1)

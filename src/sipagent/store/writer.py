@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections import Counter, deque
+import errno
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,51 +15,44 @@ from sipagent.errors import StoreError
 from sipagent.metrics import Metrics
 from sipagent.model import CallId
 from sipagent.sessions.ports import Clock
+from sipagent.store.awaited import Awaited
 from sipagent.store.buffer import FINAL, Buffer, Entry
 from sipagent.store.database import open_engine, reason_of
 from sipagent.store.location import Location
+from sipagent.store.losses import Defect, Losses
 from sipagent.store.rows import Row, RowKind
 from sipagent.store.schema import require_known, status, upgrade
 from sipagent.store.sinks import Sink, batch_of, is_refusal, sink_for
 from sipagent.store.spool import Spool
+from sipagent.store.unmade import Unmade
 
 log = structlog.get_logger(__name__)
 
 FLUSH_AFTER: Final = 0.25
 FLUSH_SOON: Final = 0.1
-MADE_AT_ONCE: Final = 200
-"""Rows that are made in one go: some ten milliseconds at most."""
-
 FLUSH_ROWS: Final = 50
 TRANSACTION_ROWS: Final = 500
 REST: Final = 30
 """How many times as long as a transaction took the writer rests, if it may, before the next."""
 
 FLUSH_WITHIN: Final = 10.0
+KEPT_WITHIN: Final = 3.0
 CLOSE_WITHIN: Final = 5.0
 FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 3.0
-SHOWN_FOR: Final = 600.0
-"""Seconds for which readiness tells that rows were given up."""
 
+_FOLLOWED: Final = frozenset({RowKind.EVENT, RowKind.SUMMARY})
 _MOST_RESPOOLED: Final = 200
 _TIDY_WITHIN: Final = 1.0
-
-
-class Defect(NamedTuple):
-    """Something that is wrong with the records while calls go on."""
-
-    part: str
-    code: str
-    detail: str
 
 
 class Writer:
     """A buffer of rows, and the one task that carries them into the database.
 
     `put` never waits. A row of a `spooled` kind stands in the spool before `put` returns: only the
-    machine's end loses it. `settled` is told each call whose outcome has been stored. Without
-    `migrate` an older schema is waited for; with it the writer brings the newest one.
+    machine's end loses it. `settled` is told each call whose outcome has been stored, `stirred`
+    each event. Without `migrate` an older schema is waited for; with it the writer brings the
+    newest one.
     """
 
     def __init__(
@@ -72,20 +65,21 @@ class Writer:
         migrate: bool = True,
         spooled: Collection[RowKind] = FINAL,
         settled: Callable[[CallId], None] = lambda _: None,
+        stirred: Callable[[RowKind, Row], None] = lambda *_: None,
     ) -> None:
         self.location = location
         self.settled = settled
+        self.stirred = stirred
         self._data_dir = data_dir
         self._metrics = metrics.records
-        self._clock = clock
         self._migrate = migrate
         self._spooled = frozenset(spooled)
         self._sink: Sink | None = None
         self._engine: AsyncEngine | None = None
         self._spool: Spool | None = None
         self._buffer = Buffer()
-        self._unmade: deque[Callable[[], None]] = deque()
-        self._making = False
+        self._unmade = Unmade()
+        self._awaited = Awaited()
         self._in_flight = 0
         self._tasks = TaskOwner(_crashed, apart=True)
         self._wake, self._stored, self._stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -94,8 +88,7 @@ class Writer:
         self._rested_at = 0.0
         self._ready = False
         self._trouble: str | None = None
-        self._dropped: Counter[RowKind] = Counter()
-        self._dropped_at: float | None = None
+        self._losses = Losses(metrics.records, clock)
         metrics.observe_unstored(lambda: len(self))
 
     def __len__(self) -> int:
@@ -144,14 +137,29 @@ class Writer:
 
     def put(self, kind: RowKind, row: Row) -> None:
         """The row will be stored; one that comes when the writer is closed is lost, and counted."""
+        self._take(kind, row)
+
+    def _take(self, kind: RowKind, row: Row) -> bool:
+        """Whether the row, which will be stored, outlives this process already."""
         if self._spool is None:
             self.lose(kind)
-            return
-        if kind in self._spooled:
-            self._spool.add(kind, row)
+            return False
+        spooled = kind in self._spooled and self._spool.add(kind, row)
         self._give_up(self._buffer.add(kind, row))
-        if not self._making:
+        if not self._unmade.making:
             self._expect(kind)
+        return spooled
+
+    async def keep(self, kind: RowKind, row: Row) -> None:
+        """The row outlives this process, in the spool or in the database. Raises OSError where
+        neither takes it in time; it may be stored later all the same."""
+        if self._take(kind, row):
+            return
+        if self._spool is not None:
+            self._schedule(0.0)
+            if await self._awaited.stored(row, KEPT_WITHIN):
+                return
+        raise OSError(errno.EIO, "neither the data directory nor the records take it")
 
     def later(self, kind: RowKind, work: Callable[[], None]) -> None:
         """Have `work`, which puts a row of this kind and maybe others and never raises, done before
@@ -162,7 +170,7 @@ class Writer:
         if kind in self._spooled or self._trouble is not None:
             work()
             return
-        self._unmade.append(work)
+        self._unmade.add(work)
         self._expect(kind)
 
     def _expect(self, kind: RowKind) -> None:
@@ -174,23 +182,9 @@ class Writer:
         else:
             self._schedule(FLUSH_AFTER)
 
-    async def _make(self) -> None:
-        """All work that has been put off is done, some of it at a time."""
-        while self._unmade:
-            self._making = True
-            try:
-                for _ in range(min(len(self._unmade), MADE_AT_ONCE)):
-                    self._unmade.popleft()()
-            finally:
-                self._making = False
-            if self._unmade:
-                await asyncio.sleep(0)
-
     def lose(self, kind: RowKind) -> None:
         """Count a row that will never be stored."""
-        self._dropped[kind] += 1
-        self._dropped_at = self._clock.monotonic()
-        self._metrics.dropped.labels(kind.value).inc()
+        self._losses.add(kind)
 
     async def flushed(self) -> None:
         """Wait until nothing is left to be stored."""
@@ -205,10 +199,8 @@ class Writer:
         if self._trouble is not None:
             detail = f"{self._trouble}; {len(self)} rows wait in memory."
             found.append(Defect("records", "away", detail))
-        since = None if self._dropped_at is None else self._clock.monotonic() - self._dropped_at
-        if since is not None and since < SHOWN_FOR:
-            told = ", ".join(f"{count} {kind}" for kind, count in sorted(self._dropped.items()))
-            found.append(Defect("records", "rows-dropped", f"Rows that were given up: {told}."))
+        if (lost := self._losses.defect()) is not None:
+            found.append(lost)
         if self._spool is not None and self._spool.failing:
             detail = "The data directory cannot be written: a crash loses what is not stored yet."
             found.append(Defect("records", "spool", detail))
@@ -244,7 +236,7 @@ class Writer:
     async def _drain(self) -> None:
         """The rows that are here now are stored, however long that takes."""
         pause = FIRST_PAUSE
-        await self._make()
+        await self._unmade.make()
         while entries := self._buffer.take(TRANSACTION_ROWS):
             full = len(entries) >= TRANSACTION_ROWS
             if await self._carried(entries):
@@ -254,7 +246,7 @@ class Writer:
             else:
                 await self._paused(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
-            await self._make()
+            await self._unmade.make()
 
     async def _paused(self, seconds: float) -> None:
         if self._stop.is_set():
@@ -310,13 +302,19 @@ class Writer:
                 raise
             self.lose(entry[0])
             log.error("record refused", kind=entry[0].value, error=reason_of(error))  # noqa: TRY400  # its text holds values
-        self._settle([entry])
+            self._settle([entry], stored=False)
+        else:
+            self._settle([entry])
 
-    def _settle(self, entries: Sequence[Entry]) -> None:
-        """Tell which calls have their outcome stored, or will never have."""
+    def _settle(self, entries: Sequence[Entry], *, stored: bool = True) -> None:
+        """Tell which calls have their outcome stored, or will never have, and who waits for a
+        row."""
         for kind, row in entries:
             if kind is RowKind.OUTCOME:
                 self.settled(CallId(row[0]))
+            elif kind in _FOLLOWED:
+                self.stirred(kind, row)
+            self._awaited.settle(row, stored=stored)
 
     async def _begin(self) -> None:
         """The schema is looked after for the first time, while there is no call yet."""
@@ -364,7 +362,7 @@ class Writer:
 
     def _give_up(self, entries: Sequence[Entry]) -> None:
         for kind, _ in entries:
-            if not self._dropped:
+            if not self._losses:
                 log.error("records given up", reason="the database is away for too long")
             self.lose(kind)
 

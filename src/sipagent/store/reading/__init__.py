@@ -1,9 +1,9 @@
 """The records, read. Every query takes the tenant whose calls it may see; None is the operator,
 who sees all.
 
-*List*: calls, the newest first, page by page. *Story*: everything of one call. *Tail*: what is new.
-*Day*: sums of one tenant's day in its zone. *Unrouted*: a number that leads nowhere. *Survey*: what
-the calls of a span have in common.
+*List*: calls, the newest first, page by page. *Messages*: what callers want to have told. *Story*:
+everything of one call. *Tail*: what is new. *Day*: sums of one tenant's day in its zone.
+*Unrouted*: a number that leads nowhere. *Survey*: what the calls of a span have in common.
 """
 
 from sipagent.store.facts import (
@@ -14,11 +14,14 @@ from sipagent.store.facts import (
     Moment,
     StoredAlias,
     StoredHappening,
+    StoredMessage,
+    StoredToolCall,
     StoredTransfer,
     StoredTurn,
     StoredUsage,
     Story,
     Survey,
+    ToolCount,
     Traits,
     Unrouted,
 )
@@ -33,6 +36,7 @@ from sipagent.store.reading.listing import (
     list_calls,
     outcomes_of,
 )
+from sipagent.store.reading.messages import MessageRow, find_messages, list_messages
 from sipagent.store.reading.rollup import Day, Span, daily, spans_of, tenants_of
 from sipagent.store.reading.search import LONGEST_SEARCH, Hit, search_turns
 from sipagent.store.reading.story import find_calls, read_stories, read_story
@@ -51,23 +55,29 @@ __all__ = [
     "Failure",
     "Group",
     "Hit",
+    "MessageRow",
     "Moment",
     "Page",
     "Span",
     "StoredAlias",
     "StoredHappening",
+    "StoredMessage",
+    "StoredToolCall",
     "StoredTransfer",
     "StoredTurn",
     "StoredUsage",
     "Story",
     "Survey",
+    "ToolCount",
     "Traits",
     "Unrouted",
     "daily",
     "decided_since",
     "ended_since",
     "find_calls",
+    "find_messages",
     "list_calls",
+    "list_messages",
     "outcomes_of",
     "read_stories",
     "read_story",

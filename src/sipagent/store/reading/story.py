@@ -12,6 +12,9 @@ from sipagent.store import tables
 from sipagent.store.facts import (
     StoredAlias,
     StoredHappening,
+    StoredMessage,
+    StoredSummary,
+    StoredToolCall,
     StoredTransfer,
     StoredTurn,
     StoredUsage,
@@ -21,7 +24,19 @@ from sipagent.store.reading.rows import CALL_COLUMNS, call_row, plan_of, trace_o
 
 _MOST_NAMESAKES: Final = 20
 
-Part = TypeVar("Part", StoredTurn, StoredHappening, StoredUsage, StoredTransfer, StoredAlias)
+Part = TypeVar(
+    "Part",
+    StoredTurn,
+    StoredHappening,
+    StoredUsage,
+    StoredTransfer,
+    StoredToolCall,
+    StoredMessage,
+    StoredSummary,
+    StoredAlias,
+)
+_WORDS: Final = frozenset({"arguments", "output", "fields"})
+"""Columns that are read with the words only."""
 
 
 async def find_calls(
@@ -56,8 +71,8 @@ async def _found(
 async def read_story(
     connection: AsyncConnection, tenant: TenantName | None, call_id: CallId, *, words: bool
 ) -> Story | None:
-    """Everything that is kept of a call, its turns only with `words`; None where the tenant has no
-    such call."""
+    """Everything that is kept of a call, its turns and the words of its tools and messages only
+    with `words`; None where the tenant has no such call."""
     stories = await read_stories(connection, tenant, [call_id], words=words)
     return stories[0] if stories else None
 
@@ -83,6 +98,14 @@ async def read_stories(
     usage = await _parts(connection, ids, tables.usage, StoredUsage, by="at")
     transfers = await _parts(connection, ids, tables.transfers, StoredTransfer)
     aliases = await _parts(connection, ids, tables.aliases, StoredAlias)
+    without = frozenset() if words else _WORDS
+    tools = await _parts(
+        connection, ids, tables.tool_calls, StoredToolCall, by="at", without=without
+    )
+    messages = await _parts(
+        connection, ids, tables.messages, StoredMessage, by="at", without=without
+    )
+    made = await _parts(connection, ids, tables.summaries, StoredSummary) if words else {}
     return tuple(
         Story(
             call_row(rows[one]),
@@ -93,6 +116,9 @@ async def read_stories(
             usage.get(one, ()),
             transfers.get(one, ()),
             aliases.get(one, ()),
+            tools.get(one, ()),
+            messages.get(one, ()),
+            made.get(one, ()),
         )
         for one in ids
     )
@@ -104,10 +130,13 @@ async def _parts(
     table: Table,
     form: type[Part],
     by: str | None = None,
+    without: frozenset[str] = frozenset(),
 ) -> dict[CallId, tuple[Part, ...]]:
-    """Each call's rows of a table, in the order of `by` or of its key."""
-    columns = [table.c[each.name] for each in fields(form)]
-    order: Any = table.primary_key.columns if by is None else (table.c[by],)
+    """Each call's rows of a table, in the order of `by` or of its key; the columns that they are
+    read `without` are the last of their form."""
+    columns = [table.c[each.name] for each in fields(form) if each.name not in without]
+    key: Any = table.primary_key.columns
+    order = key if by is None else (table.c[by], *key)
     query = select(table.c.call_id, *columns).where(table.c.call_id.in_(call_ids)).order_by(*order)
     found: dict[CallId, list[Part]] = {}
     for call_id, *values in await connection.execute(query):

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sipagent.model import Fault, Happening, Kind, Reason, TenantName
-from sipagent.store.facts import Failure, Group, Survey, Traits
+from sipagent.store.facts import Failure, Group, Survey, ToolCount, Traits
 from sipagent.store.reading.moments import LONGEST_CALL, moments
-from sipagent.store.tables import calls, happenings
+from sipagent.store.tables import calls, happenings, messages, tool_calls
 
 _MOST_FAILURES: Final = 10_000
 _BAD: Final = (Kind.FAILED, Kind.LOST)
@@ -57,7 +57,33 @@ async def survey(
         tuple(failures[-_MOST_FAILURES:]),
         len(fell_back),
         await moments(connection, since=since, until=until) if tenant is None else (),
+        await _tools(connection, tenant, since, until),
+        await _messages(connection, tenant, since, until),
     )
+
+
+async def _tools(
+    connection: AsyncConnection, tenant: TenantName | None, since: float, until: float
+) -> tuple[ToolCount, ...]:
+    """How often each tool was used in this time, by what came of it."""
+    c = tool_calls.c
+    mine = [] if tenant is None else [c.tenant == tenant]
+    rows = await connection.execute(
+        select(c.tenant, c.name, c.status, func.count())
+        .where(*mine, c.at >= since, c.at < until)
+        .group_by(c.tenant, c.name, c.status)
+        .order_by(c.tenant, c.name, c.status)
+    )
+    return tuple(ToolCount(*row) for row in rows)
+
+
+async def _messages(
+    connection: AsyncConnection, tenant: TenantName | None, since: float, until: float
+) -> int:
+    c = messages.c
+    mine = [] if tenant is None else [c.tenant == tenant]
+    taken = select(func.count()).where(*mine, c.at >= since, c.at < until)
+    return await connection.scalar(taken) or 0
 
 
 async def _fell_back(

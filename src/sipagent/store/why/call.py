@@ -4,10 +4,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sipagent.model import Fault, Happening, Reason, TraceStep
-from sipagent.store.facts import CallRow, StoredHappening, Story
+from sipagent.model import Fault, Happening, Reason, TraceStep, TransferEnd
+from sipagent.store.facts import CallRow, StoredHappening, StoredTransfer, Story
 from sipagent.store.numbers import is_hashed
-from sipagent.store.why.endings import ENDINGS, FELL_BACK, STEPS, Ending, ending_of
+from sipagent.store.why.endings import (
+    ENDINGS,
+    FELL_BACK,
+    STEPS,
+    TRANSFER_ENDS,
+    Ending,
+    ending_of,
+)
+from sipagent.store.why.tools import tell_use, troubled
 from sipagent.store.why.unrouted import line_to_paste
 from sipagent.store.why.wording import at, count, money, number, plain, seconds
 
@@ -96,20 +104,38 @@ def _step(step: TraceStep, numbers: bool) -> str:
 
 def _happened(story: Story, numbers: bool) -> Iterator[str]:
     began_at = story.call.began_at
-    for step in story.steps[:_MOST_STEPS]:
-        yield f"After {seconds(step.at - began_at)} {_happening(step, numbers)}."
-    more = len(story.steps) - _MOST_STEPS
+    steps = sorted(_steps(story, numbers), key=lambda step: step[0])
+    for when, what in steps[:_MOST_STEPS]:
+        yield f"After {seconds(when - began_at)} {what}."
+    more = len(steps) - _MOST_STEPS
     if more > 0:
         yield f"{count(more, 'further step')} followed."
     for sent in story.transfers:
         where = sent.destination or plain(sent.target, numbers=numbers)
         yield (
             f"After {seconds(sent.at - began_at)} a transfer to {where} was asked for; the"
-            f" provider's answer: {plain(sent.answer, numbers=numbers)}."
+            f" provider's answer: {plain(sent.answer, numbers=numbers)}.{_came(sent)}"
         )
     if story.call.turns:
         were = "was" if story.call.turns == 1 else "were"
         yield f"{count(story.call.turns, 'turn')} {were} spoken."
+
+
+def _came(sent: StoredTransfer) -> str:
+    """What has come of an attempt, as far as it is known."""
+    if sent.outcome is None or sent.outcome not in set(TransferEnd):
+        return ""
+    return f" {TRANSFER_ENDS[TransferEnd(sent.outcome)]}"
+
+
+def _steps(story: Story, numbers: bool) -> Iterator[tuple[float, str]]:
+    """What happened, was used and was taken, each with its time."""
+    for step in story.steps:
+        yield step.at, _happening(step, numbers)
+    for use in story.tools:
+        yield use.at, f"the agent {tell_use(use, numbers=numbers)}"
+    for message in story.messages:
+        yield message.at, "a message was taken"
 
 
 def _happening(step: StoredHappening, numbers: bool) -> str:
@@ -168,6 +194,7 @@ def _cost(story: Story) -> Iterator[str]:
 
 
 def _to_do(story: Story) -> Iterator[str]:
+    yield from troubled(story.tools)
     call, ending = story.call, _ending(story)
     if ending is None:
         return

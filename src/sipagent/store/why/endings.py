@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sipagent.model import Happening, Reason
+from sipagent.model import Happening, Reason, TransferEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
     Reason.LINE_CLOSED: Ending(
         "The line was closed. Most probably the caller hung up; a closed socket does not prove it."
     ),
+    Reason.AGENT_HUNG_UP: Ending("The agent said goodbye and ended the call."),
     Reason.MAX_DURATION: Ending(
         "The call had lasted as long as it may.",
         "If callers need longer, raise max_duration of the agent; the provider itself ends calls"
@@ -32,6 +33,11 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
     ),
     Reason.OPERATOR_HUNG_UP: Ending("The operator ended the call."),
     Reason.TRANSFERRED: Ending("The caller was sent on to another number."),
+    Reason.SILENCE: Ending(
+        "Nobody spoke or pressed a key any more, and the agent's questions had no answer.",
+        "If it happens to callers who do speak, raise silence.after of the agent, and look whether"
+        " their words are transcribed.",
+    ),
     Reason.UNKNOWN_NUMBER: Ending(
         "The dialed number is not in the directory.",
         "If the number is yours, add the line below to numbers of the agents file.",
@@ -79,7 +85,7 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         " the number of open files.",
     ),
     Reason.REFER_FAILED: Ending(
-        "The carrier did not take the transfer.",
+        "The carrier did not take the transfer, or nobody took the call.",
         "Ask the carrier whether REFER is enabled on the trunk and to which numbers; docs/trunks"
         " tells what it expects.",
     ),
@@ -130,6 +136,15 @@ def ending_of(reason: Reason, detail: str | None, *, fell_back: bool) -> Ending:
     return ENDINGS[reason]
 
 
+TRANSFER_ENDS: Final[Mapping[TransferEnd, str]] = {
+    TransferEnd.TAKEN: "The call ended within the watch: somebody took it, presumably.",
+    TransferEnd.NOT_TAKEN: "The call was still there after the watch: nobody took it.",
+    TransferEnd.REFUSED: "Nobody was rung.",
+    TransferEnd.BARRED: "It was not sent: the tenant's transfers of the hour were used up.",
+    TransferEnd.GONE: "The call had ended before it.",
+    TransferEnd.BROKEN_OFF: "The call was ended while somebody was being rung.",
+}
+
 STEPS: Final[Mapping[Happening, str]] = {
     Happening.ANSWERED: "the provider answered the call",
     Happening.ATTACHED: "the call's socket was open",
@@ -143,4 +158,10 @@ STEPS: Final[Mapping[Happening, str]] = {
     Happening.FELL_BACK: "the call went the way of its fallback",
     Happening.WOUND_DOWN: "the agent was told to bring the call to its end",
     Happening.REFERRED: "the caller was to be sent on",
+    Happening.NOT_TRANSFERRED: "a transfer came to nothing",
+    Happening.CLOSED: "a destination was closed, so that no transfer was tried",
+    Happening.LANGUAGE: "the language was changed",
+    Happening.AGENT: "another agent went on with the call",
+    Happening.DISCLOSED: "the disclosure was said",
+    Happening.NOT_DISCLOSED: "the disclosure was not said, or not to its end",
 }

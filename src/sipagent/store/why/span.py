@@ -7,6 +7,7 @@ from typing import Final
 
 from sipagent.model import Fault, Reason
 from sipagent.store.facts import Closed, Failure, Group, Moment, Survey, Traits, Unrouted
+from sipagent.store.why.tools import tell_tools
 from sipagent.store.why.unrouted import tell_unrouted
 from sipagent.store.why.wording import at, clock, count, plain, seconds, share
 
@@ -75,6 +76,7 @@ class SpanTold:
     incidents: tuple[str, ...]
     shared: tuple[str, ...]
     outcomes: tuple[str, ...]
+    tools: tuple[str, ...]
     unrouted: tuple[str, ...]
 
 
@@ -91,6 +93,7 @@ def tell_span(
         tuple(_incident(one) for one in together),
         tuple(_shared(one) for one in shared) or tuple(_nothing_shared(of_bad, found.groups)),
         tuple(_outcomes(found.failures)),
+        tuple(tell_tools(found.tools, found.messages)),
         tuple(line for one in unrouted for line in tell_unrouted(one)),
     )
 
