@@ -5,6 +5,8 @@ carrier's line that a call came by, its *arrival* what is known of that. *Contro
 operator's orders, which precede all rules. The *moment* is the time in the number's zone.
 """
 
+from sipagent.routing.advising import advice_of
+from sipagent.routing.callers import CallerList, Callers
 from sipagent.routing.controls import Controls, Order, Scope
 from sipagent.routing.decide import decide
 from sipagent.routing.directory import NumberDirectory, Route
@@ -13,6 +15,7 @@ from sipagent.routing.rules import (
     Action,
     AnswerWith,
     Condition,
+    ConsultWith,
     DuringHours,
     ForwardTo,
     FromCaller,
@@ -31,7 +34,10 @@ __all__ = [
     "AgentKey",
     "AnswerWith",
     "Arrival",
+    "CallerList",
+    "Callers",
     "Condition",
+    "ConsultWith",
     "Controls",
     "DuringHours",
     "ForwardTo",
@@ -48,6 +54,7 @@ __all__ = [
     "TenantProfile",
     "Trunk",
     "WithHeader",
+    "advice_of",
     "arrival",
     "attestation_header",
     "decide",

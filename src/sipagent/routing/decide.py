@@ -1,53 +1,35 @@
 """The decision on an incoming call. Pure: the same call, table, orders and time give the same."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from sipagent.errors import TemplateError
 from sipagent.model import (
     DEFAULT_TENANT,
-    Accept,
-    AgentName,
+    Consulted,
     Decision,
-    DestinationName,
-    Forward,
     IncomingCall,
     Reason,
     Reject,
-    TraceStep,
+    Returned,
+    TenantName,
     Verdict,
 )
-from sipagent.routing.controls import Controls, Order
+from sipagent.model.attestation import DECLINE
+from sipagent.routing.circumstances import Circumstances
+from sipagent.routing.controls import Controls
 from sipagent.routing.directory import NumberDirectory, Route
 from sipagent.routing.limits import caps_of, limited
 from sipagent.routing.moment import Moment
-from sipagent.routing.planning import Circumstances, forward_plan, plan_of
-from sipagent.routing.rules import Action, AnswerWith, ForwardTo, RejectWith, Rule, first_that_holds
 from sipagent.routing.table import RoutingTable
+from sipagent.routing.trace import Trace
 from sipagent.routing.trunks import Trunk
+from sipagent.routing.verdicts import NOT_FOUND, Judging
 from sipagent.sip import Dialed, DialedCandidate, Invite, pick_dialed
 
-NOT_FOUND: Final = 404
-"""RFC 3261 21.4.5: the user does not exist here."""
-
-SERVICE_UNAVAILABLE: Final = 503
-DECLINE: Final = 603
-"""RFC 3261 21.6.2: what the provider itself sends by default."""
-
 _NO_ORDERS: Final = Controls()
-_NO_VARS: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-@dataclass(slots=True)
-class _Trace:
-    """The steps so far."""
-
-    steps: list[TraceStep] = field(default_factory=list)
-
-    def add(self, source: str, considered: str, *, held: bool, because: str) -> None:
-        self.steps.append(TraceStep(source, considered, held, because))
+_NOBODY_BACK: Final[Mapping[TenantName, Returned]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +41,27 @@ class _Found:
 
 
 def decide(
-    call: IncomingCall, table: RoutingTable, now: float, controls: Controls = _NO_ORDERS
+    call: IncomingCall,
+    table: RoutingTable,
+    now: float,
+    controls: Controls = _NO_ORDERS,
+    *,
+    returned: Mapping[TenantName, Returned] = _NOBODY_BACK,
+    consulted: Consulted | None = None,
 ) -> Decision:
     """What happens to the call at this time (unix seconds).
 
     Its number's route, else `default`, else reject 404; of a route the first rule that holds, else
-    the rules of `default`, else reject 404. An order of the operator's precedes every rule.
+    the rules of `default`, else reject 404. An order of the operator's precedes every rule, and
+    whether the caller gets through comes before what a rule leads to. `returned` has the tenants
+    that the caller has called just before. A decision with a `consult` is made again with what
+    came of it, `consulted`, from the same table at the same time.
 
     Candidates are tried in the carriers' order, first all of them against the listed numbers,
     then against the prefixes: a broad prefix must not take a call whose exact number stands in a
     later header.
     """
-    trace = _Trace()
+    trace = Trace()
     directory = table.directory(call.account)
     found = _find(call.invite, directory, trace)
     route = found.route
@@ -83,16 +74,22 @@ def decide(
         trace.add("trunks", trunk.name, held=False, because="no secret of the trunk proves it")
         verdict = Reject(DECLINE, Reason.UNTRUSTED_TRUNK, route.tenant)
         return Decision(verdict, tuple(trace.steps), found.number, found.source, found.listed)
-    around = Circumstances(
-        call, table, route, trunk, Moment(now, _timezone(route, table)), found.number
+    moment = Moment(now, _timezone(route, table))
+    around = Circumstances(call, table, route, trunk, moment, found.number, returned=returned)
+    judged = Judging(around, controls, trace, consulted).judged(directory.default)
+    decision = Decision(
+        judged.verdict,
+        tuple(trace.steps),
+        found.number,
+        found.source,
+        found.listed,
+        caps_of(judged, around),
+        consult=judged.consult,
     )
-    verdict, ordered = _verdict(around, directory, controls, trace)
-    caps = caps_of(verdict, around, ordered=ordered)
-    decision = Decision(verdict, tuple(trace.steps), found.number, found.source, found.listed, caps)
-    return limited(decision, around, ordered=ordered)
+    return limited(decision, around, ordered=judged.ordered)
 
 
-def _find(invite: Invite, directory: NumberDirectory, trace: _Trace) -> _Found:
+def _find(invite: Invite, directory: NumberDirectory, trace: Trace) -> _Found:
     dialed = pick_dialed(invite, lambda key: directory.listed(key) is not None)
     _consider(invite, dialed, trace)
     source, number = (None, None) if dialed is None else (dialed.source, dialed.e164 or dialed.key)
@@ -109,7 +106,7 @@ def _find(invite: Invite, directory: NumberDirectory, trace: _Trace) -> _Found:
     return _Found(directory.default, number, source)
 
 
-def _consider(invite: Invite, dialed: Dialed | None, trace: _Trace) -> None:
+def _consider(invite: Invite, dialed: Dialed | None, trace: Trace) -> None:
     """One step for each candidate, up to the one that was taken."""
     for candidate in invite.candidates:
         taken = dialed is not None and dialed.listed and candidate.source == dialed.source
@@ -142,86 +139,3 @@ def _timezone(route: Route, table: RoutingTable) -> str | None:
         return route.timezone
     tenant = table.tenants.get(route.tenant)
     return None if tenant is None else tenant.timezone
-
-
-def _verdict(
-    around: Circumstances, directory: NumberDirectory, controls: Controls, trace: _Trace
-) -> tuple[Verdict, bool]:
-    """The verdict, and whether an order of the operator's led to it."""
-    rule = _rule(around, around.route, trace)
-    route = around.route
-    default = directory.default
-    if rule is None and default is not None and default is not route:
-        rule = _rule(around, default, trace)
-        route = default
-    action = None if rule is None else rule.action
-    agent = action.chosen(around.call.call_id) if isinstance(action, AnswerWith) else None
-    if controls.orders:
-        who = None if agent is None else (route.tenant, agent)
-        order = controls.order_for(around.route.tenant, around.route.key, who, around.moment.at)
-        if order is not None:
-            return _ordered(order, around, trace), True
-    return _followed(action, agent, around, route, trace), False
-
-
-def _followed(
-    action: Action | None,
-    agent: AgentName | None,
-    around: Circumstances,
-    route: Route,
-    trace: _Trace,
-) -> Verdict:
-    """What follows from the action of a route's rule."""
-    match action:
-        case None:
-            return Reject(NOT_FOUND, Reason.RULE, around.route.tenant)
-        case RejectWith(code):
-            unknown = around.route.key == "default"
-            reason = Reason.UNKNOWN_NUMBER if unknown else Reason.RULE
-            return Reject(code, reason, around.route.tenant)
-        case ForwardTo(destination):
-            return _forward(around.under(route), destination, trace)
-        case AnswerWith():
-            assert agent is not None
-            return _answer(around.under(route), agent, dict(action.vars) or _NO_VARS, trace)
-
-
-def _rule(around: Circumstances, route: Route, trace: _Trace) -> Rule | None:
-    rules = route.rules
-    if len(rules) == 1 and not rules[0].conditions:
-        return rules[0]
-
-    def told(number: int, held: bool, because: str) -> None:
-        trace.add(f"numbers.{route.key}", f"rule {number}", held=held, because=because)
-
-    return first_that_holds(rules, around.call, around.moment, told)
-
-
-def _ordered(order: Order, around: Circumstances, trace: _Trace) -> Verdict:
-    what = "paused" if order.paused else "an order of the operator's"
-    trace.add("controls", f"{order.scope} {order.name}".strip(), held=True, because=what)
-    if order.to is not None:
-        return _forward(around, order.to, trace, ordered=True)
-    return Reject(order.code or SERVICE_UNAVAILABLE, Reason.RULE, around.route.tenant)
-
-
-def _answer(
-    around: Circumstances, agent: AgentName, rule_vars: Mapping[str, str], trace: _Trace
-) -> Verdict:
-    try:
-        return Accept(plan_of(around, agent, rule_vars))
-    except TemplateError as error:
-        trace.add("agents", agent, held=False, because=str(error))
-        return Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, around.route.tenant)
-
-
-def _forward(
-    around: Circumstances, destination: DestinationName, trace: _Trace, *, ordered: bool = False
-) -> Verdict:
-    try:
-        plan = forward_plan(around, destination, ordered=ordered)
-    except (TemplateError, LookupError) as error:
-        trace.add("destinations", destination, held=False, because=str(error))
-        return Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, around.route.tenant)
-    trace.add("destinations", destination, held=True, because="the call is sent there")
-    return Forward(plan, destination)

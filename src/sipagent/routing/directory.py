@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from sipagent.model import Quota, TenantName, TrunkName
+from sipagent.routing.callers import Callers
 from sipagent.routing.rules import Rule
 from sipagent.sip import E164, spellings
 
@@ -13,7 +14,7 @@ from sipagent.sip import E164, spellings
 class Route:
     """One line of `numbers:`. `key` is how the directory names it: E.164, a prefix with `*`, a
     short number as it is, or `default`. `vars` are the number's own, `quota` what its calls may
-    take."""
+    take. Callers must get through all of `callers`."""
 
     key: str
     tenant: TenantName
@@ -24,6 +25,7 @@ class Route:
     language: str | None = None
     vars: Mapping[str, str] = field(default_factory=dict, repr=False)
     quota: Quota | None = None
+    callers: tuple[Callers, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from sipagent.model import (
-    Accept,
     CallPlan,
     Cap,
     Decision,
@@ -12,11 +11,14 @@ from sipagent.model import (
     Quota,
     Reason,
     Reject,
+    TenantName,
     Verdict,
 )
-from sipagent.routing.planning import Circumstances
-from sipagent.routing.table import RoutingTable, TenantProfile
+from sipagent.routing.admission import caller_caps
+from sipagent.routing.circumstances import Circumstances
+from sipagent.routing.table import RoutingTable, TenantProfile, forwards_of
 from sipagent.routing.trunks import Trunk
+from sipagent.routing.verdicts import Judged
 
 
 def limited(decision: Decision, around: Circumstances, *, ordered: bool) -> Decision:
@@ -26,9 +28,9 @@ def limited(decision: Decision, around: Circumstances, *, ordered: bool) -> Deci
     The operator's own orders are held to the account's quota alone.
     """
     verdict = decision.verdict
-    if isinstance(verdict, Reject):
+    if not decision.held:
         return decision
-    tenant = around.table.tenants[verdict.plan.tenant]
+    tenant = around.table.tenants[_whose(decision)]
     account = around.table.quotas.get(around.call.account)
     if ordered:
         free = isinstance(verdict, Forward)
@@ -49,7 +51,7 @@ def limited(decision: Decision, around: Circumstances, *, ordered: bool) -> Deci
 
 def within_process(decision: Decision, process: Quota, table: RoutingTable) -> Decision:
     """The decision with the quota of the whole process, of which each tenant's reserve is kept."""
-    if isinstance(decision.verdict, Reject):
+    if not decision.held:
         return decision
     kept = replace(process, reserves=table.reserves) if table.reserves else process
     return replace(decision, quotas=(*decision.quotas, kept))
@@ -59,8 +61,15 @@ def _some(*quotas: Quota | None) -> tuple[Quota, ...]:
     return tuple(quota for quota in quotas if quota is not None)
 
 
-def _otherwise(chosen: Otherwise, verdict: Accept | Forward, tenant: TenantProfile) -> Verdict:
+def _whose(decision: Decision) -> TenantName:
+    """Whose quotas the call counts for; where somebody is asked, theirs."""
+    return decision.tenant if decision.consult is None else decision.consult.tenant
+
+
+def _otherwise(chosen: Otherwise, verdict: Verdict, tenant: TenantProfile) -> Verdict:
     """What a caller gets for whom there is no room. One who was to be sent on is sent there."""
+    if isinstance(verdict, Reject):
+        return Reject(chosen.code, Reason.QUOTA, verdict.tenant)
     plan = verdict.plan
     if chosen.fallback and isinstance(verdict, Forward):
         return verdict
@@ -78,19 +87,18 @@ def _otherwise(chosen: Otherwise, verdict: Accept | Forward, tenant: TenantProfi
         trunk=plan.trunk,
         refer_to=to.refer_to,
         destination=to.destination,
+        caller=plan.caller,
+        dialed=plan.dialed,
     )
     return Forward(sent_on, to.destination)
 
 
-def forwards_of(tenant: TenantProfile) -> Cap:
-    """The tenant's calls that are sent on unanswered."""
-    return Cap("forwards", f"forwards:{tenant.name}", tenant.forwards)
-
-
-def caps_of(verdict: Verdict, around: Circumstances, *, ordered: bool) -> tuple[Cap, ...]:
+def caps_of(judged: Judged, around: Circumstances) -> tuple[Cap, ...]:
     """What must have room. The operator's own orders are held to no tenant's quota: they are for
-    the day on which every call is sent on."""
-    if isinstance(verdict, Reject):
+    the day on which every call is sent on. A call about which somebody is asked may not be sent on
+    after all."""
+    verdict, consult = judged.verdict, judged.consult
+    if isinstance(verdict, Reject) and consult is None:
         return ()
     caps: tuple[Cap, ...] = ()
     trunk = around.trunk or _strictest(around.table)
@@ -98,7 +106,10 @@ def caps_of(verdict: Verdict, around: Circumstances, *, ordered: bool) -> tuple[
         caller = around.call.invite.caller_e164
         who = "anonymous" if caller is None else caller.value
         caps = (Cap("per_caller", f"{trunk.name}:{who}", trunk.per_caller),)
-    if isinstance(verdict, Forward) and not ordered:
+    if judged.ordered:
+        return caps
+    caps = (*caps, *caller_caps(around))
+    if isinstance(verdict, Forward) and consult is None:
         tenant = around.table.tenants[verdict.plan.tenant]
         caps = (*caps, forwards_of(tenant))
     return caps

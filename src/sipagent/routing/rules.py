@@ -12,6 +12,7 @@ from sipagent.model import (
     DestinationName,
     IncomingCall,
     Schedule,
+    SecretName,
 )
 from sipagent.routing.moment import Moment
 
@@ -25,6 +26,11 @@ class AnswerWith:
     agent: AgentName
     split: tuple[tuple[AgentName, float], ...] = ()
     vars: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def answering(self) -> tuple[AgentName, ...]:
+        """Every agent that may answer."""
+        return tuple(dict.fromkeys((self.agent, *(name for name, _ in self.split))))
 
     def chosen(self, call_id: CallId) -> AgentName:
         """The agent for this call."""
@@ -48,7 +54,29 @@ class RejectWith:
     code: int
 
 
-Action = AnswerWith | ForwardTo | RejectWith
+Settled = AnswerWith | ForwardTo | RejectWith
+"""What happens to a call without asking anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsultWith:
+    """Ask the tenant's own endpoint, which has `timeout` seconds and may choose one of `agents`.
+    `otherwise` is what happens where it gives no usable answer."""
+
+    url: str = field(repr=False)
+    secret: SecretName
+    timeout: float
+    otherwise: Settled
+    agents: tuple[AgentName, ...] = ()
+
+    @property
+    def answering(self) -> tuple[AgentName, ...]:
+        """Every agent that may answer."""
+        usual = self.otherwise.answering if isinstance(self.otherwise, AnswerWith) else ()
+        return tuple(dict.fromkeys((*self.agents, *usual)))
+
+
+Action = Settled | ConsultWith
 
 
 @dataclass(frozen=True, slots=True)

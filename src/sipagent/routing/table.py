@@ -8,6 +8,7 @@ from sipagent.model import (
     AccountName,
     AgentName,
     AgentProfile,
+    Cap,
     Destination,
     DestinationName,
     Json,
@@ -18,9 +19,11 @@ from sipagent.model import (
     Schedule,
     TenantName,
     TrunkName,
+    Webhook,
 )
 from sipagent.model.limit import BUSY, UNAVAILABLE
 from sipagent.model.privacy import OF_FORMER_TENANTS
+from sipagent.routing.callers import Callers
 from sipagent.routing.directory import NumberDirectory
 from sipagent.routing.targets import Reach
 from sipagent.routing.trunks import Trunk
@@ -40,7 +43,8 @@ class TenantProfile:
     operator's files share; `forwards` caps calls that are sent on unanswered, and `silent` is the
     session in which nobody speaks until they are. `reach` is where the tenant's own file may have
     them sent. `fallback` is the destination where nothing else is left, `quota` what the calls may
-    take; `when_full` and `when_spent` are what callers get beyond that."""
+    take; `when_full` and `when_spent` are what callers get beyond that. `webhooks` are where the
+    tenant is told of its calls, by name, `callers` who gets through to all of its numbers."""
 
     name: TenantName
     account: AccountName | None = None
@@ -55,6 +59,13 @@ class TenantProfile:
     when_full: Otherwise = field(default=Otherwise(BUSY))
     when_spent: Otherwise = field(default=Otherwise(UNAVAILABLE))
     privacy: Privacy = field(default=Privacy())
+    webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    callers: Callers | None = None
+
+
+def forwards_of(tenant: TenantProfile) -> Cap:
+    """The tenant's calls that are sent on, unanswered or by an agent."""
+    return Cap("forwards", f"forwards:{tenant.name}", tenant.forwards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class RoutingTable:
     Every agent, destination, tenant and trunk that a route names is here. `region` (ISO 3166-1
     alpha-2) is whose national spellings carriers send. `config_hash` names this version in plans,
     records and logs. `quotas` are what the calls of each account may take, `reserves` the calls
-    that are kept for each tenant.
+    that are kept for each tenant, `callers` who gets through to any number at all.
     """
 
     directories: Mapping[AccountName, NumberDirectory]
@@ -77,6 +88,7 @@ class RoutingTable:
     destinations: Mapping[DestinationName, Destination] = field(default_factory=dict)
     quotas: Mapping[AccountName, Quota] = field(default_factory=dict)
     reserves: Mapping[TenantName, int] = field(default_factory=dict)
+    callers: Callers | None = None
 
     def privacy(self, tenant: TenantName) -> Privacy:
         """What is kept of the tenant's calls, also of one that the file does not have."""

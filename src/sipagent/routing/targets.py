@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from sipagent.errors import SipSyntaxError, TemplateError
+from sipagent.routing.tolls import costs
 from sipagent.routing.trunks import NUMBER_FORM, Trunk
 from sipagent.sip import E164, parse_address, to_e164
 
@@ -54,6 +55,12 @@ def number_of(target: str) -> E164 | None:
     """The number that a target names, if it names one: also as the user of a SIP URI."""
     user, _ = _parts(target)
     return to_e164(user, None)
+
+
+def toll(target: str) -> str | None:
+    """Why no call is sent there whoever sends it, without a word of the target; None if one may."""
+    user, host = _parts(target)
+    return costs(user, is_number=host is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,8 @@ def _claim(text: str, source: str, plain: Level | None = None) -> Attestation | 
     if match is None:
         return None
     verdict = _VERDICTS[match[1].lower() if match[1] else None]
-    level = _LEVELS[match[2].lower()] if match[2] else None
+    # A letter beside "no validation" is what somebody has signed and nobody has checked.
+    level = _LEVELS[match[2].lower()] if match[2] and verdict != "none" else None
     return Attestation(level or (plain if verdict == "passed" else None), verdict, source)
 
 
