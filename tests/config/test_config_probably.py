@@ -1,16 +1,13 @@
 """What is probably not meant: warnings, and what is told once instead of again and again."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from sipagent.config.models import SPEAKERS, meant_model
 from sipagent.config.numbers import length_problem
-from sipagent.config.schema.pending import NOT_IN_FORCE
 from tests.config.support import loaded, told, write
 
-ROOT = Path(__file__).parents[2]
 MAIN = """\
 version: 1
 defaults: {model: gpt-realtime-2.1}
@@ -36,16 +33,23 @@ def test_other_numbers_are_not(text: str) -> None:
 
 def test_lost_and_doubled_digits_are_told_where_they_stand(tmp_path: Path) -> None:
     main = MAIN + (
-        "destinations: {desk: '+1713555010', out: 'sip:+1713555010@x.example', in: 'sip:1001@x'}\n"
+        "destinations: {desk: {to: '+1713555010', allow_any_number: true}, in: 'sip:1001@x'}\n"
         'numbers: {table: "n.csv", "+1 713 481 012": a, "+1 713 481 0111": a}\n'
     )
     table = "number,agent\n+1 713 481 0112,a\n+1 713 481 01111,a\n"
     config = loaded(tmp_path, {"agents.yaml": main, "n.csv": table})
     assert [str(each).replace(f"{tmp_path}/", "") for each in config.warnings] == [
-        f"agents.yaml:4:22: destinations.desk: {ODD}",
-        f"agents.yaml:4:42: destinations.out: {ODD}",
+        f"agents.yaml:4:27: destinations.desk.to: {ODD}",
         f'agents.yaml:5:27: numbers."+1 713 481 012": {ODD}',
         f"n.csv:3:1: number: {ODD}",
+    ]
+
+
+@pytest.mark.parametrize("to", ["+1713555010", "sip:+1713555010@x.example"])
+def test_no_call_is_sent_to_a_number_with_lost_digits(to: str, tmp_path: Path) -> None:
+    main = MAIN + f"destinations: {{desk: '{to}'}}\nnumbers: {{default: a}}\n"
+    assert told(write(tmp_path, {"agents.yaml": main})) == [
+        f"agents.yaml:4:22: destinations.desk: {ODD}"
     ]
 
 
@@ -68,19 +72,6 @@ def test_the_model_that_was_probably_meant(name: str, meant: str | None) -> None
 
 def test_no_known_model_is_taken_for_another() -> None:
     assert [name for name in SPEAKERS if meant_model(name, ())] == []
-
-
-def test_keys_that_are_not_in_force_are_those_that_the_page_names() -> None:
-    page = (ROOT / "docs" / "agents-yaml.md").read_text("utf-8")
-    table = page.partition("## What is not in force yet")[2].partition("\n## ")[0]
-    named: dict[str, set[str]] = {}
-    for row in re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE)[1:]:
-        where = ["agents", "defaults"] if "an agent" in row[0] else [row[0].strip("`")]
-        keys, _, granted = row[1].partition("of `grants`:")
-        found = set(re.findall(r"`(\w+)`", keys))
-        found |= {f"grants.{key}" for key in re.findall(r"`(\w+)`", granted)}
-        named |= dict.fromkeys(["" if each == "any file" else each for each in where], found)
-    assert named == {section: set(keys) for section, keys in NOT_IN_FORCE.items()}
 
 
 TENANT = {

@@ -15,19 +15,22 @@ version: 1
 include: [common/agents.yaml, tenants/*/tenant.yaml]
 defaults: {model: gpt-realtime-2.1}
 tenants: {acme: {grants: {transfer_countries: [US, GB], sip_hosts: [pbx.acme.example]}}, bravo: {}}
-destinations: {boss: "+8821234567890", late: "{{ vars.late }}"}
+destinations: {boss: {to: "+8821234567890", allow_any_number: true}, late: "{{ vars.late }}"}
 numbers:
   "+1 713 481 0111": {tenant: acme, forward: desk}
   "+1 713 481 0122": {tenant: bravo, forward: desk}
   "+1 713*": {tenant: acme, forward: desk}
   default: {reject: 404}
 """
-COMMON = 'namespace: common\ndestinations: {night: "+8821234567890", own: "{{ vars.desk }}"}\n'
+COMMON = """\
+namespace: common
+destinations: {night: {to: "+8821234567890", allow_any_number: true}, own: "{{ vars.desk }}"}
+"""
 GOOD = {
     "agents.yaml": MAIN,
     "common/agents.yaml": COMMON,
     "tenants/acme/tenant.yaml": 'tenant: acme\ndestinations: {desk: "+1 713 555 0100"}\n',
-    "tenants/bravo/tenant.yaml": 'tenant: bravo\ndestinations: {desk: "+8821234567890"}\n',
+    "tenants/bravo/tenant.yaml": 'tenant: bravo\ndestinations: {desk: "+49 30 901820"}\n',
 }
 ABROAD = "calls of this tenant may only be sent to US, GB"
 ELSEWHERE = "calls of this tenant may only be sent to pbx.acme.example"

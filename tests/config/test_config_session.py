@@ -16,15 +16,19 @@ from sipagent.config.schema import AgentEntry
 from sipagent.model import Edition
 
 NOT_OF_THE_SESSION = {
+    "after_call",
     "disclosure",
     "extends",
     "extra",
+    "keys",
+    "attestation",
     "max_cost",
     "max_duration",
     "on_failure",
     "silence",
     "tools",
     "vars",
+    "watch",
 }
 VAD = {"type": "server_vad", "create_response": True, "interrupt_response": True}
 

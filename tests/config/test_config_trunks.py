@@ -174,11 +174,3 @@ def test_a_destination_that_an_order_would_not_reach_is_told(tmp_path: Path) -> 
         str(one) for one in advice_on(loaded(tmp_path, {**main, **own}), date(2026, 9, 1)).warnings
     ]
     assert [line for line in found if "tenant.yaml:2:19: destinations.d: the main file has" in line]
-
-
-def test_all_keys_that_are_not_in_force_are_noted(tmp_path: Path) -> None:
-    grants = "grants: {secrets: {x: {file: t.key}}, http_hosts: [x.example], sip_hosts: [y]}"
-    main = files(f"tenants: {{acme: {{{grants}}}}}\nhours: {{o: {{mon: '09:00-17:00'}}}}")
-    text = main["agents.yaml"].replace("'+17135550100'", "{to: '+17135550100', hours: o}")
-    notes = advice_on(loaded(tmp_path, {**main, "agents.yaml": text}), date(2026, 9, 1)).notes
-    assert {note.path for note in notes} == {"tools", "secrets", "http_hosts", "hours"}

@@ -7,24 +7,33 @@ from dataclasses import astuple, fields
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
+
 from sipagent.config.places import Filled
 from sipagent.config.privacy import privacy_facts
+from sipagent.config.skills.granted import Granted
+from sipagent.config.skills.requests import Unquoted
 from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.model import (
     AccountName,
     AgentProfile,
+    AttestationRule,
     Destination,
     DestinationName,
     Quota,
     TenantName,
+    ToolTemplate,
     TrunkName,
+    Webhook,
 )
 from sipagent.providers.accounts import AccountSpec
 from sipagent.providers.secrets import SecretSource
 from sipagent.routing import (
     Action,
     AnswerWith,
+    Callers,
     Condition,
+    ConsultWith,
     DuringHours,
     ForwardTo,
     FromCaller,
@@ -38,6 +47,7 @@ from sipagent.routing import (
     WithHeader,
 )
 from sipagent.routing.hours import Hours
+from sipagent.tools.mcp import LocalServer
 
 ENVIRONMENT_ACCOUNT: Final = AccountName("default")
 """The account that the environment describes, where the file has none."""
@@ -57,6 +67,10 @@ def table_of(
     trunk_secrets: Mapping[TrunkName, SecretSource],
     quotas: Mapping[AccountName, Quota],
     reserves: Mapping[TenantName, int],
+    webhook_secrets: Mapping[tuple[TenantName, str], SecretSource],
+    granted: Granted,
+    servers: Mapping[str, LocalServer],
+    callers: Callers | None = None,
 ) -> RoutingTable:
     """The table of one version. A number is in the directory of its tenant's account; one whose
     tenant has none is in all of them."""
@@ -70,13 +84,28 @@ def table_of(
         agents=MappingProxyType(agents),
         tenants=MappingProxyType(dict(tenants)),
         config_hash=_hash(
-            agents, lines, tenants, trunks, specs, region, destinations, trunk_secrets, quotas
+            agents,
+            lines,
+            tenants,
+            trunks,
+            specs,
+            region,
+            destinations,
+            {
+                **trunk_secrets,
+                **webhook_secrets,
+                **{("granted", *named): secret for named, secret in granted.items()},
+            },
+            quotas,
+            servers,
+            callers,
         ),
         trunks=MappingProxyType(dict(trunks)),
         region=region,
         destinations=MappingProxyType(dict(destinations)),
         quotas=MappingProxyType(dict(quotas)),
         reserves=MappingProxyType(dict(reserves)),
+        callers=callers,
     )
 
 
@@ -94,8 +123,10 @@ def _hash(
     accounts: tuple[AccountSpec, ...],
     region: str | None,
     destinations: Mapping[DestinationName, Destination],
-    trunk_secrets: Mapping[TrunkName, SecretSource],
+    secrets: Mapping[Any, SecretSource],
     quotas: Mapping[AccountName, Quota],
+    servers: Mapping[str, LocalServer],
+    callers: Callers | None,
 ) -> str:
     """12 hex digits that change when anything changes that a call could notice."""
     digest = hashlib.sha256()
@@ -109,10 +140,14 @@ def _hash(
         digest.update(_canonical(_trunk_facts(trunks[trunk])))
     for spec in sorted(accounts, key=lambda spec: spec.name):
         digest.update(_canonical(_account_facts(spec)))
-    for trunk, secret in sorted(trunk_secrets.items()):
-        digest.update(_canonical([trunk, _place(secret)]))
+    for named, secret in sorted(secrets.items(), key=lambda item: repr(item[0])):
+        digest.update(_canonical([named, _place(secret)]))
     for _, quota in sorted(quotas.items()):
         digest.update(_canonical(_quota(quota)))
+    for label, server in sorted(servers.items()):
+        started = [label, list(server.command), sorted(server.environment.items())]
+        digest.update(_canonical(started))
+    digest.update(_canonical(caller_facts(callers)))
     digest.update(_canonical(region))
     digest.update(_canonical([_destination(found) for _, found in sorted(destinations.items())]))
     return digest.hexdigest()[:_HASH_LENGTH]
@@ -160,11 +195,30 @@ def agent_facts(profile: AgentProfile) -> list[Any]:
             astuple(edition.prices),
             edition.fallback_session,
             astuple(edition.fallback_prices),
+            msgspec.to_builtins([edition.silence, edition.tongue]),
+            _text(edition.asks),
         ]
         for edition in profile.editions
     ]
     limits = [astuple(profile.ceilings), list(profile.on_failure)]
-    return [profile.tenant, profile.name, editions, dict(profile.vars), limits]
+    skills = [
+        [tool_facts(template) for template in profile.tools],
+        msgspec.to_builtins(profile.servers),
+        sorted(profile.keys.items()),
+        profile.watch,
+    ]
+    wanted = attestation_facts(profile.attestation)
+    asks = [wanted, sorted(profile.declares.items()), msgspec.to_builtins(profile.after_call)]
+    return [profile.tenant, profile.name, editions, dict(profile.vars), limits, skills, asks]
+
+
+def tool_facts(template: ToolTemplate) -> list[Any]:
+    """Everything about a tool; what a session offers of it stands there, too."""
+    bind, headers = (
+        {name: _text(text) for name, text in texts.items()}
+        for texts in (template.bind, template.headers)
+    )
+    return [msgspec.to_builtins(template.tool), bind, headers, template.pin]
 
 
 def route_facts(route: Route) -> list[Any]:
@@ -174,8 +228,22 @@ def route_facts(route: Route) -> list[Any]:
         for rule in route.rules
     ]
     settings = [route.trunk, route.timezone, route.hours, route.language]
-    quota = _quota(route.quota)
-    return [route.key, route.tenant, rules, settings, sorted(route.vars.items()), quota]
+    quota, callers = _quota(route.quota), [caller_facts(each) for each in route.callers]
+    return [route.key, route.tenant, rules, settings, sorted(route.vars.items()), quota, callers]
+
+
+def caller_facts(callers: Callers | None) -> list[Any] | None:
+    """Everything about who gets through that a call could notice; a list by its digest."""
+    if callers is None:
+        return None
+    lists = [None if each is None else each.digest for each in (callers.allow, callers.deny)]
+    rate = None if callers.per_caller is None else astuple(callers.per_caller)
+    wanted = attestation_facts(callers.attestation)
+    return [callers.name, lists, callers.withheld, wanted, rate, callers.code]
+
+
+def attestation_facts(rule: AttestationRule | None) -> list[Any] | None:
+    return None if rule is None else list(astuple(rule))
 
 
 def action_facts(action: Action) -> list[Any]:
@@ -191,6 +259,9 @@ def action_facts(action: Action) -> list[Any]:
             return ["forward", destination]
         case RejectWith(code):
             return ["reject", code]
+        case ConsultWith(url, secret, timeout, otherwise, agents):
+            asked = [url, secret, timeout, list(agents)]
+            return ["consult", asked, action_facts(otherwise)]
 
 
 def _condition(condition: Condition) -> list[Any]:
@@ -222,7 +293,13 @@ def _tenant_facts(tenant: TenantProfile) -> list[Any]:
         tenant.fallback,
         _quota(tenant.quota),
         [astuple(tenant.when_full), astuple(tenant.when_spent)],
+        [_webhook(found) for _, found in sorted(tenant.webhooks.items())],
+        caller_facts(tenant.callers),
     ]
+
+
+def _webhook(webhook: Webhook) -> list[Any]:
+    return [webhook.name, webhook.url, list(webhook.told)]
 
 
 def _quota(quota: Quota | None) -> list[Any] | None:
@@ -239,7 +316,8 @@ def _hours(schedule: Any) -> str:
 
 def _destination(destination: Destination) -> list[Any]:
     hours, to = _text(destination.hours), _text(destination.to)
-    return [destination.name, to, hours, list(destination.on_failure)]
+    facts = [destination.purpose, destination.any_number]
+    return [destination.name, to, hours, list(destination.on_failure), facts]
 
 
 def _trunk_facts(trunk: Trunk) -> list[Any]:
@@ -256,6 +334,8 @@ def _trunk_facts(trunk: Trunk) -> list[Any]:
 
 
 def _text(text: Any) -> Any:
+    if isinstance(text, Unquoted):
+        return {"value": text.template.source}
     if isinstance(text, Filled):
         return {"template": text.template.source, "values": dict(text.values)}
     return {"template": text.source} if isinstance(text, CompiledTemplate) else text

@@ -19,7 +19,7 @@ from sipagent.config.variables import verify_declarations
 MAX_EXTENDED: Final = 8
 """How many agents may extend one another."""
 
-NOT_LEAVES: Final = frozenset({"region", "rules", "vars", "extends", "fallback"})
+NOT_LEAVES: Final = frozenset({"region", "rules", "vars", "extends", "fallback", "callers"})
 """Keys beside an agent's leaves that are told for themselves."""
 
 

@@ -6,17 +6,23 @@ from typing import Any, Final, Protocol
 
 from sipagent.config.findings import Complaint, Findings, Place, Steps
 from sipagent.config.gathering import SourceFile
+from sipagent.config.schema.callers import CallersEntry
 from sipagent.config.schema.limits import NumberLimits
 from sipagent.config.schema.numbers import (
     NumberAnswer,
     NumberRules,
     RuleAnswer,
+    RuleConsult,
     RuleForward,
     RuleRefusal,
+    SettledAnswer,
+    SettledForward,
+    SettledRefusal,
 )
 from sipagent.model import DEFAULT_TENANT, TenantName
 
-RuleValue = str | RuleAnswer | RuleRefusal | RuleForward
+SettledValue = str | SettledAnswer | SettledRefusal | SettledForward
+RuleValue = str | RuleAnswer | RuleRefusal | RuleForward | RuleConsult
 """A rule as it was written; text is an agent's name."""
 
 LIMITS: Final = ("max_concurrent_calls", "call_rate", "budget")
@@ -98,7 +104,7 @@ class InTable:
 
 @dataclass(frozen=True, slots=True)
 class RuleLine:
-    value: RuleValue
+    value: RuleValue | SettledValue
     origin: Origin
     steps: Steps = ()
 
@@ -106,7 +112,7 @@ class RuleLine:
 @dataclass(frozen=True, slots=True)
 class NumberLine:
     """One line. `text` is the number as it was written, `written` what YAML says of it, `limits`
-    what of that is the operator's to limit."""
+    what of that is the operator's to limit; `callers` is what each file says of its callers."""
 
     text: str
     origin: Origin
@@ -120,6 +126,7 @@ class NumberLine:
     written: Any = None
     limits: NumberLimits | None = None
     limits_origin: Origin | None = None
+    callers: tuple[tuple[CallersEntry, InYaml], ...] = ()
 
     @property
     def operator(self) -> Origin:
@@ -146,6 +153,8 @@ def _line(text: str, value: Any, origin: Origin) -> NumberLine:
         settings["tenant"] = TenantName(settings["tenant"])
     own = value.vars or {} if isinstance(value, NumberRules | NumberAnswer) else {}
     limits = None if value.model_fields_set.isdisjoint(LIMITS) else value
+    if isinstance(origin, InYaml) and value.callers is not None:
+        line = replace(line, callers=((value.callers, origin),))
     return replace(line, **settings, vars=own, limits=limits)
 
 

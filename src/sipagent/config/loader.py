@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from sipagent.config.callers import CallerRules, warn_of_unattested
 from sipagent.config.compilation import ENVIRONMENT_ACCOUNT, table_of
 from sipagent.config.findings import Findings, Place, Report
 from sipagent.config.gathering import MAX_FILE_BYTES, Context, Gathered, gather
 from sipagent.config.leaves import verify_extends, verify_source
 from sipagent.config.limits import Limits
+from sipagent.config.lines import InYaml
 from sipagent.config.models import verify_models, verify_silent
 from sipagent.config.numbers import verify_region
 from sipagent.config.operations import Operations
@@ -20,22 +22,26 @@ from sipagent.config.pricing import Charges, PriceList, price_list
 from sipagent.config.reach import verify_loops, verify_reach
 from sipagent.config.rehearsal import Rehearsal
 from sipagent.config.routes import Routes, verify_trunks
+from sipagent.config.schema.base import given
+from sipagent.config.skills.granted import Granted, granted_secrets, local_servers
+from sipagent.config.skills.kit import Kits
 from sipagent.config.sources import DiskSource, Source
 from sipagent.config.spaces import Space, spaces_of
 from sipagent.config.squad import Squad
 from sipagent.config.tenancy import (
     Tenancy,
     verify_fallback,
-    verify_tools,
 )
 from sipagent.config.textfile import Unreadable
 from sipagent.config.texts import Texts
 from sipagent.config.validation import verify_sections
+from sipagent.config.webhooks import Secrets, verify_webhooks, webhook_secrets
 from sipagent.errors import Finding
 from sipagent.model import DEFAULT_TENANT, Json, TenantName, TrunkName
 from sipagent.providers.accounts import AccountSpec
 from sipagent.providers.secrets import SecretSource
 from sipagent.routing import RoutingTable
+from sipagent.tools.mcp import LocalServer
 
 _SILENT: Final[Json] = {
     "type": "realtime",
@@ -52,6 +58,7 @@ class Loaded:
     `files` are all that it was made from, to be watched; `accounts` are empty where the
     environment's is used; `stale` are tenants that are served from their last good files, each
     with what is wrong with the present ones. `prices` are those by which calls are charged.
+    `granted` are the secrets that tenants' tools may use, `servers` those that run beside us.
     `gathered` are the files as they are written, with places; a long-lived process may leave them
     out.
     """
@@ -60,6 +67,9 @@ class Loaded:
     files: tuple[Path, ...]
     accounts: tuple[AccountSpec, ...] = ()
     trunk_secrets: Mapping[TrunkName, SecretSource] = field(default_factory=dict)
+    webhook_secrets: Secrets = field(default_factory=dict)
+    granted: Granted = field(default_factory=dict)
+    servers: Mapping[str, LocalServer] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
     stale: Mapping[TenantName, tuple[Finding, ...]] = field(default_factory=dict)
     prices: PriceList = field(default=PriceList(), repr=False)
@@ -135,29 +145,44 @@ class _Parts:
         texts = Texts(self.report)
         prices = price_list(self.gathered)
         charges = Charges(prices, accounts, self.gathered.context.environment)
-        places, squad = Places(texts), Squad(Personas(texts, charges))
+        kits = Kits(texts, self.base)
+        places, squad = Places(texts), Squad(Personas(texts, charges, kits))
         self._verify_all(places, squad)
         names = [account.name for account in accounts]
         limits = Limits(self.gathered, self.spaces)
-        tenancy = Tenancy(self.gathered, self.spaces, places, names, limits)
+        region = self.gathered.main.draft.file.defaults.region
+        callers = CallerRules(region, self.report)
+        tenancy = Tenancy(self.gathered, self.spaces, places, names, limits, callers)
         destinations = tenancy.destinations()
         own: set[str] = set()
-        region = self.gathered.main.draft.file.defaults.region
         rehearsal = Rehearsal(squad, places, destinations, own, region)
-        routes = Routes(self.gathered, self.spaces, places, trunks, rehearsal, self.base, own)
+        routes = Routes(
+            self.gathered, self.spaces, places, trunks, rehearsal, self.base, own, callers
+        )
         lines = routes.compiled(region_unknown=region_unknown)
         for tenant, space in self.spaces.items():
             verify_loops(space, destinations[tenant], own)
             verify_reach(space, destinations[tenant])
+            verify_webhooks(space)
         tenants = tenancy.profiles(destinations, self._silent())
         for complaint in verify_silent(self.gathered, lines, tenants, accounts):
             self.gathered.main.complain(complaint)
         quotas = limits.accounts(names or [ENVIRONMENT_ACCOUNT])
         for complaint in limits.verify_ways_out(tenants):
             self.gathered.main.warn(complaint)
+        servers = local_servers(squad.usable)
+        everywhere = callers.compiled(
+            given(self.gathered.main.draft.file.defaults.callers),
+            "defaults",
+            InYaml(self.gathered.main, ("defaults",)),
+            None,
+        )
+        warn_of_unattested(callers.wanting, squad.usable, trunks)
         self.report.raise_if_any()
         profiles = [persona.profile for persona in squad.usable]
         trunk_secrets = operations.trunk_secrets()
+        hooks = webhook_secrets(self.spaces, operations)
+        granted = granted_secrets(self.spaces, operations)
         return {
             "table": table_of(
                 profiles,
@@ -170,10 +195,17 @@ class _Parts:
                 trunk_secrets,
                 quotas,
                 limits.reserves(),
+                hooks,
+                granted,
+                servers,
+                everywhere,
             ),
             "prices": prices,
             "accounts": accounts,
             "trunk_secrets": trunk_secrets,
+            "webhook_secrets": hooks,
+            "granted": granted,
+            "servers": servers,
         }
 
     def _verify_all(self, places: Places, squad: Squad) -> None:
@@ -185,7 +217,6 @@ class _Parts:
                 continue
             seen.add(id(space.own))
             verify_extends(space, self.gathered)
-            verify_tools(space)
             verify_fallback(space)
             squad.compile_own(space)
         for source in self.gathered.shared.values():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 from sipagent.config.findings import Steps
 from sipagent.config.schema import (
     AgentsFile,
+    Entry,
     Expandable,
     Hidden,
     NamespaceFile,
@@ -90,3 +92,9 @@ def _branches(annotation: Any, mark: Expandable | None = None) -> Iterator[tuple
 OUTLINES: Final[Mapping[type[Readable], Outline]] = {
     model: _outline(model) for model in (AgentsFile, NamespaceFile, TenantFile, PricesFile)
 }
+
+
+@lru_cache(maxsize=16)
+def outline_of(model: type[Entry]) -> Outline:
+    """The outline of any file that is read as these are."""
+    return _outline(model)

@@ -1,10 +1,12 @@
 """From an agent's leaves to a persona that answers calls, in each of its languages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sipagent.config.attesting import attestation_of
 from sipagent.config.findings import Complaint, Place, Steps
+from sipagent.config.gathering import SourceFile
 from sipagent.config.leaves import (
     Ancestry,
     Leaf,
@@ -18,8 +20,11 @@ from sipagent.config.pricing import Charges
 from sipagent.config.schema import SpokenGreeting
 from sipagent.config.schema.base import given, micros, seconds
 from sipagent.config.schema.persona import DeclaredVariable
-from sipagent.config.schema.tools import ToolWith
 from sipagent.config.session import merge_patch, session_of
+from sipagent.config.skills.after import after_call_of
+from sipagent.config.skills.keys import keys_of, silence_of, watch_of
+from sipagent.config.skills.kit import Kit, Kits
+from sipagent.config.skills.tongues import heard_in, is_multilingual, spoken_rule, tongue_of
 from sipagent.config.spaces import Space
 from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.config.texts import Piece, Texts, by_language, piece_for, templates_in
@@ -35,6 +40,7 @@ from sipagent.model import (
     Prices,
     Text,
 )
+from sipagent.tools.mcp import LocalServer
 
 _SPOKEN: Final = ("greeting", "disclosure")
 _TEXTS: Final = (*_SPOKEN, "silence")
@@ -44,15 +50,16 @@ _REQUIRED: Final = DeclaredVariable()
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """A compiled agent, with what its texts need of a number's variables, and the destinations
-    that it may send a call to."""
+    """A compiled agent, with what its texts need of a number's variables, and the servers that run
+    beside us for it."""
 
     profile: AgentProfile
     declared: Mapping[str, DeclaredVariable]
     used: frozenset[str]
-    transfers: frozenset[str]
     templated: bool
+    local: Mapping[str, LocalServer]
     steps: Steps = field(compare=False)
+    source: SourceFile[Any] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ class Personas:
 
     texts: Texts
     charges: Charges
+    kits: Kits
 
     def persona(self, space: Space, reference: str) -> Persona | None:
         """The agent as this space sees it; None where it cannot be used, which has been told."""
@@ -73,27 +81,35 @@ class Personas:
         languages = _languages(leaves)
         if "languages" not in leaves and lacks(chain, space, "languages"):
             return None
-        editions = [self._edition(space, leaves, language) for language in languages]
+        kit = self.kits.kit(space, leaves.get("tools"), languages)
+        keys, watch = keys_of(space, leaves.get("keys")), watch_of(leaves.get("watch"))
+        editions = [self._edition(space, leaves, language, kit) for language in languages]
         if not usable or not _verify_languages(space, leaves, languages):
+            return None
+        if kit is None or keys is None or watch is None:
             return None
         declared = _declared(chain)
         values = space.values() | _own_values(declared)
         known = frozenset(declared.keys() | values.keys())
         whole = [edition for edition in editions if edition is not None]
-        spoken = [template for edition in whole for template in _templates(edition)]
-        silence = leaves.get("silence")
+        tooled = list(templates_in(*map(self.texts.compiled, kit.pieces)))
+        spoken = [*(template for edition in whole for template in _templates(edition)), *tooled]
         if (
             len(whole) < len(editions)
-            or (silence is not None and silence.value is not None)
             or any(template.vars - known or template.hours for template in spoken)
+            or any(name not in known for name, _ in kit.pins)
         ) and (
             _lacks_values(space)
-            or not self._verify_variables(space, reference, leaves, languages, known)
+            or not self._verify_variables(
+                space, reference, [*_pieces(space, leaves, languages), *kit.pieces], known
+            )
+            or not _verify_pins(leaves.get("tools"), kit, reference, known)
         ):
             return None
         if len(whole) < len(editions):
             return None
         used = frozenset().union(*(template.vars for template in spoken))
+        used |= {name for name, _ in kit.pins}
         vars_ = {
             name: variable.default
             for name, variable in declared.items()
@@ -101,21 +117,41 @@ class Personas:
         } | values
         ceilings, on_failure = _ceilings(leaves), _on_failure(leaves)
         name = AgentName(reference)
-        profile = AgentProfile(name, space.tenant, tuple(whole), vars_, ceilings, on_failure)
-        templated = bool(spoken)
-        return Persona(profile, declared, used, _transfers(leaves), templated, named.steps)
+        profile = AgentProfile(
+            name,
+            space.tenant,
+            tuple(whole),
+            vars_,
+            ceilings,
+            on_failure,
+            tools=kit.tools,
+            servers=kit.servers,
+            keys=keys,
+            watch=watch,
+            declares={name: variable.type for name, variable in declared.items()},
+            attestation=attestation_of(space, leaves.get("attestation")),
+            after_call=after_call_of(leaves.get("after_call"), self.charges, space.account),
+        )
+        templated = bool(spoken or kit.pins)
+        found = (templated, kit.local, named.steps, named.source)
+        return Persona(profile, declared, used, *found)
 
-    def _edition(self, space: Space, leaves: Leaves, language: str | None) -> Edition | None:
+    def _edition(
+        self, space: Space, leaves: Leaves, language: str | None, kit: Kit | None
+    ) -> Edition | None:
         pieces = _instructions(space, leaves, language)
         instructions = self.texts.joined(pieces)
-        greeting, disclosure = (
-            self.texts.compiled(_piece(leaves.get(name), language)) for name in _SPOKEN
+        greeting, disclosure, asks = (
+            self.texts.compiled(_piece(leaves.get(name), language)) for name in _TEXTS
         )
-        if (pieces and instructions is None) or _unusable(leaves, language, greeting, disclosure):
+        texts = (greeting, disclosure, asks)
+        if (pieces and instructions is None) or _unusable(leaves, language, texts) or kit is None:
             return None
-        session = _session(leaves, instructions)
+        session = _session(leaves, instructions, language, kit)
         spare_leaves_ = spare_leaves(leaves, space.gathered.main)
-        spare = None if spare_leaves_ is None else _session(spare_leaves_, instructions)
+        spare = None
+        if spare_leaves_ is not None:
+            spare = _session(spare_leaves_, instructions, language, kit)
         spoken = leaves["greeting"].value if "greeting" in leaves else None
         charges = self.charges
         return Edition(
@@ -128,21 +164,23 @@ class Personas:
             charges.of(session, space.account),
             spare,
             Prices() if spare is None else charges.of(spare, space.account),
+            silence_of(leaves.get("silence"), asks),
+            None if isinstance(asks, str | None) else asks,
+            tongue_of(language, session, asks) if kit.changes_language else None,
         )
 
     def _verify_variables(
         self,
         space: Space,
         reference: str,
-        leaves: Leaves,
-        languages: tuple[str | None, ...],
+        pieces: Iterable[Piece],
         known: frozenset[str],
     ) -> bool:
         """Complain of templates that use a variable that nobody declares, or unknown hours."""
         hours, usable = space.names("hours"), True
         # A text of the operator's that an agent of a tenant's has may be that agent's fault.
         tenant = space.own.findings.tenant
-        for piece in _pieces(space, leaves, languages):
+        for piece in pieces:
             for template in templates_in(self.texts.compiled(piece)):
                 wrong = [
                     (
@@ -165,12 +203,17 @@ class Personas:
         return usable
 
 
-def _session(leaves: Leaves, instructions: Text | None) -> Json:
+def _session(leaves: Leaves, instructions: Text | None, language: str | None, kit: Kit) -> Json:
     values = {name: leaf.value for name, leaf in leaves.items()}
     values.pop("instructions", None)
     if isinstance(instructions, str):
         values["instructions"] = instructions
-    return merge_patch(session_of(values), values.get("extra") or {})
+    if "transcription" in leaves:
+        values["transcription"] = heard_in(leaves["transcription"], language)
+    session = session_of(values)
+    if offers := kit.offers:
+        session["tools"] = offers
+    return merge_patch(session, values.get("extra") or {})
 
 
 def _ceilings(leaves: Leaves) -> Ceilings:
@@ -200,18 +243,27 @@ def _instructions(space: Space, leaves: Leaves, language: str | None) -> tuple[P
     main = space.gathered.main
     own = _piece(leaves.get("instructions"), language)
     rules = piece_for(main.draft.file.defaults.rules, ("defaults", "rules"), main, language)
-    return tuple(piece for piece in (own, rules) if piece is not None)
+    spoken = _spoken_rule(leaves, language)
+    return tuple(piece for piece in (own, spoken, rules) if piece is not None)
+
+
+def _spoken_rule(leaves: Leaves, language: str | None) -> Piece | None:
+    """What an agent of several languages is told of them."""
+    if language is None or not is_multilingual(leaves):
+        return None
+    tools, languages = leaves.get("tools"), leaves["languages"]
+    may_change = tools is not None and "set_language" in tools.value
+    text = spoken_rule(tuple(languages.value), language, may_change=may_change)
+    return Piece(text, languages.steps, languages.source)
 
 
 def _piece(leaf: Leaf | None, language: str | None) -> Piece | None:
     return None if leaf is None else piece_for(leaf.value, leaf.steps, leaf.source, language)
 
 
-def _unusable(
-    leaves: Leaves, language: str | None, greeting: Text | None, disclosure: Text | None
-) -> bool:
+def _unusable(leaves: Leaves, language: str | None, texts: tuple[Text | None, ...]) -> bool:
     """Whether a spoken text was written and could not be compiled."""
-    spoken = zip(_SPOKEN, (greeting, disclosure), strict=True)
+    spoken = zip(_TEXTS, texts, strict=True)
     return any(_piece(leaves.get(name), language) and text is None for name, text in spoken)
 
 
@@ -301,15 +353,18 @@ def _lacks_values(space: Space) -> bool:
 
 
 def _templates(edition: Edition) -> Iterator[CompiledTemplate]:
-    return templates_in(edition.instructions, edition.greeting, edition.disclosure)
+    return templates_in(edition.instructions, edition.greeting, edition.disclosure, edition.asks)
 
 
-def _transfers(leaves: Leaves) -> frozenset[str]:
-    tools = leaves.get("tools")
-    named = () if tools is None else tools.value
-    return frozenset(
-        name for tool in named if isinstance(tool, ToolWith) for name in tool.transfer or ()
-    )
+def _verify_pins(tools: Leaf | None, kit: Kit, reference: str, known: frozenset[str]) -> bool:
+    """Complain of PINs that stand in no variable."""
+    unknown = [(name, steps) for name, steps in kit.pins if name not in known]
+    for name, steps in unknown:
+        assert tools is not None
+        message = f"the agent {quoted(reference)} declares no variable {quoted(name)}"
+        hint = tools.source.findings.did_you_mean(name, known) or _NEEDED["vars"]
+        tools.source.complain(Complaint(steps, message, hint))
+    return not unknown
 
 
 def _declared(chain: Ancestry) -> dict[str, DeclaredVariable]:

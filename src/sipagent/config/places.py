@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sipagent.config.findings import Complaint, Steps
+from sipagent.config.gathering import Role
 from sipagent.config.hours import compile_hours
 from sipagent.config.lines import InYaml, Origin
 from sipagent.config.numbers import length_problem
@@ -94,7 +95,19 @@ class Places:
         to = filled(compiled, space.values())
         assert to is not None
         hours = filled(hours, space.values())
-        return Destination(DestinationName(name), space.tenant, to, hours, on_failure)
+        if entry is not None and entry.allow_any_number and named.source.role is Role.TENANT:
+            message = "only the operator's files may have it"
+            where = (*named.steps, "allow_any_number")
+            named.source.complain(Complaint(where, message, at_key=True))
+        return Destination(
+            DestinationName(name),
+            space.tenant,
+            to,
+            hours,
+            on_failure,
+            None if entry is None else given(entry.description),
+            entry is not None and entry.allow_any_number,
+        )
 
     def _place(self, piece: Piece) -> Text | None:
         """A usable target, or a template of one, which callers and headers cannot reach."""

@@ -1,4 +1,4 @@
-"""The files that `instructions: {file: ...}` names."""
+"""The files beside a file of the configuration: prompts, and lists of callers."""
 
 from pathlib import Path
 from typing import Final
@@ -8,6 +8,7 @@ from sipagent.config.textfile import Unreadable
 from sipagent.config.words import is_secret
 
 MAX_PROMPT_BYTES: Final = 256 * 1024
+MAX_LIST_BYTES: Final = 16 * 1024 * 1024
 
 
 class Prompts:
@@ -35,6 +36,15 @@ class Prompts:
         if name not in self._texts:
             self._texts[name] = self._read(name)
         return self._texts[name]
+
+    def numbers(self, name: str) -> str | Unreadable:
+        """The text of a list of telephone numbers, which may be long, or empty."""
+        path = self._base / name
+        text = self._outside(path, Path(name)) or self._source.text(path, MAX_LIST_BYTES)
+        if isinstance(text, Unreadable):
+            return text._replace(hint=text.hint or "paths begin at the folder of this file")
+        self._files[path] = None
+        return text
 
     def _read(self, name: str) -> str | Unreadable:
         path = self._base / name

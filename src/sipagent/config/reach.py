@@ -5,6 +5,7 @@ from typing import Final
 
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.gathering import Role
+from sipagent.config.numbers import length_problem
 from sipagent.config.places import may_come_back, targets
 from sipagent.config.schema.base import given
 from sipagent.config.schema.numbers import DestinationEntry
@@ -12,7 +13,7 @@ from sipagent.config.schema.operations import Grants
 from sipagent.config.spaces import Named, Space
 from sipagent.model import Destination, DestinationName
 from sipagent.routing import Reach
-from sipagent.routing.targets import number_of
+from sipagent.routing.targets import number_of, toll
 
 _NO_GRANTS: Final = Grants()
 
@@ -31,16 +32,21 @@ def verify_loops(
 
 
 def verify_reach(space: Space, destinations: Mapping[DestinationName, Destination]) -> None:
-    """Complain of destinations where the tenant's calls may not be sent. Those that the operator
-    wrote out beside a tenant's own file are the operator's to choose."""
+    """Complain of destinations where nobody's calls are sent, and of those where the tenant's may
+    not be. What the operator wrote out beside a tenant's own file is the operator's to choose."""
     reach = reach_of(space)
     for name, target in targets(destinations):
         named = space.find("destinations", name)
-        if named is None or named.source is not space.own:
+        if named is None:
             continue
-        if (refusal := reach.refusal(target)) is not None:
+        refusal = reach.refusal(target) if named.source is space.own else None
+        if refusal is not None:
             hint = "the operator grants countries and SIP hosts under `tenants`"
             named.source.complain(Complaint(_steps_of(named), refusal, hint))
+        elif not destinations[name].any_number and (refusal := toll(target)) is not None:
+            odd = length_problem(number_of(target) or "")
+            hint = "allow_any_number: true, in a file of the operator's, allows it"
+            named.source.complain(Complaint(_steps_of(named), *(odd or (refusal, hint))))
 
 
 def reach_of(space: Space) -> Reach:

@@ -5,11 +5,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from sipagent.config.attesting import agent_of
 from sipagent.config.lines import NumberLine
 from sipagent.config.personas import Persona
 from sipagent.config.places import Places, may_come_back, target_problem, template_in
 from sipagent.config.reach import reach_of
-from sipagent.config.schema.numbers import NumberRules, RuleAnswer
+from sipagent.config.schema.base import given
+from sipagent.config.schema.numbers import (
+    NumberRules,
+    RuleAnswer,
+    RuleConsult,
+    SettledAnswer,
+)
 from sipagent.config.spaces import Space
 from sipagent.config.squad import Squad
 from sipagent.config.templates.compiled import CompiledTemplate, sample_facts
@@ -23,9 +30,11 @@ from sipagent.model import (
     DestinationName,
     NumberFacts,
     TenantName,
+    ToolTemplate,
 )
-from sipagent.routing import AnswerWith, ForwardTo, Route, Rule
-from sipagent.routing.targets import number_of
+from sipagent.routing import Action, AnswerWith, ConsultWith, ForwardTo, Route, Rule
+from sipagent.routing.targets import number_of, toll
+from sipagent.routing.ways import chain_of
 from sipagent.sip import is_e164
 
 _SAMPLE_TIME: Final = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -49,17 +58,34 @@ class Rehearsal:
         seen: set[tuple[AgentName, tuple[tuple[str, str], ...]]] = set()
         needed: set[str] = set()
         for rule in rules:
-            match rule.action:
-                case ForwardTo(destination):
-                    needed.add(destination)
-                case AnswerWith(agent, split, own):
-                    answering = {(name, own) for name in (agent, *(name for name, _ in split))}
-                    for name, _ in sorted(answering - seen):
-                        needed |= self._agent(line, route, space, name, dict(own))
-                    seen |= answering
+            usual = rule.action
+            if isinstance(usual, ConsultWith):
+                usual = usual.otherwise
+            if isinstance(usual, ForwardTo):
+                needed.add(usual.destination)
+            answering = set(self._answering(rule.action, space))
+            for name, own in sorted(answering - seen):
+                needed.update(self._agent(line, route, space, name, dict(own)))
+            seen |= answering
+        for name in _asked_for(route, space):
+            needed.update(self._agent(line, route, space, name, {}))
         if line.written is not None:
             self._verify_declared(line, space)
         self._verify_destinations(line, route, space, needed)
+
+    def _answering(
+        self, action: Action, space: Space
+    ) -> Iterator[tuple[AgentName, tuple[tuple[str, str], ...]]]:
+        """Every agent that may answer, with the values that the rule gives it."""
+        usual = action.otherwise if isinstance(action, ConsultWith) else action
+        first = action.agents if isinstance(action, ConsultWith) else ()
+        named: list[tuple[AgentName, tuple[tuple[str, str], ...]]] = [(name, ()) for name in first]
+        if isinstance(usual, AnswerWith):
+            named += [(name, usual.vars) for name in usual.answering]
+        for name, own in named:
+            yield name, own
+            for other in self.squad.standing_in(space, name)[1:]:
+                yield other, ()
 
     def _agent(
         self,
@@ -68,22 +94,49 @@ class Rehearsal:
         space: Space,
         agent: AgentName,
         rule_vars: Mapping[str, str],
-    ) -> frozenset[str]:
-        """Rehearse one agent, and say which destinations it may send the call to."""
-        persona = self.squad.persona(space, agent)
-        if persona is None:
-            return frozenset()
-        if not persona.declared and not persona.templated:
-            return persona.transfers
-        values = {**persona.profile.vars, **route.vars, **rule_vars}
-        if self._verify_values(line, persona, values) and persona.templated:
-            # A call hears the number's language and no other.
-            edition = persona.profile.edition(route.language)
-            facts = self._sample(route, space, agent, edition.language, values)
-            for text in (edition.instructions, edition.greeting, edition.disclosure):
+    ) -> tuple[DestinationName, ...]:
+        """Rehearse an agent and those that may take its calls over, and say which destinations
+        they may send a call to."""
+        personas = self.squad.with_colleagues(space, agent)
+        for persona in personas:
+            if not persona.declared and not persona.templated:
+                continue
+            values = {**persona.profile.vars, **route.vars, **rule_vars}
+            if self._verify_values(line, persona, values) and persona.templated:
+                self._render_all(line, route, space, persona, values)
+        first = [name for persona in personas for name in persona.profile.transfers]
+        return chain_of(self.destinations[space.tenant], first)
+
+    def _render_all(
+        self,
+        line: NumberLine,
+        route: Route,
+        space: Space,
+        persona: Persona,
+        values: Mapping[str, str],
+    ) -> None:
+        # A call hears the number's language first, and others if the agent can change it.
+        edition, name = persona.profile.edition(route.language), persona.profile.name
+        changes = any(each.tongue is not None for each in persona.profile.editions)
+        for each in persona.profile.editions if changes else (edition,):
+            facts = self._sample(route, space, name, each.language, values)
+            for text in (each.instructions, each.greeting, each.disclosure, each.asks):
                 if isinstance(text, CompiledTemplate):
-                    self._render(line, text, facts, f"the agent {quoted(agent)}")
-        return persona.transfers
+                    self._render(line, text, facts, f"the agent {quoted(name)}")
+        facts = self._sample(route, space, name, edition.language, values)
+        for template in persona.profile.tools:
+            if not template.fixed:
+                self._make(line, template, facts, name)
+
+    def _make(
+        self, line: NumberLine, template: ToolTemplate, facts: CallFacts, agent: AgentName
+    ) -> None:
+        what = f"the tool {quoted(template.tool.name)} of the agent {quoted(agent)}"
+        try:
+            template.for_call(facts, facts)
+        except TemplateError as error:
+            message = f"{what} cannot be made for this number: {error}"
+            line.origin.complain((), message, at_key=True)
 
     def _verify_values(self, line: NumberLine, persona: Persona, values: Mapping[str, str]) -> bool:
         """Complain of values that the agent lacks or cannot use."""
@@ -155,7 +208,7 @@ class Rehearsal:
         elif number_of(to) in self.own and not (named and may_come_back(named)):
             message = f"{what} is a number of this directory"
             line.origin.complain((), message, "a call sent there would come back", at_key=True)
-        elif template_in(destination.to) and (refusal := reach_of(space).refusal(to)) is not None:
+        elif template_in(destination.to) and (refusal := _refusal(space, destination, to)):
             line.origin.complain((), f"{what}: {refusal}", at_key=True)
 
     def _verify_hours(
@@ -219,6 +272,23 @@ class Rehearsal:
         return replace(sample, number=number, tenant=space.tenant, agent=agent, vars=values)
 
 
+def _asked_for(route: Route, space: Space) -> Iterator[AgentName]:
+    """The agents that answer callers of whom the carrier says too little."""
+    entry = None if space.entry is None else given(space.entry.callers)
+    wanted = None if entry is None else given(entry.attestation)
+    if wanted is not None and (other := agent_of(wanted)) is not None:
+        yield AgentName(other)
+    for callers in route.callers:
+        if callers.attestation is not None and callers.attestation.agent is not None:
+            yield callers.attestation.agent
+
+
+def _refusal(space: Space, destination: Destination, to: str) -> str | None:
+    """Why calls of this tenant, or of anybody, are not sent there."""
+    refusal = reach_of(space).refusal(to)
+    return refusal or (None if destination.any_number else toll(to))
+
+
 def _is_apt(route: Route, texts: Iterable[CompiledTemplate | None]) -> bool:
     """Whether these say something of the route: not where they name the dialed number, and it is
     one of many."""
@@ -236,6 +306,16 @@ def _given(line: NumberLine) -> Iterator[tuple[Any, Any, Collection[str], list[A
             own = [AgentName(name) for name in (rule.value.agent, *(rule.value.split or {}))]
             agents += own
             yield (*rule.steps, "vars"), rule.origin, rule.value.vars or {}, own
+        elif isinstance(rule.value, RuleConsult):
+            agents += map(AgentName, rule.value.consult.agents or ())
+            usual = rule.value.consult.otherwise
+            if isinstance(usual, SettledAnswer):
+                own = [AgentName(name) for name in (usual.agent, *(usual.split or {}))]
+                agents += own
+                steps = (*rule.steps, "consult", "otherwise", "vars")
+                yield steps, rule.origin, usual.vars or {}, own
+            elif isinstance(usual, str):
+                agents.append(AgentName(usual))
     whole = line.written
     if isinstance(whole, NumberRules):
         yield ("vars",), line.origin, whole.vars or {}, agents

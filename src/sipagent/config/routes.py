@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfoNotFoundError
 
+from sipagent.config.callers import CallerRules
 from sipagent.config.findings import Complaint
-from sipagent.config.gathering import Gathered
+from sipagent.config.gathering import Gathered, Role
 from sipagent.config.limits import quota_of
 from sipagent.config.lines import LIMITS, NumberLine, yaml_lines
 from sipagent.config.numbers import DEFAULT, keyed
@@ -20,7 +21,7 @@ from sipagent.config.spaces import Space
 from sipagent.config.tables import table_lines
 from sipagent.config.words import quoted
 from sipagent.model import Quota, QuotaScope, TenantName, TrunkName
-from sipagent.routing import RejectWith, Route, Rule, Trunk
+from sipagent.routing import Callers, RejectWith, Route, Rule, Trunk
 from sipagent.routing.moment import zone
 from sipagent.sip import is_e164
 
@@ -40,6 +41,7 @@ class Routes:
     rehearsal: Rehearsal
     base: Path
     own: set[str]
+    callers: CallerRules
     _all_read: bool = True
     _compilers: dict[TenantName, Rulings] = field(default_factory=dict)
 
@@ -116,6 +118,7 @@ class Routes:
         return replace(
             given,
             limits_origin=given.limits_origin or given.origin,
+            callers=(*given.callers, *own.callers),
             text=own.text,
             rules=own.rules,
             origin=own.origin,
@@ -158,9 +161,20 @@ class Routes:
             language=line.language or (space.entry.language if space.entry else None),
             vars=dict(line.vars),
             quota=self._quota(key, line, space),
+            callers=tuple(self._callers(key, line, space)),
         )
         self.rehearsal.play(line, route, space, rules)
         return route
+
+    def _callers(self, key: str, line: NumberLine, space: Space) -> Iterator[Callers]:
+        """What the operator's file and the tenant's say of the number's callers, each for itself:
+        one cap of two places would count each call twice."""
+        for entry, origin in line.callers:
+            own = origin.source.role is Role.TENANT
+            name = f"{origin.source.name}:numbers.{key}" if own else f"numbers.{key}"
+            found = self.callers.compiled(entry, name, origin, space)
+            if found is not None:
+                yield found
 
     def _quota(self, key: str, line: NumberLine, space: Space) -> Quota | None:
         """What calls to the number may take. Its days and months are the tenant's."""

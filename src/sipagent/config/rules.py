@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.schema import ForcedTool, Transcription, TurnDetection
-from sipagent.config.schema.base import CONVERT, NOT_DOLLARS, given, micros, seconds
+from sipagent.config.schema.base import CONVERT, NOT_DOLLARS, micros, seconds
 from sipagent.config.schema.tools import ToolWith
+from sipagent.config.skills.names import names_of
 from sipagent.config.words import quoted
 
 _SERVER_VAD_ONLY: Final = (
@@ -60,20 +61,14 @@ def _verify_languages(languages: list[str], steps: Steps) -> Iterator[Complaint]
 
 
 def _verify_tool_names(tools: list[str | ToolWith], steps: Steps) -> Iterator[Complaint]:
-    names = [_tool_name(tool) for tool in tools]
-    for at, name in enumerate(names):
-        if name in names[:at]:
-            hint = "the model tells tools apart by their names"
-            yield Complaint((*steps, at), f"there is a tool {quoted(name)} already", hint)
-
-
-def _tool_name(tool: str | ToolWith) -> str:
-    """How the model would call it: by the name that it is given, else by its kind."""
-    if isinstance(tool, str):
-        return tool
-    kind, settings = next(iter(tool.written().items()))
-    own = given(getattr(settings, "name", None)) or getattr(settings, "server_label", None)
-    return own or kind
+    known: set[str] = set()
+    for at, tool in enumerate(tools):
+        for name, where in names_of(tool):
+            if name in known:
+                hint = "the model tells tools apart by their names"
+                message = f"there is a tool {quoted(name)} already"
+                yield Complaint((*steps, at, *where), message, hint)
+            known.add(name)
 
 
 def _verify_turn_detection(turns: TurnDetection, steps: Steps) -> Iterator[Complaint]:

@@ -6,24 +6,28 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
+from sipagent.config.consulting import verify_consult
 from sipagent.config.lines import NumberLine, RuleLine
 from sipagent.config.numbers import directory_key
 from sipagent.config.places import Places
-from sipagent.config.schema.base import seconds
+from sipagent.config.schema.base import given, seconds
 from sipagent.config.schema.numbers import (
+    Consult,
     NumberAnswer,
-    RuleAnswer,
-    RuleForward,
-    RuleRefusal,
+    RuleConsult,
+    SettledAnswer,
+    SettledForward,
+    SettledRefusal,
     When,
     WhenHeader,
 )
 from sipagent.config.spaces import Space
-from sipagent.model import AgentName, DestinationName, Rate
+from sipagent.model import AgentName, DestinationName, Rate, SecretName
 from sipagent.routing import (
     Action,
     AnswerWith,
     Condition,
+    ConsultWith,
     DuringHours,
     ForwardTo,
     FromCaller,
@@ -32,7 +36,7 @@ from sipagent.routing import (
     Rule,
     WithHeader,
 )
-from sipagent.routing.rules import ANONYMOUS
+from sipagent.routing.rules import ANONYMOUS, Settled
 from sipagent.sip.names import canonical_name
 
 _NOT: Final = "not "
@@ -69,24 +73,48 @@ class Rulings:
 
     def _rule(self, rule: RuleLine) -> Rule | None:
         action = self._action(rule)
-        when = None if isinstance(rule.value, str) else rule.value.when
+        when: When | None = getattr(rule.value, "when", None)
         conditions = tuple(self._conditions(rule, when)) if when is not None else ()
         if action is None or None in conditions:
             return None
         return Rule(action, tuple(found for found in conditions if found is not None))
 
     def _action(self, rule: RuleLine) -> Action | None:
+        if isinstance(rule.value, RuleConsult):
+            return self._consult(rule, rule.value.consult)
+        return self._settled(rule)
+
+    def _settled(self, rule: RuleLine) -> Settled | None:
         match rule.value:
             case str() as name:
                 return AnswerWith(AgentName(name)) if self._agent(rule, name) else None
-            case RuleRefusal(reject=code):
+            case SettledRefusal(reject=code):
                 return RejectWith(code)
-            case RuleForward(forward=name):
+            case SettledForward(forward=name):
                 return self._forward(rule, name)
-            case RuleAnswer():
+            case SettledAnswer():
                 return self._answer(rule, rule.value)
+            case _:
+                return None
 
-    def _answer(self, rule: RuleLine, value: RuleAnswer) -> Action | None:
+    def _consult(self, rule: RuleLine, consult: Consult) -> Action | None:
+        usable = verify_consult(self.space, rule, consult)
+        named = given(consult.agents) or []
+        for at, name in enumerate(named):
+            usable &= self._agent(rule, name, "consult", "agents", at)
+        below = (*rule.steps, "consult", "otherwise")
+        otherwise = self._settled(RuleLine(consult.otherwise, rule.origin, below))
+        if otherwise is None or not usable:
+            return None
+        return ConsultWith(
+            consult.url,
+            SecretName(consult.secret.secret),
+            seconds(consult.timeout),
+            otherwise,
+            tuple(map(AgentName, named)),
+        )
+
+    def _answer(self, rule: RuleLine, value: SettledAnswer) -> AnswerWith | None:
         usable = self._agent(rule, value.agent, "agent")
         total, split = 0.0, []
         for name, share in (value.split or {}).items():
@@ -103,7 +131,7 @@ class Rulings:
         own = {} if isinstance(value, NumberAnswer) else value.vars or {}
         return AnswerWith(AgentName(value.agent), tuple(split), tuple(sorted(own.items())))
 
-    def _share(self, rule: RuleLine, value: RuleAnswer, name: str) -> bool:
+    def _share(self, rule: RuleLine, value: SettledAnswer, name: str) -> bool:
         """Whether a share means something."""
         steps = (*rule.steps, "split", name)
         if name == value.agent:
@@ -114,7 +142,7 @@ class Rulings:
             return True
         return False
 
-    def _agent(self, rule: RuleLine, name: str, *steps: str) -> bool:
+    def _agent(self, rule: RuleLine, name: str, *steps: str | int) -> bool:
         if name in self.known or self.space.find("agents", name) is not None:
             self.known.add(name)
             return True
@@ -122,7 +150,7 @@ class Rulings:
             names = self.space.names("agents")
             usable = frozenset(known for known in names if self.space.find("agents", known))
             meant = self.space.own.findings.did_you_mean(name, usable)
-            at_key = len(steps) > 1
+            at_key = steps[:1] == ("split",)
             where = (*rule.steps, *steps)
             hint = meant or self._known(usable)
             rule.origin.complain(where, self.space.unknown("agent", name), hint, at_key=at_key)
@@ -136,7 +164,7 @@ class Rulings:
         )
         return f"{own}: {', '.join(sorted(names))}" if 0 < len(names) <= _MOST_NAMES else None
 
-    def _forward(self, rule: RuleLine, name: str) -> Action | None:
+    def _forward(self, rule: RuleLine, name: str) -> ForwardTo | None:
         if self.space.find("destinations", name) is not None:
             return ForwardTo(DestinationName(name))
         if not self.space.broken("destinations", name):

@@ -7,8 +7,8 @@ from typing import Any, Final
 from pydantic_core import ErrorDetails
 
 from sipagent.config.findings import Complaint, Findings, Steps
-from sipagent.config.outline import OUTLINES, Outline
-from sipagent.config.schema import AgentsFile, Readable, TenantFile
+from sipagent.config.outline import OUTLINES, Outline, outline_of
+from sipagent.config.schema import AgentsFile, Entry, TenantFile
 from sipagent.config.schema.base import (
     AMOUNT_PATTERN,
     DAYS_PATTERN,
@@ -28,7 +28,13 @@ from sipagent.config.schema.base import (
     VARIABLE_PATTERN,
 )
 from sipagent.config.schema.numbers import ACTIONS
-from sipagent.config.schema.tools import KINDS
+from sipagent.config.schema.persona import KEY_PATTERN
+from sipagent.config.schema.tools import (
+    ARGUMENT_PATTERN,
+    KINDS,
+    POINTER_PATTERN,
+    TOOL_PATTERN,
+)
 from sipagent.config.words import kind_of, quoted
 
 _KEY: Final = "[key]"
@@ -50,10 +56,13 @@ PATTERNS: Final = {
     MONEY_PATTERN: ("this is no sum of money", "as in 4000 USD"),
     AMOUNT_PATTERN: ("this is no price in USD", "as in 0.40"),
     HOST_PATTERN: ("this is no host", "as in api.acme.example, in small letters"),
-    r"^[A-Za-z][A-Za-z0-9_-]{0,63}$": (
-        "this cannot be a tool's name",
-        "1 to 64 letters, digits, _ and -, beginning with a letter",
+    TOOL_PATTERN: ("this cannot be a tool's name", "1 to 64 letters, digits, _ and -"),
+    ARGUMENT_PATTERN: (
+        "this cannot be an argument",
+        "1 to 64 letters, digits and _, not beginning with a digit",
     ),
+    POINTER_PATTERN: ("this is no JSON pointer", "as in /order/status (RFC 6901)"),
+    KEY_PATTERN: ("this is no key of a telephone", '"0" to "9", "*" or "#"'),
     VARIABLE_PATTERN: (
         "this cannot be a variable",
         "1 to 63 of a-z, 0-9 and _, beginning with a letter",
@@ -89,12 +98,12 @@ _YAML_1_1: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
 
 
 def complaint_of(
-    error: ErrorDetails, prefix: Steps, data: Any, model: type[Readable], findings: Findings
+    error: ErrorDetails, prefix: Steps, data: Any, model: type[Entry], findings: Findings
 ) -> Complaint:
     """What pydantic found wrong below the prefix, at the steps where it stands in the data."""
     error = {**error, "loc": (*prefix, *error["loc"])}
     steps, at_key = _steps_of(error, data)
-    outline = OUTLINES[model].at(steps)
+    outline = outline_of(model).at(steps)
     context: Mapping[str, Any] = error.get("ctx", {})
     if outline is not None and outline.hidden and _may_be_secret(error):
         return _written_secret(error, steps, outline)
@@ -107,7 +116,8 @@ def complaint_of(
             meaning = _meaning(outline)
             return _unknown_word(steps, error["input"], context["expected"], findings, meaning)
         case "string_pattern_mismatch":
-            message, hint = PATTERNS[context["pattern"]]
+            unknown = ("is not usable", _meaning(outline))
+            message, hint = PATTERNS.get(context["pattern"], unknown)
             return Complaint(steps, message, hint, at_key)
         case type_ if type_ in _TYPES:
             message = f"must be {_TYPES[type_]}, not {_kind(error['input'], outline)}"
@@ -177,10 +187,10 @@ def _branch_of(error: ErrorDetails) -> str | None:
 
 
 def _unknown_key(
-    steps: Steps, model: type[Readable], findings: Findings, branch: str | None
+    steps: Steps, model: type[Entry], findings: Findings, branch: str | None
 ) -> Complaint:
     *above, key = steps
-    outline = OUTLINES[model].at(tuple(above)) or Outline()
+    outline = outline_of(model).at(tuple(above)) or Outline()
     known = frozenset(outline.keys)
     if key in known and branch is not None:
         return Complaint(steps, f"does not go with {branch}", at_key=True)

@@ -1,22 +1,22 @@
-"""Each tenant's account, limits, hours and destinations, and what its agents' tools may use."""
+"""Each tenant's account, limits, hours and destinations."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
+from sipagent.config.callers import CallerRules
 from sipagent.config.findings import Complaint, Steps
-from sipagent.config.gathering import Gathered, Role, SourceFile
-from sipagent.config.leaves import ancestry, leaves_of
+from sipagent.config.gathering import Gathered
 from sipagent.config.limits import Limits, when_full, when_spent
+from sipagent.config.lines import InYaml
 from sipagent.config.numbers import verify_region
 from sipagent.config.places import Places
 from sipagent.config.privacy import outlives_records, privacy_of
 from sipagent.config.reach import grants_of, reach_of
 from sipagent.config.routes import is_zone
 from sipagent.config.schema.base import given
-from sipagent.config.schema.tools import HttpTool, McpTool, ToolWith
 from sipagent.config.spaces import Space
+from sipagent.config.webhooks import webhooks_of
 from sipagent.config.words import quoted
 from sipagent.model import (
     DEFAULT_TENANT,
@@ -27,7 +27,7 @@ from sipagent.model import (
     Rate,
     TenantName,
 )
-from sipagent.routing import FORWARDS, TenantProfile
+from sipagent.routing import FORWARDS, Callers, TenantProfile
 
 _HOUR: Final = 3600.0
 
@@ -41,6 +41,7 @@ class Tenancy:
     places: Places
     accounts: Collection[AccountName]
     limits: Limits
+    callers: CallerRules
 
     def destinations(self) -> dict[TenantName, dict[DestinationName, Destination]]:
         """Each tenant's own destinations."""
@@ -94,7 +95,14 @@ class Tenancy:
             quota=self.limits.tenant(space, timezone),
             when_full=when_full(entry),
             when_spent=when_spent(entry),
+            callers=self._callers(space),
+            webhooks=webhooks_of(space),
         )
+
+    def _callers(self, space: Space) -> Callers | None:
+        entry = None if space.entry is None else given(space.entry.callers)
+        origin = InYaml(self.gathered.main, ("tenants", space.tenant))
+        return self.callers.compiled(entry, f"tenants.{space.tenant}", origin, space)
 
     def _verify_entry(self, space: Space) -> None:
         entry, steps = space.entry, ("tenants", space.tenant)
@@ -147,70 +155,3 @@ def verify_fallback(space: Space) -> None:
         hint = space.own.findings.did_you_mean(name, space.names("destinations"))
         message = f"there is no destination {quoted(name)}"
         space.own.complain(Complaint(("fallback",), message, hint))
-
-
-def verify_tools(space: Space) -> None:
-    """Complain of tools that name what is not there, or use what the tenant is not granted."""
-    for name in space.own.draft.file.agents:
-        chain = ancestry(space, name)
-        leaf = None if chain.broken else leaves_of(space, chain).get("tools")
-        if leaf is None:
-            continue
-        for at, tool in enumerate(leaf.value):
-            if isinstance(tool, ToolWith):
-                _verify_tool(space, tool, (*leaf.steps, at), leaf.source)
-
-
-def _verify_tool(space: Space, tool: ToolWith, steps: Steps, source: SourceFile[Any]) -> None:
-    for key, section in (("transfer", "destinations"), ("switch_agent", "agents")):
-        for at, name in enumerate(getattr(tool, key) or []):
-            if space.find(section, name) is None and not space.broken(section, name):
-                hint = source.findings.did_you_mean(name, space.names(section))
-                what = "destination" if key == "transfer" else "agent"
-                message = f"there is no {what} {quoted(name)}"
-                source.complain(Complaint((*steps, key, at), message, hint))
-    for key in ("http", "mcp"):
-        use: HttpTool | McpTool | None = getattr(tool, key)
-        if use is not None:
-            for complaint in _ungranted(space, use, (*steps, key), source):
-                source.complain(complaint)
-    if given(tool.python) is not None and source.role is Role.TENANT:
-        message = "only the operator's files may use Python tools"
-        source.complain(Complaint((*steps, "python"), message, at_key=True))
-
-
-def _ungranted(
-    space: Space, use: HttpTool | McpTool, steps: Steps, source: SourceFile[Any]
-) -> Iterator[Complaint]:
-    """What a tenant's tool may not use; the operator's own tools may ask any host."""
-    key = "url" if isinstance(use, HttpTool) else "server_url"
-    url: str | None = getattr(use, key)
-    if isinstance(use, McpTool) and given(use.command) is not None and source.role is Role.TENANT:
-        message = "only the operator's files may start programs"
-        yield Complaint((*steps, "command"), message, at_key=True)
-    if url is not None:
-        yield from _url(space, url, (*steps, key), source)
-    grants = grants_of(space)
-    if given(use.auth) is not None:
-        name = use.auth.bearer.secret
-        if name not in (grants.secrets or {}):
-            hint = "the operator grants secrets under `tenants`"
-            where = (*steps, "auth", "bearer", "secret")
-            yield Complaint(where, "the tenant has no secret of this name", hint)
-
-
-def _url(space: Space, url: str, steps: Steps, source: SourceFile[Any]) -> Iterator[Complaint]:
-    try:
-        parts = urlsplit(url)
-        host: str | None = parts.hostname
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if parts.scheme not in ("http", "https") or not host or "{" in parts.netloc:
-        yield Complaint(steps, "this is not the URL of a fixed host", "as in https://api.example/x")
-    elif parts.username is not None:
-        yield Complaint(steps, "a URL must not hold credentials", "use auth")
-    elif source.role is Role.TENANT:
-        grants = grants_of(space)
-        if host not in (grants.http_hosts or []):
-            hint = "the operator grants hosts under `tenants`"
-            yield Complaint(steps, f"the tenant may not ask the host {quoted(host)}", hint)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -20,10 +21,12 @@ from sipagent.config.reload.apart import Version, undisturbed
 from sipagent.config.reload.orders import OrderFile
 from sipagent.config.reload.stored import Chosen, Origin, Trouble, Versions
 from sipagent.config.reload.versions import VersionStore
+from sipagent.config.webhooks import Secrets
 from sipagent.errors import Finding, SecretError, StoreError
-from sipagent.model import TenantName, TrunkName
+from sipagent.model import SecretName, TenantName, TrunkName
 from sipagent.routing import Controls, RoutingTable
 from sipagent.routing.trunks import alike
+from sipagent.tools.mcp import LocalServer
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +62,7 @@ class _Beside(NamedTuple):
 
     secrets: Mapping[TrunkName, tuple[bytes, ...]]
     controls: Controls
+    granted: Mapping[tuple[TenantName, SecretName], str] = MappingProxyType({})
     troubles: tuple[Trouble, ...] = ()
 
 
@@ -111,6 +115,24 @@ class LiveConfiguration:
         return self._held.beside.secrets
 
     @property
+    def webhook_secrets(self) -> Secrets:
+        """Where the secrets stand that sign what tenants are told."""
+        return self.loaded.webhook_secrets
+
+    def secret(self, tenant: TenantName, name: SecretName) -> str:
+        """The secret of this name that the tenant is granted, as its file has it now: the first of
+        several. Raises SecretError."""
+        granted = self._held.beside.granted.get((tenant, name))
+        if granted is None:
+            raise SecretError(f"the secret {name}", "is not granted, or cannot be read")
+        return granted
+
+    @property
+    def servers(self) -> Mapping[str, LocalServer]:
+        """The MCP servers that run beside us, by label."""
+        return self.loaded.servers
+
+    @property
     def loaded(self) -> Loaded:
         return self._held.chosen.version.loaded
 
@@ -126,8 +148,9 @@ class LiveConfiguration:
         return self._versions.watched
 
     def watched_beside(self) -> tuple[Path, ...]:
-        """The trunks' secrets, the orders and the pin; a change asks for `refresh`."""
-        sources = self.loaded.trunk_secrets.values()
+        """The trunks' and the tools' secrets, the orders and the pin; a change asks for
+        `refresh`."""
+        sources = (*self.loaded.trunk_secrets.values(), *self.loaded.granted.values())
         own = [] if self._orders is None else [self._orders.path]
         pin = [] if self._store is None else [self._store.pin_path]
         return (*(source.file for source in sources if source.file is not None), *own, *pin)
@@ -188,6 +211,15 @@ class LiveConfiguration:
             except SecretError as error:
                 secrets[name] = before.secrets.get(name, ())
                 troubles.append(Trouble(f"trunk:{name}", "stale-secrets", str(error)))
+        granted = {}
+        for whose, source in loaded.granted.items():
+            try:
+                granted[whose] = source.read()[0]
+            except SecretError as error:
+                if whose in before.granted:
+                    granted[whose] = before.granted[whose]
+                part = f"tenant:{whose[0]}:{whose[1]}"
+                troubles.append(Trouble(part, "stale-secrets", str(error)))
         controls = before.controls
         if self._orders is not None:
             try:
@@ -201,7 +233,7 @@ class LiveConfiguration:
             Trouble(f"trunk:{name}", "same-secret", f"proves nothing: {other} has the same")
             for name, other in alike(loaded.table.trunks, secrets)
         ]
-        return _Beside(secrets, controls, tuple(troubles))
+        return _Beside(secrets, controls, granted, tuple(troubles))
 
 
 def _compared(

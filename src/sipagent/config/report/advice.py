@@ -13,16 +13,15 @@ from sipagent.config.loader import Loaded
 from sipagent.config.models import RETIRED_ON, SUCCESSORS, meant_model
 from sipagent.config.operations import Operations
 from sipagent.config.report.wording import answering, count, some
-from sipagent.config.schema import Entry, Transcription
+from sipagent.config.schema import Transcription
 from sipagent.config.schema.base import given
 from sipagent.config.schema.operations import AzureAccount, OpenAIAccount, SecretFile, TrunkSecret
-from sipagent.config.schema.pending import NOT_IN_FORCE
-from sipagent.config.schema.tools import ToolWith
+from sipagent.config.skills.requests import templates_of
 from sipagent.config.spaces import Named, Space, spaces_of
 from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.config.words import dotted, quoted
 from sipagent.errors import Finding, SecretError
-from sipagent.model import AgentProfile, TenantName, Text, TrunkName
+from sipagent.model import AgentProfile, HttpRequest, TenantName, Text, TrunkName
 
 SOON: Final = timedelta(days=90)
 """How long before a model's end it is told."""
@@ -41,10 +40,9 @@ _DISCLOSING: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """`warnings` deserve a look; `notes` say what this release does not act on yet."""
+    """`warnings` deserve a look."""
 
     warnings: tuple[Finding, ...] = ()
-    notes: tuple[Finding, ...] = ()
 
 
 class _Agent(NamedTuple):
@@ -76,7 +74,6 @@ class _Adviser:
         self.today = today
         self.spaces = spaces_of(gathered)
         self._warned: dict[tuple[str, int, int, str], Finding] = {}
-        self._notes: list[Finding] = []
         self._misspelled_models: set[str] = set()
 
     def advice(self) -> Advice:
@@ -87,17 +84,17 @@ class _Adviser:
         for agent in agents:
             self._prompt(agent)
             self._headers(agent)
+            self._unproven(agent)
             if agent.numbers:
                 self._disclosure(agent)
                 self._person(agent)
         self._secrets()
         self._shadows()
-        self._not_in_force()
         files = [source.findings.file for source in self.gathered.sources]
         warned = sorted(
             self._warned.values(), key=lambda found: (files.index(found.file), found.line)
         )
-        return Advice((*self.loaded.warnings, *warned), tuple(self._notes))
+        return Advice((*self.loaded.warnings, *warned))
 
     def _agents(self) -> Iterator[_Agent]:
         reach = answering(self.loaded.table)
@@ -210,7 +207,7 @@ class _Adviser:
     def _person(self, agent: _Agent) -> None:
         tenant = self.loaded.table.tenants[agent.profile.tenant]
         fallback = given(getattr(agent.space.own.draft.file, "fallback", None))
-        if tenant.destinations or fallback is not None or _transfers(agent.leaves):
+        if tenant.destinations or fallback is not None:
             return
         message = f"no caller of {agent.who} can reach a person"
         hint = f"neither a destination nor a fallback; {_concerns(agent.numbers)}"
@@ -248,18 +245,19 @@ class _Adviser:
                     hint = "orders of the operator's lead to that one, the tenant's rules to this"
                     self._warn(source, ("destinations", name), message, hint)
 
-    def _not_in_force(self) -> None:
-        found: dict[str, list[tuple[SourceFile[Any], Steps]]] = {}
-        for source in self.gathered.sources:
-            for steps in _unused(source):
-                found.setdefault(str(steps[-1]), []).append((source, steps))
-        for key, places in found.items():
-            source, steps = places[0]
-            at, file = source.document.key(steps), source.findings
-            message = "is checked, and not in force in this release"
-            told = count(len(places), "place")
-            note = Finding(file.file, at.line, at.column, key, message, told, file.tenant)
-            self._notes.append(note)
+    def _unproven(self, agent: _Agent) -> None:
+        """Requests that tell a caller's number which nobody has proven: anybody can claim one."""
+        leaf = agent.leaves.get("tools")
+        for template in agent.profile.tools:
+            does, requires = template.tool.does, template.tool.requires
+            bound = templates_of(template) if isinstance(does, HttpRequest) else ()
+            claimed = any("caller" in text.reads for text in bound)
+            if leaf is None or not claimed or template.pin is not None or requires is not None:
+                continue
+            name = quoted(template.tool.name)
+            message = f"the tool {name} trusts the number that a caller shows, which can be forged"
+            hint = "write requires: {attestation: A} beside it, or a pin"
+            self._warn(leaf.source, leaf.steps, message, hint)
 
     def _warn(
         self, source: SourceFile[Any], steps: Steps, message: str, hint: str | None = None
@@ -292,12 +290,6 @@ def _source(text: Text | None) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _transfers(leaves: Mapping[str, Leaf]) -> bool:
-    tools = leaves.get("tools")
-    used = [] if tools is None else tools.value or []
-    return any(isinstance(tool, ToolWith) and given(tool.transfer) for tool in used)
-
-
 def _concerns(numbers: list[str]) -> str:
     if not numbers:
         return "no number leads there"
@@ -321,6 +313,8 @@ def _secrets_in(main: SourceFile[Any]) -> Iterator[tuple[Steps, str | SecretFile
         secrets = (given(grants.secrets) or {}) if grants is not None else {}
         for key, written in secrets.items():
             yield ("tenants", name, "grants", "secrets", key), written
+        for key, hook in (given(tenant.webhooks) or {}).items():
+            yield ("tenants", name, "webhooks", key, "secret"), hook.secret
 
 
 def _of_account(
@@ -334,24 +328,3 @@ def _of_account(
         for key in ("client_secret", "federated_token"):
             if given(getattr(entra, key)) is not None:
                 yield (*steps, "entra", key), getattr(entra, key)
-
-
-def _unused(source: SourceFile[Any]) -> Iterator[Steps]:
-    """The keys of a file that this release only checks."""
-    file = source.draft.file
-    for section, keys in NOT_IN_FORCE.items():
-        for steps, entry in _entries(file, section):
-            for key in keys:
-                above, _, last = key.rpartition(".")
-                below = given(getattr(entry, above, None)) if above else entry
-                if isinstance(below, Entry) and last in below.model_fields_set:
-                    yield (*steps, *key.split("."))
-
-
-def _entries(file: Any, section: str) -> Iterator[tuple[Steps, Any]]:
-    """The items of a section, each with its steps; the section or the file itself if it is one."""
-    found = getattr(file, section, None) if section else file
-    if isinstance(found, Entry):
-        yield ((section,) if section else ()), found
-    elif found is not None:
-        yield from (((section, name), item) for name, item in found.items())

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from sipagent.config.report.skills import plan_skills
 from sipagent.config.report.wording import rule_text
 from sipagent.errors import QuestionError
 from sipagent.model import (
@@ -129,7 +131,12 @@ def explain(
 
 
 def verdict_text(decision: Decision) -> str:
-    """What happens to the call, in a line."""
+    """What happens to the call, in a line. Nobody is asked about it here."""
+    consult = decision.consult
+    if consult is not None:
+        host = urlsplit(consult.url).hostname
+        usual = verdict_text(replace(decision, consult=None))
+        return f"consult: {host} within {consult.timeout:g} s, otherwise {usual}"
     match decision.verdict:
         case Accept(plan):
             language = f" in {plan.language}" if plan.language else ""
@@ -155,9 +162,13 @@ def as_json(told: Explanation, *, show: bool) -> dict[str, Any]:
         "caps": [{"which": cap.which, **asdict(cap.rate)} for cap in decision.caps],
         "trace": [asdict(step) for step in told.steps],
     }
+    if decision.consult is not None:
+        asked = decision.consult
+        data["consult"] = {"url": asked.url, "timeout": asked.timeout, "known": asked.known}
     if show and isinstance(verdict, Accept):
         greeting = verdict.plan.greeting
         data["greeting"] = None if greeting is None else greeting.say
+        data["skills"] = plan_skills(verdict.plan)
         data["session"] = json.loads(json.dumps(verdict.plan.session, default=dict))
     return data
 

@@ -15,12 +15,20 @@ from sipagent.config.report.money import (
     quota_facts,
     rate_text,
 )
-from sipagent.config.report.wording import answering, masked, routes_of, rule_text
+from sipagent.config.report.skills import skill_facts
+from sipagent.config.report.wording import (
+    answering,
+    attestation_text,
+    callers_text,
+    masked,
+    routes_of,
+    rule_text,
+)
 from sipagent.config.schema import Entry
 from sipagent.model import DEFAULT_TENANT, AgentProfile, Destination
 from sipagent.providers.accounts import AccountSpec, ClientSecret, FederatedToken
 from sipagent.providers.secrets import SecretSource
-from sipagent.routing import Route, TenantProfile, Trunk
+from sipagent.routing import Callers, Route, RoutingTable, TenantProfile, Trunk
 from sipagent.routing.hours import Hours
 
 Fact = str | tuple[str, ...]
@@ -47,7 +55,7 @@ def facts_of(loaded: Loaded) -> dict[str, Facts]:
         for (tenant, name), profile in table.agents.items()
     }
     return {
-        "defaults": {"region": _written({"region": table.region})} if table.region else {},
+        "defaults": _defaults(table),
         "prices": price_facts(loaded.prices),
         "numbers": {key: _route(route) for key, route in routes_of(table).items()},
         "agents": agents,
@@ -58,6 +66,7 @@ def facts_of(loaded: Loaded) -> dict[str, Facts]:
                 **_tenant(tenant),
                 **_reserved(table.reserves.get(name)),
                 **_limits(loaded, "tenants", name),
+                **_webhooks(loaded, tenant, base),
             }
             for name, tenant in table.tenants.items()
         },
@@ -76,6 +85,13 @@ def facts_of(loaded: Loaded) -> dict[str, Facts]:
     }
 
 
+def _defaults(table: RoutingTable) -> Facts:
+    found = {"region": _written({"region": table.region})} if table.region else {}
+    if table.callers is not None:
+        found["callers"] = {"callers": _callers(table.callers)}
+    return found
+
+
 def _route(route: Route) -> dict[str, Fact]:
     calls = tuple(map(rule_text, route.rules))
     settings = {
@@ -86,13 +102,21 @@ def _route(route: Route) -> dict[str, Fact]:
         "language": route.language,
     }
     own = {f"vars.{key}": value for key, value in route.vars.items()}
+    own |= {f"callers of {each.name}": _callers(each) for each in route.callers}
     return {"calls": calls or "no rule", **_written(settings), **quota_facts(route.quota), **own}
+
+
+def _callers(callers: Callers) -> str:
+    """What is said of callers; two lists are the same if they have the same digest."""
+    digests = [each.digest[:8] for each in (callers.allow, callers.deny) if each is not None]
+    return " ".join([callers_text(callers), *(f"({digest})" for digest in digests)])
 
 
 def _agent(profile: AgentProfile) -> dict[str, str]:
     """The leaves by their flat names, and the texts of each language."""
     first = profile.editions[0]
-    found = dict(_flat(first.session))
+    offered = {key: value for key, value in first.session.items() if key != "tools"}
+    found = dict(_flat(offered)) | skill_facts(profile)
     if first.language is not None:
         found["languages"] = ", ".join(str(edition.language) for edition in profile.editions)
     for edition in profile.editions:
@@ -106,6 +130,12 @@ def _agent(profile: AgentProfile) -> dict[str, str]:
         found |= {f"{name}{own}": text for name, text in texts.items() if text is not None}
     found["greeting_interruptible"] = _json(first.interruptible)
     found |= ceiling_facts(profile)
+    if profile.attestation is not None:
+        found["attestation"] = attestation_text(profile.attestation)
+    after = profile.after_call
+    if after is not None:
+        wanted = {"model": after.model, "summary": after.summary, "extract": after.extract}
+        found["after_call"] = _json(wanted)
     return found | {f"vars.{key}": value for key, value in profile.vars.items()}
 
 
@@ -140,7 +170,15 @@ def _destinations(tenant: TenantProfile) -> Facts:
 def _destination(destination: Destination) -> dict[str, str]:
     on_failure = ", ".join(destination.on_failure) or None
     hours, to = _text(destination.hours), _text(destination.to)
-    return _written({"to": to, "hours": hours, "on_failure": on_failure})
+    return _written(
+        {
+            "to": to,
+            "description": destination.purpose,
+            "hours": hours,
+            "on_failure": on_failure,
+            "allow_any_number": "true" if destination.any_number else None,
+        }
+    )
 
 
 def _hours(tenant: TenantProfile) -> Facts:
@@ -161,6 +199,8 @@ def _tenant(tenant: TenantProfile) -> dict[str, str]:
         "when_full": otherwise_text(tenant.when_full),
         "when_spent": otherwise_text(tenant.when_spent),
     }
+    if tenant.callers is not None:
+        settings["callers"] = _callers(tenant.callers)
     return {**_written(settings), **quota_facts(tenant.quota)}
 
 
@@ -176,9 +216,26 @@ def _limits(loaded: Loaded, section: str, name: str) -> dict[str, str]:
     if not isinstance(entry, Entry):
         return {}
     known = {"account", "timezone", "vars", "api_keys", "webhook_secrets", "entra", "endpoint"}
-    known |= {*_ACCOUNT_SETTINGS, "region", *LIMITS, "reserved_calls", "when_full"}
+    known |= {
+        *_ACCOUNT_SETTINGS,
+        "region",
+        *LIMITS,
+        "reserved_calls",
+        "when_full",
+        "webhooks",
+        "callers",
+    }
     settings = _flat(_plain(entry))
     return {key: masked(text) for key, text in settings if key.partition(".")[0] not in known}
+
+
+def _webhooks(loaded: Loaded, tenant: TenantProfile, base: Path | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, webhook in tenant.webhooks.items():
+        key = f"webhooks.{name}"
+        found |= {f"{key}.url": masked(webhook.url), f"{key}.events": ", ".join(webhook.told)}
+        found |= _where(f"{key}.secret", loaded.webhook_secrets.get((tenant.name, name)), base)
+    return found
 
 
 def _trunk(trunk: Trunk) -> dict[str, str]:

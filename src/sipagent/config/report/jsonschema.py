@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from sipagent.config.schema import AgentsFile, AnyFile, NamespaceFile, TenantFile
+from sipagent.config.schema import AgentsFile, AnyFile, Entry, NamespaceFile, TenantFile
 from sipagent.config.schema.base import LANGUAGE_PATTERN
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -85,7 +85,18 @@ def schema_of(kind: Kind) -> dict[str, Any]:
 
 def schema_text(kind: Kind) -> str:
     """The schema as it stands in its file."""
-    return json.dumps(schema_of(kind), indent=2, ensure_ascii=False) + "\n"
+    return as_text(schema_of(kind))
+
+
+def schema_of_model(model: type[Entry], title: str) -> dict[str, Any]:
+    """The schema of any file that is read as these are, draft 2020-12."""
+    made = model.model_json_schema(schema_generator=_Generator)
+    _tidy(made)
+    return {"$schema": _DIALECT, "title": title, **made}
+
+
+def as_text(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 class _Generator(GenerateJsonSchema):

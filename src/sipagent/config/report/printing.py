@@ -15,7 +15,14 @@ from sipagent.config.leaves import ancestry, leaves_of
 from sipagent.config.loader import Loaded
 from sipagent.config.places import source_of
 from sipagent.config.report.money import quota_facts
-from sipagent.config.report.wording import agents_of, condition_text, masked, routes_of
+from sipagent.config.report.wording import (
+    agents_of,
+    callers_text,
+    condition_text,
+    masked,
+    reached_of,
+    routes_of,
+)
 from sipagent.config.spaces import Space, spaces_of
 from sipagent.config.yamlfile.document import Listing, Node, Scalar, Table
 from sipagent.config.yamlfile.scalars import core_value
@@ -24,6 +31,7 @@ from sipagent.routing import (
     Action,
     AgentKey,
     AnswerWith,
+    ConsultWith,
     ForwardTo,
     RejectWith,
     Route,
@@ -44,6 +52,7 @@ def printed(loaded: Loaded, gathered: Gathered) -> dict[str, Any]:
     return {
         "config_hash": table.config_hash,
         **{name: value for name, value in as_written.items() if value},
+        **({} if table.callers is None else {"callers": callers_text(table.callers)}),
         "tenants": {name: _tenant(spaces[name], table) for name in table.tenants},
         "agents": _agents(loaded, gathered, table.agents),
         "numbers": {key: _route(route) for key, route in routes_of(table).items()},
@@ -55,7 +64,7 @@ def printed_number(loaded: Loaded, gathered: Gathered, key: str) -> dict[str, An
     table = loaded.table
     route = routes_of(table)[key]
     default = table.directories[next(iter(table.directories))].default
-    agents = list(agents_of(route))
+    agents = reached_of(table, route)
     if default is not None and all(rule.conditions for rule in route.rules):
         agents += agents_of(default)
     return {
@@ -107,6 +116,8 @@ def _tenant(space: Space, table: RoutingTable) -> dict[str, Any]:
     for name, destination in profile.destinations.items():
         entry = {
             "to": _source(destination.to),
+            "description": destination.purpose,
+            "allow_any_number": destination.any_number,
             "hours": _source(destination.hours),
             "on_failure": [*destination.on_failure],
         }
@@ -163,6 +174,7 @@ def _route(route: Route) -> dict[str, Any]:
         "hours": route.hours,
         "language": route.language,
         **quota_facts(route.quota),
+        "callers": [callers_text(callers) for callers in route.callers] or None,
         "vars": dict(route.vars) or None,
         "rules": [_rule(rule) for rule in route.rules],
     }
@@ -185,6 +197,15 @@ def _action(action: Action) -> dict[str, Any]:
             return {"forward": destination}
         case RejectWith(code):
             return {"reject": code}
+        case ConsultWith(url, secret, timeout, otherwise, agents):
+            consult = {
+                "url": url,
+                "secret": {"secret": str(secret)},
+                "timeout": f"{timeout * 1000:g}ms",
+                "agents": list(agents) or None,
+                "otherwise": _action(otherwise),
+            }
+            return {"consult": {key: value for key, value in consult.items() if value}}
 
 
 def _source(text: Any) -> Any:

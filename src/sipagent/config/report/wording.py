@@ -3,12 +3,17 @@
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
+from urllib.parse import urlsplit
 
+from sipagent.config.report.money import rate_text
+from sipagent.model import AttestationRule
 from sipagent.routing import (
     Action,
     AgentKey,
     AnswerWith,
+    Callers,
     Condition,
+    ConsultWith,
     DuringHours,
     ForwardTo,
     FromCaller,
@@ -46,6 +51,12 @@ def action_text(action: Action) -> str:
             return f"forward {destination}"
         case RejectWith(code):
             return f"reject {code}"
+        case ConsultWith(url, _, timeout, otherwise, agents):
+            chosen = f" for {', '.join(agents)}" if agents else ""
+            host = urlsplit(url).hostname
+            return (
+                f"consult {host}{chosen} within {timeout:g} s, otherwise {action_text(otherwise)}"
+            )
         case _:
             assert_never(action)
 
@@ -79,18 +90,64 @@ def routes_of(table: RoutingTable) -> dict[str, Route]:
 
 
 def agents_of(route: Route) -> Iterator[AgentKey]:
-    """Every agent that may answer this number, each once."""
-    actions = [rule.action for rule in route.rules if isinstance(rule.action, AnswerWith)]
-    names = [name for a in actions for name in (a.agent, *(share[0] for share in a.split))]
+    """Every agent that what is said of this number may lead to, each once."""
+    names = [
+        name
+        for rule in route.rules
+        if isinstance(rule.action, AnswerWith | ConsultWith)
+        for name in rule.action.answering
+    ]
+    wanted = [callers.attestation for callers in route.callers if callers.attestation]
+    names += [rule.agent for rule in wanted if rule.agent is not None]
     for name in dict.fromkeys(names):
         yield route.tenant, name
+
+
+def reached_of(table: RoutingTable, route: Route) -> list[AgentKey]:
+    """Every agent that may answer this number, also for callers of whom the carrier says little."""
+    waiting = list(agents_of(route))
+    everyone = table.tenants[route.tenant].callers
+    if everyone is not None and everyone.attestation is not None and everyone.attestation.agent:
+        waiting.append((route.tenant, everyone.attestation.agent))
+    found: dict[AgentKey, None] = {}
+    while waiting:
+        key = waiting.pop(0)
+        if key in found or key not in table.agents:
+            continue
+        found[key] = None
+        rule = table.agents[key].attestation
+        if rule is not None and rule.agent is not None:
+            waiting.append((key[0], rule.agent))
+    return list(found)
+
+
+def callers_text(callers: Callers) -> str:
+    """What is said of callers, in one line; a list by how many are in it."""
+    told = [
+        f"{name}: {count(len(found), 'pattern')}"
+        for name, found in (("allow", callers.allow), ("deny", callers.deny))
+        if found is not None
+    ]
+    if callers.withheld is not None:
+        told.append(f"anonymous: {callers.withheld}")
+    if callers.attestation is not None:
+        told.append(f"attestation: {attestation_text(callers.attestation)}")
+    if callers.per_caller is not None:
+        told.append(f"per_caller: {rate_text(callers.per_caller)}")
+    return ", ".join([*told, f"code: {callers.code}"])
+
+
+def attestation_text(rule: AttestationRule) -> str:
+    """What must be said of callers, and what follows otherwise."""
+    otherwise = f"reject {rule.code}" if rule.otherwise == "reject" else "flag"
+    return f"{rule.least}, otherwise {otherwise if rule.agent is None else f'agent {rule.agent}'}"
 
 
 def answering(table: RoutingTable) -> dict[AgentKey, list[str]]:
     """The numbers that each agent answers."""
     found: dict[AgentKey, list[str]] = {}
     for route in routes_of(table).values():
-        for agent in agents_of(route):
+        for agent in reached_of(table, route):
             found.setdefault(agent, []).append(route.key)
     return found
 

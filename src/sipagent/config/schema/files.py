@@ -25,6 +25,7 @@ from sipagent.config.schema.persona import (
     Value,
 )
 from sipagent.config.schema.prices import Prices, PricesFile
+from sipagent.config.schema.webhooks import TenantWebhookEntry
 
 Hours = Annotated[Any, Field(json_schema_extra=HOURS_SCHEMA)]
 """Opening hours: judged by `config.hours`, which knows days and spans."""
@@ -93,6 +94,9 @@ class TenantFile(Entry):
     hours: dict[Name, Hours] = Field(default={}, description=_HOURS)
     destinations: dict[Name, Destination] = Field(default={}, description=_DESTINATIONS)
     agents: dict[Name, TenantAgentEntry] = Field(default={}, description="The agents by name.")
+    webhooks: dict[Name, TenantWebhookEntry] = Field(
+        default={}, description="Where the tenant is told of its calls, by name."
+    )
     numbers: dict[str, NumberEntry] = Field(
         default={}, description="Rules for numbers that operations gave to the tenant."
     )

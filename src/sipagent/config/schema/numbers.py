@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, Tag
+from pydantic import Field, StringConstraints, Tag
 
 from sipagent.config.schema.base import (
     ABSENT,
     LIST,
     MAPPING,
     TEXT,
+    Duration,
     Entry,
+    Hidden,
     LanguageTag,
     Name,
     Share,
@@ -18,10 +20,12 @@ from sipagent.config.schema.base import (
     shape_of,
     shaped,
 )
+from sipagent.config.schema.callers import CallersEntry
 from sipagent.config.schema.limits import NumberLimits
 from sipagent.config.schema.persona import Value
+from sipagent.config.schema.tools import GrantedSecret
 
-ACTIONS = ("agent", "forward", "reject", "rules")
+ACTIONS = ("agent", "forward", "reject", "consult", "rules")
 
 
 class WhenHeader(Entry):
@@ -63,9 +67,10 @@ class _Settings(_Conditional, NumberLimits):
     timezone: Word = Field(default=ABSENT, description="Its time zone, such as America/Chicago.")
     hours: Name = Field(default=ABSENT, description="Its opening hours, for templates.")
     language: LanguageTag = Field(default=ABSENT, description="The language of its first words.")
+    callers: CallersEntry = Field(default=ABSENT, description="Who gets through to it.")
 
 
-class RuleAnswer(_Conditional):
+class SettledAnswer(Entry):
     agent: Word = Field(description="The agent that answers.")
     vars: dict[VariableName, Value] = Field(
         default=ABSENT, description="Values of variables for these calls."
@@ -75,12 +80,24 @@ class RuleAnswer(_Conditional):
     )
 
 
-class RuleRefusal(_Conditional):
+class SettledRefusal(Entry):
     reject: int = Field(ge=300, le=699, description="The SIP status that refuses, 300 to 699.")
 
 
-class RuleForward(_Conditional):
+class SettledForward(Entry):
     forward: Word = Field(description="The destination that the call is sent to at once.")
+
+
+class RuleAnswer(SettledAnswer, _Conditional):
+    """An agent answers."""
+
+
+class RuleRefusal(SettledRefusal, _Conditional):
+    """The call is refused."""
+
+
+class RuleForward(SettledForward, _Conditional):
+    """The call is sent on."""
 
 
 def action_of(value: Any) -> str | None:
@@ -90,11 +107,41 @@ def action_of(value: Any) -> str | None:
     return shape_of(value)
 
 
+Settled = Annotated[
+    Annotated[Word, Tag(TEXT)]
+    | Annotated[SettledAnswer, Tag("<agent>")]
+    | Annotated[SettledRefusal, Tag("<reject>")]
+    | Annotated[SettledForward, Tag("<forward>")],
+    shaped("an agent's name, {agent: ...}, {forward: ...} or {reject: 404}", action_of),
+]
+
+
+class Consult(Entry):
+    url: Word = Field(description="The tenant's own endpoint, which is asked by POST.")
+    secret: Annotated[GrantedSecret, Hidden()] = Field(
+        description="The granted secret that signs what it is asked: {secret: NAME}."
+    )
+    timeout: Duration = Field(
+        default="800ms", description="How long it may take, 100ms to 3s; the caller hears ringing."
+    )
+    agents: list[Word] = Field(
+        default=ABSENT, min_length=1, description="The agents that it may choose."
+    )
+    otherwise: Settled = Field(description="What happens where it gives no usable answer.")
+
+
+class RuleConsult(_Conditional):
+    """The tenant's own endpoint says what happens."""
+
+    consult: Consult = Field(description="The tenant's own endpoint, which chooses.")
+
+
 RuleEntry = Annotated[
     Annotated[Word, Tag(TEXT)]
     | Annotated[RuleAnswer, Tag("<agent>")]
     | Annotated[RuleRefusal, Tag("<reject>")]
-    | Annotated[RuleForward, Tag("<forward>")],
+    | Annotated[RuleForward, Tag("<forward>")]
+    | Annotated[RuleConsult, Tag("<consult>")],
     shaped("an agent's name, {agent: ...}, {forward: ...} or {reject: 404}", action_of),
 ]
 
@@ -111,6 +158,10 @@ class NumberForward(RuleForward, _Settings):
     """A number whose calls are sent on."""
 
 
+class NumberConsult(RuleConsult, _Settings):
+    """A number about whose calls the tenant's own endpoint is asked."""
+
+
 class NumberRules(_Settings):
     """A number with ordered rules."""
 
@@ -125,6 +176,7 @@ NumberEntry = Annotated[
     | Annotated[NumberAnswer, Tag("<agent>")]
     | Annotated[NumberRefusal, Tag("<reject>")]
     | Annotated[NumberForward, Tag("<forward>")]
+    | Annotated[NumberConsult, Tag("<consult>")]
     | Annotated[NumberRules, Tag("<rules>")]
     | Annotated[list[RuleEntry], Field(min_length=1), Tag(LIST)],
     shaped(
@@ -138,6 +190,9 @@ FailureStep = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
 class DestinationEntry(Entry):
     to: Word = Field(description="A number with +, a tel: or sip: URI, or a template of one.")
+    description: Annotated[Word, StringConstraints(max_length=500)] = Field(
+        default=ABSENT, description="What it is for: the model chooses by it."
+    )
     hours: Word = Field(default=ABSENT, description="When it can be reached: hours by name.")
     on_failure: Annotated[
         Annotated[FailureStep, Tag(TEXT)] | Annotated[list[FailureStep], Tag(LIST)],
@@ -145,6 +200,10 @@ class DestinationEntry(Entry):
     ] = Field(default=ABSENT, description="What follows when nobody takes the call there.")
     allow_own_number: bool = Field(
         default=False, description="Whether it may be a number of this directory: mind loops."
+    )
+    allow_any_number: bool = Field(
+        default=False,
+        description="Whether it may be a premium, satellite or unknown number. Operator only.",
     )
 
 

@@ -23,8 +23,10 @@ from sipagent.config.schema.base import (
     Word,
     shaped,
 )
+from sipagent.config.schema.callers import CallersEntry
 from sipagent.config.schema.limits import Budget, Limited, Spending, WhenFull
 from sipagent.config.schema.persona import Value
+from sipagent.config.schema.webhooks import Endpoint
 
 
 class SecretFile(Entry):
@@ -158,6 +160,10 @@ class Privacy(Entry):
     )
 
 
+class WebhookEntry(Endpoint):
+    secret: Secret = Field(description="Where the secrets are that sign; all of them do.")
+
+
 class TenantEntry(Limited):
     account: Name = Field(default=ABSENT, description="The account that takes the tenant's calls.")
     timezone: Word = Field(default=ABSENT, description="The tenant's time zone.")
@@ -171,4 +177,10 @@ class TenantEntry(Limited):
     )
     budget: Budget = Field(default=ABSENT, description="How much may be spent.")
     grants: Grants = Field(default=ABSENT, description="What the tenant's file may use.")
+    webhooks: dict[Name, WebhookEntry] = Field(
+        default=ABSENT, description="Where the tenant is told of its calls, by name."
+    )
     privacy: Privacy = Field(default=ABSENT, description="What is kept, and how long.")
+    callers: CallersEntry = Field(
+        default=ABSENT, description="Who gets through to the tenant's numbers."
+    )

@@ -24,9 +24,11 @@ from sipagent.config.schema.base import (
     shape_of,
     shaped,
 )
+from sipagent.config.schema.callers import AttestationWanted, CallersEverywhere
 from sipagent.config.schema.leaves import SessionLeaves
 from sipagent.config.schema.tools import Tool
 
+KEY_PATTERN: Final = r"^[0-9*#]$"
 FirstWords = Annotated[Word, StringConstraints(max_length=2000)]
 
 
@@ -54,6 +56,14 @@ class Silence(Entry):
     ] = Field(default=ABSENT, description="What the agent asks then.")
     hang_up_after: int = Field(
         default=2, ge=1, le=10, description="How many questions without an answer end the call."
+    )
+
+
+class AfterCall(Entry):
+    model: Word = Field(description="The model that reads what was said, such as gpt-5-mini.")
+    summary: bool = Field(default=True, description="Whether it writes a summary.")
+    extract: dict[str, Any] = Field(
+        default=ABSENT, description="A JSON Schema of what it takes out of what was said."
     )
 
 
@@ -110,12 +120,27 @@ class AgentLeaves(SessionLeaves):
         shaped("a mapping such as {after: 20s}, or null"),
     ] = Field(default=ABSENT, description="What happens when nobody speaks.")
     tools: list[Tool] = Field(default=ABSENT, description="What the agent can do beside talking.")
+    keys: dict[Annotated[str, StringConstraints(pattern=KEY_PATTERN)], Reference] = Field(
+        default=ABSENT,
+        description='Keys that send a caller to a destination, such as {"0": front_desk}.',
+    )
+    watch: Duration = Field(
+        default=ABSENT, description="How long a transfer counts as under way, 10s to 2m; 45s."
+    )
     max_duration: Duration = Field(
         default=ABSENT, description="The longest call, such as 20m; at most 60m."
     )
     max_cost: Money = Field(
         default=ABSENT, description="The most that one call may cost, such as 2 USD."
     )
+    attestation: Annotated[
+        Annotated[AttestationWanted, Tag(MAPPING)] | Annotated[None, Tag(NOTHING)],
+        shaped("a mapping such as {min: B}, or null"),
+    ] = Field(default=ABSENT, description="What the carrier must say of the number of its callers.")
+    after_call: Annotated[
+        Annotated[AfterCall, Tag(MAPPING)] | Annotated[None, Tag(NOTHING)],
+        shaped("a mapping such as {model: gpt-5-mini}, or null"),
+    ] = Field(default=ABSENT, description="What is made of a call when it is over.")
     on_failure: OnFailure = Field(
         default=ABSENT,
         min_length=1,
@@ -164,6 +189,9 @@ class Defaults(AgentLeaves):
     )
     vars: dict[VariableName, Value] = Field(
         default=ABSENT, description="Values that tenants, agents and numbers may replace."
+    )
+    callers: CallersEverywhere = Field(
+        default=ABSENT, description="Who gets through, whatever number is called."
     )
 
 

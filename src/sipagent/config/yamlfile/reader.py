@@ -25,9 +25,14 @@ _UNPRINTABLE: Final = re.compile(
 )
 
 
-def read(text: str, findings: Findings) -> Document:
-    """The tree of a text that holds one mapping. Raises ConfigError where no tree can be built;
-    what is wrong with single keys is added to the findings."""
+def read(
+    text: str,
+    findings: Findings,
+    keys: str = "version, agents and numbers",
+    begin: str = "version: 1",
+) -> Document:
+    """The tree of a text that holds one mapping, with these `keys`. Raises ConfigError where no
+    tree can be built; what is wrong with single keys is added to the findings."""
     text = text.removeprefix(_BOM)
     odd = _UNPRINTABLE.search(text)
     if odd is not None:
@@ -44,9 +49,9 @@ def read(text: str, findings: Findings) -> Document:
         loader.dispose()
     root = builder.root
     if root is None or (isinstance(root, Scalar) and root.plain and not root.text):
-        findings.fail(START, (), "the file is empty", "begin with `version: 1`")
+        findings.fail(START, (), "the file is empty", f"begin with `{begin}`")
     if not isinstance(root, Table):
-        what = "the file must be a mapping with the keys version, agents and numbers"
+        what = f"the file must be a mapping with the keys {keys}"
         findings.fail(root.place, (), what)
     return Document(root)
 
