@@ -170,15 +170,6 @@ def test_tracing_cannot_change_once_it_is_on() -> None:
     assert table.kinds == ["session.updated", "error"]
 
 
-def test_an_approval_is_kept_as_it_was_sent() -> None:
-    table = Table(stay=True).attach()
-    item = {"type": "mcp_approval_response", "id": "a", "approval_request_id": "r", "approve": True}
-    table.send("conversation.item.create", item=item)
-    assert [event["item"] for event in table.events] == [item, item]
-    for event in table.events:
-        assert_official(event)
-
-
 def test_appended_audio_can_be_committed() -> None:
     table = Table(stay=True).attach()
     table.send("input_audio_buffer.append", audio="AAAA").send("input_audio_buffer.commit")

@@ -340,3 +340,86 @@ async def test_saying_something_to_nobody_is_an_error(sim: Simulator) -> None:
         sim.press(call_id, "1")
     with pytest.raises(SimulatorError):
         sim.call("rtc_no")
+
+
+LOOK: Any = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+CRM: Any = {"type": "mcp", "server_label": "crm", "server_url": "https://crm.example/mcp"}
+
+
+async def test_tools_are_called_and_answered_through_the_sdk(
+    sim: Simulator, client: openai.AsyncOpenAI
+) -> None:
+    script = [
+        {"tool": [{"name": "look", "arguments": {"n": 1}}, {"name": "look"}]},
+        {"mcp": {"server": "crm", "name": "find", "output": "[]"}},
+        {"agent": "Found."},
+    ]
+    call_id = await sim.place_call(TO, deliver=False, script=script, stay=True, as_written=True)
+    await client.realtime.calls.accept(call_id, **ACCEPT, tools=[LOOK, CRM])
+    async with client.realtime.connect(call_id=call_id) as connection:
+        await connection.response.create()
+        async for event in connection:
+            if event.type == "response.done" and await _answered(connection, event.response):
+                break
+    notes = [note["type"] for note in sim.call(call_id).notes]
+    assert [kind for kind in notes if kind in {"tool", "approval", "served"}] == [
+        *["tool"] * 2,
+        *["approval", "served"],
+    ]
+    assert sim.call(call_id).transcript[-1]["text"] == "Found."
+
+
+async def _answered(connection: Any, response: Any) -> bool:
+    """Answer what the response asks for; True once it has spoken instead."""
+    for item in response.output:
+        match item.type:
+            case "message":
+                return True
+            case "function_call":
+                output = {"type": "function_call_output", "call_id": item.call_id, "output": "{}"}
+                await connection.conversation.item.create(item=output)
+            case "mcp_approval_request":
+                answer = {
+                    "type": "mcp_approval_response",
+                    "id": "approval_1",
+                    "approval_request_id": item.id,
+                    "approve": True,
+                }
+                await connection.conversation.item.create(item=answer)
+                return False
+    await connection.response.create()
+    return False
+
+
+async def test_an_output_of_an_unknown_call_is_an_error_through_the_sdk(
+    sim: Simulator, client: openai.AsyncOpenAI
+) -> None:
+    call_id = await accepted(sim, client, stay=True)
+    async with client.realtime.connect(call_id=call_id) as connection:
+        item: Any = {"type": "function_call_output", "call_id": "call_no", "output": "{}"}
+        await connection.conversation.item.create(item=item, event_id="mine")
+        error: Any = await connection.recv()
+    assert (error.error.code, error.error.event_id) == ("invalid_tool_call_id", "mine")
+
+
+async def test_each_refer_has_the_outcome_that_is_planned_for_it(
+    sim: Simulator, client: openai.AsyncOpenAI
+) -> None:
+    refers = [
+        {"outcome": "nothing", "to": "tel:+1"},
+        {"outcome": "refused", "to": "tel:+1"},
+        {"outcome": "error500", "to": "tel:+1"},
+        {"outcome": "transferred", "after": 0, "to": "tel:+2"},
+    ]
+    call_id = await accepted(sim, client, stay=True, refer=refers[:1])
+    sim.plan_refers(call_id, refers)
+    async with client.realtime.connect(call_id=call_id):
+        await client.realtime.calls.refer(call_id, target_uri="tel:+1")
+        with pytest.raises(openai.PermissionDeniedError):
+            await client.realtime.calls.refer(call_id, target_uri="tel:+1")
+        for _ in range(2):
+            with pytest.raises(openai.InternalServerError):
+                await client.realtime.calls.refer(call_id, target_uri="tel:+1")
+        assert not sim.call(call_id).ended
+        await client.realtime.calls.refer(call_id, target_uri="tel:+2")
+        assert (await sim.wait_ended(call_id)).ended_by == "refer"

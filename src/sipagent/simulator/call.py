@@ -1,5 +1,6 @@
 """One simulated call from INVITE to end: its state, its decisions, and what was received."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from sipagent.simulator.conversation import Conversation
 from sipagent.simulator.faults import Faults, Plans
 from sipagent.simulator.invite import Header
 from sipagent.simulator.line import Ids, Line, Manner
+from sipagent.simulator.refers import ReferPlan, Refers
 from sipagent.simulator.refusal import CALL_NOT_FOUND, JsonObject, Refusal, check
 from sipagent.simulator.script import Script
 from sipagent.simulator.session import begin_session, has_format
@@ -50,8 +52,7 @@ class CallOrder:
     faults: Plans = field(default_factory=dict)
     deliver_to: str | None = None
     media_security: str | None = None
-    refer_outcome: Literal["transferred", "nothing", "error500"] = "transferred"
-    refer_after: float = 0.2
+    refers: tuple[ReferPlan, ...] = (ReferPlan(),)
     second_decision: Literal[409, 404, 400] = 409
     second_socket: Literal["both", "refuse", "replace"] = "both"
     caller_close: int = NO_CLOSE_FRAME
@@ -85,6 +86,7 @@ class SimulatedCall:
         self.agenda = Agenda()
         self.conversation: Conversation | None = None
         self.details_dropped = False
+        self._refers = Refers(order.refers)
         self._usage: JsonObject | None = None
         self._session: bytes | None = None
         self._requests = {name: Requests() for name in ("accept", "reject", "refer", "hangup")}
@@ -207,12 +209,19 @@ class SimulatedCall:
             return _NOT_JSON
         if (refusal := check(REFER, body, "")) is not None:
             return refusal
-        if self.order.refer_outcome == "error500":
+        plan = self._refers.take(body["target_uri"])
+        if plan.outcome == "refused":
+            return Refusal("The REFER was refused.", None, status=403)
+        if plan.outcome == "error500":
             return Refusal("Internal server error", None, status=500, type="server_error")
-        if self.order.refer_outcome == "transferred":
+        if plan.outcome == "transferred":
             line = self.conversation.line
-            self.agenda.after(self.order.refer_after, lambda: line.hang_up("refer"))
+            self.agenda.after(plan.after, lambda: line.hang_up("refer"))
         return None
+
+    def plan_refers(self, plans: Iterable[ReferPlan]) -> None:
+        """What comes of REFERs from now on."""
+        self._refers = Refers(plans)
 
     def hang_up(self) -> Refusal | None:
         """The provider tears the call down, as `hangup` asked."""

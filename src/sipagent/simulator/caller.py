@@ -226,9 +226,12 @@ class Caller:
         if self._speaking or not self._is_quiet():
             self._listen()
             return
+        if self._line.manner.as_written and isinstance(self._prompter.cue(), Answer):
+            self._listen()
+            return
         self._answered = True
         while isinstance(self._prompter.cue(), Answer):
-            self._prompter.pass_on()
+            self._prompter.pass_on(happened=False)
         self.review()
 
     def _await_idle(self) -> None:

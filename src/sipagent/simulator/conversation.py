@@ -13,6 +13,7 @@ from sipagent.simulator.playback import Playback
 from sipagent.simulator.refusal import JsonObject, Refusal, check
 from sipagent.simulator.responses import Responses
 from sipagent.simulator.script import CallerLine, Prompter, Script
+from sipagent.simulator.servers import Servers
 from sipagent.simulator.session import has_format, merge, refuse_update
 
 _EXPIRED = Refusal(
@@ -26,7 +27,8 @@ class Conversation:
     def __init__(self, line: Line, script: Script) -> None:
         self.line = line
         self._items = Items(self.line)
-        prompter = Prompter(script)
+        self._servers = Servers(self.line, self._items)
+        prompter = Prompter(script, as_written=line.manner.as_written, told=self._note_step)
         self._playback = Playback(
             self.line,
             self._items,
@@ -38,6 +40,7 @@ class Conversation:
             self._items,
             self._playback,
             prompter,
+            self._servers,
             when_finished=lambda response: self._caller.response_finished(response),
         )
         self._caller = Caller(self.line, self._items, self._playback, self._responses, prompter)
@@ -73,6 +76,7 @@ class Conversation:
         self.line.agenda.run(now)
         if self.line.manner.session_created:
             self.line.emit("session.created", session=self.line.session)
+        self._servers.list()
         self._caller.begin()
         self.line.agenda.run(now)
 
@@ -109,10 +113,22 @@ class Conversation:
             self.line.static_noise = self.line.static_noise or has_format(update)
             self.line.session = merge(self.line.session, update)
             self.line.emit("session.updated", session=self.line.session)
+            self._servers.list()
         return refusal
 
     def _create(self, event: JsonObject) -> Refusal | None:
-        return self._items.create(event["item"], event.get("previous_item_id"))
+        item = event["item"]
+        approves = item["type"] == "mcp_approval_response"
+        refusal = self._servers.refusal(item) if approves else None
+        refusal = refusal or self._items.create(item, event.get("previous_item_id"))
+        if refusal is None and approves:
+            self._servers.heed(item)
+            self._responses.serve()
+        return refusal
+
+    def _note_step(self, index: int, happened: bool) -> None:
+        if self.line.manner.as_written:
+            self.line.note("step", index=index, happened=happened)
 
     def _delete(self, event: JsonObject) -> Refusal | None:
         if not self._items.delete(event["item_id"]):

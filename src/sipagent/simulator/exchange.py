@@ -17,6 +17,7 @@ from sipagent.simulator.orders import (
     FaultsOrder,
     HangUpCall,
     PlaceOrder,
+    ReferOrder,
     SayOrder,
     WebhookOrder,
     plans,
@@ -121,6 +122,11 @@ class Exchange:
         }
         delivery: JsonObject = await self._deliverer.deliver(event, f"wh_{uuid.uuid4().hex}", order)
         return delivery
+
+    def plan_refers(self, call_id: str, refers: Iterable[Mapping[str, Any]]) -> None:
+        """What comes of the call's REFERs from now on: as `refer` says it when a call is placed."""
+        orders = [read_order(ReferOrder, dict(refer)) for refer in refers]
+        self.call(call_id).plan_refers(order.plan() for order in orders)
 
     def say(self, call_id: str, text: str) -> None:
         """The caller speaks now."""

@@ -17,7 +17,8 @@ class Manner:
     `patience` of silence for an answer, and hangs up `linger` after the last line (None: a moment
     later if speech takes time or the model called a function, else at once), unless `stay`.
     `rate_limits` are told after each response: what the bills leave, these, or none. Without
-    `usage` a response is billed and its end does not tell so.
+    `usage` a response is billed and its end does not tell so. A script that is played `as_written`
+    keeps its order, and a model that plays it uses only tools that the session offers.
     """
 
     pace: float = 0.0
@@ -30,6 +31,7 @@ class Manner:
     max_duration: float = 3600.0
     rate_limits: bool | tuple[JsonObject, ...] = True
     usage: bool = True
+    as_written: bool = False
 
     def seconds(self, text: str) -> float:
         return len(text.split()) / self.pace if self.pace else 0.0

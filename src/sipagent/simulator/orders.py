@@ -20,6 +20,7 @@ from sipagent.simulator.call import NO_CLOSE_FRAME, RING_TIMEOUT, CallOrder, Cha
 from sipagent.simulator.faults import Action, Fault, Plans
 from sipagent.simulator.invite import Header, invite_headers
 from sipagent.simulator.line import Manner
+from sipagent.simulator.refers import ReferOutcome, ReferPlan
 from sipagent.simulator.refusal import JsonObject
 from sipagent.simulator.script import (
     DEFAULT_SCRIPT,
@@ -30,6 +31,7 @@ from sipagent.simulator.script import (
     Missing,
     Pause,
     Script,
+    ServerUse,
     Step,
     ToolCall,
 )
@@ -79,12 +81,41 @@ class AgentOrder(Order):
         return Answer(self.agent)
 
 
+class ServerOrder(ToolOrder):
+    """A tool of an MCP server that the provider uses."""
+
+    server: str
+    output: str = ""
+    error: str | None = None
+
+    def use(self) -> ServerUse:
+        return ServerUse(self.server, self.name, self.call().arguments, self.output, self.error)
+
+
 class ToolsOrder(Order):
     tool: Annotated[list[ToolOrder], BeforeValidator(_as_list)]
     say: str = ""
 
     def step(self) -> Step:
         return Answer(self.say, tuple(tool.call() for tool in self.tool))
+
+
+class ServersOrder(Order):
+    mcp: Annotated[list[ServerOrder], BeforeValidator(_as_list)]
+    say: str = ""
+
+    def step(self) -> Step:
+        return Answer(self.say, servers=tuple(each.use() for each in self.mcp))
+
+
+class QuoteOrder(Order):
+    """The model says the sentence of its instructions that has these words. Only a script that is
+    played as it is written can."""
+
+    quotes: Annotated[str, Field(min_length=1)]
+
+    def step(self) -> Step:
+        return Answer(quotes=self.quotes)
 
 
 class FailOrder(Order):
@@ -126,7 +157,10 @@ class DigitsOrder(Order):
         return Digits(self.dtmf, self.barge_in, self.after)
 
 
-_STEPS = ("caller", "agent", "tool", "fail", "no_answer", "pause", "hang_up", "dtmf")
+_STEPS = (
+    *("caller", "agent", "tool", "mcp", "quotes"),
+    *("fail", "no_answer", "pause", "hang_up", "dtmf"),
+)
 
 
 def _step_kind(value: Any) -> str | None:
@@ -137,6 +171,8 @@ StepOrder = Annotated[
     Annotated[CallerOrder, Tag("caller")]
     | Annotated[AgentOrder, Tag("agent")]
     | Annotated[ToolsOrder, Tag("tool")]
+    | Annotated[ServersOrder, Tag("mcp")]
+    | Annotated[QuoteOrder, Tag("quotes")]
     | Annotated[FailOrder, Tag("fail")]
     | Annotated[NoAnswerOrder, Tag("no_answer")]
     | Annotated[PauseOrder, Tag("pause")]
@@ -152,8 +188,15 @@ class HeaderOrder(Order):
 
 
 class ReferOrder(Order):
-    outcome: Literal["transferred", "nothing", "error500"] = "transferred"
+    """What comes of a REFER. Of several orders each is for one, the last for all that follow; one
+    with `to` is for REFERs to this URI only."""
+
+    outcome: ReferOutcome = "transferred"
     after: Seconds = 0.2
+    to: str | None = None
+
+    def plan(self) -> ReferPlan:
+        return ReferPlan(self.outcome, self.after, self.to)
 
 
 class RateLimitOrder(Order):
@@ -232,10 +275,11 @@ class PlaceOrder(Order):
     session_created: bool = False
     rate_limits: bool | list[RateLimitOrder] = True
     usage: bool = True
+    as_written: bool = False
     max_duration: Seconds = _MANNER.max_duration
     ring_timeout: Seconds = RING_TIMEOUT
     faults: FaultOrders = {}
-    refer: ReferOrder = ReferOrder()
+    refer: Annotated[list[ReferOrder], BeforeValidator(_as_list)] = [ReferOrder()]
     second_decision: Literal[409, 404, 400] | None = None
     second_socket: Literal["both", "refuse", "replace"] = "both"
     close: CloseCode = NO_CLOSE_FRAME
@@ -259,8 +303,7 @@ class PlaceOrder(Order):
             faults=plans(self.faults),
             deliver_to=self.deliver_to,
             media_security=self.media_security,
-            refer_outcome=self.refer.outcome,
-            refer_after=self.refer.after,
+            refers=tuple(each.plan() for each in self.refer),
             second_decision=self.second_decision or second_decision,
             second_socket=self.second_socket,
             caller_close=self.close,
@@ -298,6 +341,7 @@ class PlaceOrder(Order):
             if isinstance(self.rate_limits, bool)
             else tuple(limit.model_dump() for limit in self.rate_limits),
             usage=self.usage,
+            as_written=self.as_written,
         )
 
 

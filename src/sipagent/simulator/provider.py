@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketState
 from sipagent.simulator.call import SimulatedCall
 from sipagent.simulator.faults import Action, Fault, Faults, fault_body
 from sipagent.simulator.keys import Keys
+from sipagent.simulator.reading import Reading
 from sipagent.simulator.refusal import CALL_NOT_FOUND, JsonObject, Refusal
 from sipagent.simulator.sockets import CONNECTION, CallSocket, reset, text_frame
 from sipagent.simulator.switchboard import Peer, Switchboard
@@ -37,6 +38,7 @@ class Provider:
         self._keys = keys
         self.faults = Faults({})
         self.unknown_calls = 0
+        self.reading = Reading(keys)
 
     def routes(self) -> list[BaseRoute]:
         routes: list[BaseRoute] = []
@@ -46,6 +48,8 @@ class Provider:
                 endpoint = self._endpoint(action)
                 routes.append(Route(f"{path}/{action}", endpoint, methods=["POST"]))
             routes.append(WebSocketRoute(f"{prefix}/realtime", self._attach))
+            respond = self.reading.respond
+            routes.append(Route(f"{prefix}/responses", respond, methods=["POST"]))
         return routes
 
     def _endpoint(self, action: Action) -> Callable[[Request], Awaitable[Response]]:

@@ -7,9 +7,11 @@ from sipagent.simulator import events
 from sipagent.simulator.agenda import Story, Telling
 from sipagent.simulator.items import Items
 from sipagent.simulator.line import Line
+from sipagent.simulator.offers import may_use_tools, needs_approval, possible, server_tool, tools_of
 from sipagent.simulator.playback import Playback, Utterance
 from sipagent.simulator.refusal import JsonObject, Refusal
-from sipagent.simulator.script import Answer, Missing, Prompter, ToolCall
+from sipagent.simulator.script import Answer, Missing, Prompter, ServerUse, ToolCall
+from sipagent.simulator.servers import Servers, call_item, request_item
 
 _GENERATION_SPEED = 5  # times faster than speech
 _MAX_DELTAS = 8
@@ -50,12 +52,14 @@ class Responses:
         items: Items,
         playback: Playback,
         prompter: Prompter,
+        servers: Servers,
         when_finished: Callable[[Response], None],
     ) -> None:
         self._line = line
         self._items = items
         self._playback = playback
         self._prompter = prompter
+        self._servers = servers
         self._when_finished = when_finished
         self._active: dict[str, Response] = {}
         self.elsewhere: str | None = None
@@ -75,9 +79,28 @@ class Responses:
                 f"{self.active_id}. Wait until the response is finished before creating a new one.",
                 "conversation_already_has_active_response",
             )
-        answer = self._prompter.answer(params.get("instructions"))
-        if answer.missing is Missing.NEVER_BEGUN:
-            return None
+        answer = self._answer(params)
+        if answer.missing is not Missing.NEVER_BEGUN:
+            self._begin(params, answer, in_conversation=in_conversation)
+        return None
+
+    def serve(self) -> None:
+        """What has been approved is used, in a response of its own, when no other is active."""
+        if self._servers.approved and self.active_id is None:
+            self._begin({}, Answer(), in_conversation=True)
+
+    def _answer(self, params: JsonObject) -> Answer:
+        session = self._line.session
+        asked = params.get("instructions")
+        answer = self._prompter.answer(asked, tools=may_use_tools(session, params))
+        if not self._line.manner.as_written:
+            return answer
+        answer, notes = possible(answer, tools_of(session, params), session["instructions"])
+        for note in notes:
+            self._line.note(note.pop("type"), **note)
+        return answer
+
+    def _begin(self, params: JsonObject, answer: Answer, *, in_conversation: bool) -> None:
         modalities = params.get("output_modalities", self._line.session["output_modalities"])
         response = Response(
             id=self._line.ids.new("resp"),
@@ -88,7 +111,6 @@ class Responses:
         )
         self._active[response.id] = response
         response.telling = self._line.agenda.tell(self._story(response))
-        return None
 
     def cancel(self, response_id: str | None) -> Refusal | None:
         target = response_id or self.active_id
@@ -114,10 +136,16 @@ class Responses:
             return
         if response.answer.missing is Missing.NEVER_FINISHED:
             return
-        if response.answer.text or not response.answer.tools:
+        approved, self._servers.approved = self._servers.approved, []
+        for request_id, use in approved:
+            self._use(response, use, request_id)
+        answer = response.answer
+        if answer.text or not (answer.tools or answer.servers or approved):
             yield from self._say(response)
-        for call in response.answer.tools:
-            self._call(response, call)
+        for use in answer.servers:
+            self._serve(response, use)
+        for call in answer.tools:
+            yield from self._call(response, call)
         self._finish(response, "completed")
 
     def _say(self, response: Response) -> Story:
@@ -137,7 +165,33 @@ class Responses:
             yield 0.0
         self._close(response, "completed")
 
-    def _call(self, response: Response, call: ToolCall) -> None:
+    def _serve(self, response: Response, use: ServerUse) -> None:
+        """Use a tool of an MCP server, or ask whether that is wanted."""
+        tools = tools_of(self._line.session, response.params)
+        tool = server_tool(tools, use.server, use.name)
+        if tool is None or not needs_approval(tool, use.name):
+            self._use(response, use, None)
+            return
+        item = request_item(self._line.ids.new("mcpr"), use)
+        self._servers.ask(item["id"], use)
+        self._open(response, item)
+        self._shut(response, len(response.output), item)
+
+    def _use(self, response: Response, use: ServerUse, request_id: str | None) -> None:
+        item_id, index = self._line.ids.new("mcp"), len(response.output)
+        place = {"item_id": item_id, "output_index": index}
+        self._open(response, call_item(item_id, use, ended=False, request_id=request_id))
+        written = {"response_id": response.id, **place}
+        kind = "response.mcp_call_arguments"
+        self._line.emit(f"{kind}.delta", **written, delta=use.arguments)
+        self._line.emit(f"{kind}.done", **written, arguments=use.arguments)
+        self._line.emit("response.mcp_call.in_progress", **place)
+        end = "completed" if use.error is None else "failed"
+        self._line.emit(f"response.mcp_call.{end}", **place)
+        self._line.note("served", server=use.server, name=use.name, arguments=use.arguments)
+        self._shut(response, index, call_item(item_id, use, ended=True, request_id=request_id))
+
+    def _call(self, response: Response, call: ToolCall) -> Story:
         self.called_tools = True
         part = Part(self._line.ids.new("item"), len(response.output), call=call)
         part.call_id = self._line.ids.new("call")
@@ -146,15 +200,15 @@ class Responses:
             response,
             events.call_item(part.item_id, "in_progress", part.call_id, call.name, ""),
         )
-        part.text = call.arguments
         place = self._place(response)
         del place["content_index"]
-        self._line.emit(
-            "response.function_call_arguments.delta",
-            **place,
-            call_id=part.call_id,
-            delta=call.arguments,
-        )
+        kind = "response.function_call_arguments.delta"
+        pace = self._line.manner.pace * _GENERATION_SPEED
+        for delta in _pieces(call.arguments) if pace else [call.arguments]:
+            part.text += delta
+            self._line.emit(kind, **place, call_id=part.call_id, delta=delta)
+            if pace:
+                yield 1 / pace
         self._close(response, "completed")
 
     def _open(self, response: Response, item: JsonObject) -> None:
@@ -177,13 +231,17 @@ class Responses:
             if part.call is not None
             else self._close_message(response, part, status)
         )
+        response.part = None
+        self._shut(response, part.index, item)
+
+    def _shut(self, response: Response, index: int, item: JsonObject) -> None:
+        """The item is what it will be."""
         if response.in_conversation:
             self._items.close(item)
         self._line.emit(
-            "response.output_item.done", response_id=response.id, output_index=part.index, item=item
+            "response.output_item.done", response_id=response.id, output_index=index, item=item
         )
         response.output.append(item)
-        response.part = None
 
     def _close_message(self, response: Response, part: Part, status: str) -> JsonObject:
         place = self._place(response)
@@ -210,7 +268,8 @@ class Responses:
             name=name,
             arguments=part.text,
         )
-        self._line.note("tool", name=name, arguments=part.text)
+        cut = {} if status == "completed" else {"status": status}
+        self._line.note("tool", name=name, arguments=part.text, call_id=part.call_id, **cut)
         return events.call_item(part.item_id, status, part.call_id, name, part.text)
 
     def _cut(self, response: Response, reason: str) -> None:
@@ -236,12 +295,13 @@ class Responses:
         if response.utterance is not None:
             self._playback.finish(response.utterance)
         self._when_finished(response)
+        self.serve()
 
     def _usage(self, response: Response) -> JsonObject:
         default = self._line.session["instructions"]
         instructions = str(response.params.get("instructions", default))
         written = "".join(
-            item["arguments"] if item["type"] == "function_call" else _text(item)
+            _text(item) if item["type"] == "message" else item["arguments"]
             for item in response.output
         )
         return self._line.ledger.charge(instructions, response.said, written)
@@ -303,6 +363,12 @@ _FAILED = "The simulated model failed, as the script says."
 
 def _text(item: JsonObject) -> str:
     return "".join(content.get("text", "") for content in item["content"])
+
+
+def _pieces(arguments: str) -> Iterator[str]:
+    size = max(1, -(-len(arguments) // _MAX_DELTAS))
+    for start in range(0, len(arguments) or 1, size):
+        yield arguments[start : start + size]
 
 
 def _deltas(text: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,6 +44,18 @@ class ToolCall:
     arguments: str
 
 
+@dataclass(frozen=True, slots=True)
+class ServerUse:
+    """A tool of an MCP server that the provider itself uses: it leads to `output`, or to a failure
+    that says `error`. One that has to be approved waits for it."""
+
+    server: str
+    name: str
+    arguments: str
+    output: str = ""
+    error: str | None = None
+
+
 class Missing(StrEnum):
     """How an answer fails to come. NEVER_BEGUN: nothing follows the turn or the request.
     NEVER_FINISHED: the response begins and puts nothing out until it is cancelled."""
@@ -53,11 +66,14 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model puts out in one response: words, then function calls, or a failure, or
-    nothing."""
+    """What the model puts out in one response: words, then uses of MCP servers, then function
+    calls, or a failure, or nothing. It `quotes` the sentence of its instructions that has these
+    words."""
 
     text: str = ""
     tools: tuple[ToolCall, ...] = ()
+    servers: tuple[ServerUse, ...] = ()
+    quotes: str | None = None
     failure: str | None = None
     missing: Missing | None = None
 
@@ -85,13 +101,31 @@ def quoted_text(instructions: str) -> str | None:
         return str(found[-1][1:-1])
 
 
-class Prompter:
-    """Gives the model its lines and the caller their cues."""
+def asked_words(instructions: str) -> str | None:
+    """The double-quoted text that ends the instructions: what they ask to say, and nothing else."""
+    return quoted_text(instructions) if instructions.rstrip().endswith('"') else None
 
-    def __init__(self, script: Script) -> None:
+
+class Prompter:
+    """Gives the model its lines and the caller their cues.
+
+    A script that is played `as_written` keeps its order: no line is said before it is due, and
+    what the client asks the model to say takes the place of none. `told` hears of each step that
+    has happened, or will not.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        as_written: bool = False,
+        told: Callable[[int, bool], None] = lambda index, happened: None,
+    ) -> None:
         self._script = script
         self._taken = [False] * len(script)
         self._position = 0
+        self._as_written = as_written
+        self._told = told
 
     def cue(self) -> Step | None:
         """The next step that has not happened; None after the last."""
@@ -99,19 +133,23 @@ class Prompter:
             self._position += 1
         return self._script[self._position] if self._position < len(self._script) else None
 
-    def pass_on(self) -> None:
+    def pass_on(self, *, happened: bool = True) -> None:
         """The step of the cue has happened, or will not."""
         if self.cue() is not None:
             self._taken[self._position] = True
+            self._told(self._position, happened)
 
-    def answer(self, instructions: str | None) -> Answer:
-        """What the model says next.
+    def answer(self, instructions: str | None, *, tools: bool = True) -> Answer:
+        """What the model says next; without `tools` it can use none.
 
         A quoted text takes the place of the model's line if that line is due. Function calls and
         failures wait for the caller's lines before them; plain lines may be said early.
         """
+        if self._as_written:
+            return self._written_answer(instructions, tools=tools)
+        cue = self.cue()
+        due = isinstance(cue, Answer) and (tools or not (cue.tools or cue.servers))
         quoted = quoted_text(instructions) if instructions else None
-        due = isinstance(self.cue(), Answer)
         if quoted is not None:
             if due:
                 self.pass_on()
@@ -119,8 +157,20 @@ class Prompter:
         for index in range(self._position, len(self._script)):
             step = self._script[index]
             if isinstance(step, Answer) and not self._taken[index]:
-                if not due and (step.tools or step.failure or step.missing):
+                if not due and (step.tools or step.servers or step.failure or step.missing):
                     break
                 self._taken[index] = True
+                self._told(index, True)
                 return step
         return Answer(_CANNED)
+
+    def _written_answer(self, instructions: str | None, *, tools: bool) -> Answer:
+        """What is due, unless the client has the model say something of its own: these words, or
+        whatever it asks for without tools. The model reads that out as it was asked."""
+        asked = asked_words(instructions) if instructions else None
+        cue = self.cue()
+        own = asked is not None or (instructions and not tools)
+        if not own and isinstance(cue, Answer) and (tools or not (cue.tools or cue.servers)):
+            self.pass_on()
+            return cue
+        return Answer(asked or instructions or _CANNED)

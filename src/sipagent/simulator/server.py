@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 from sipagent.errors import SimulatorError
 from sipagent.simulator.control import control_routes
 from sipagent.simulator.exchange import Exchange
+from sipagent.simulator.reading import Reading
 from sipagent.simulator.sockets import CallSocket, HttpConnection
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,11 @@ class Simulator(Exchange):
         if self._url is None:
             raise SimulatorError("the simulator is not being served")
         return self._url
+
+    @property
+    def reading(self) -> Reading:
+        """The models that read texts, and what they were asked."""
+        return self._provider.reading
 
     @property
     def base_url(self) -> str:

@@ -4,6 +4,7 @@ Written from the openai SDK's request types. A field that may be absent has a de
 the fields that the API documents as switched off by `null` may be null.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -118,9 +119,19 @@ class Audio(Wire):
 
 class FunctionTool(Wire):
     type: Literal["function"]
-    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
     description: str = ""
     parameters: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _verify_parameters(self) -> "FunctionTool":
+        kind = self.parameters.get("type")
+        if self.parameters and kind != "object":
+            raise ValueError(
+                f"Invalid schema for function '{self.name}': schema must be a JSON Schema of "
+                f"'type: \"object\"', got 'type: {json.dumps(kind)}'."
+            )
+        return self
 
 
 class ToolFilter(Wire):
@@ -255,8 +266,14 @@ class Session(Wire):
     include: list[Literal["item.input_audio_transcription.logprobs"]] = []
 
     @model_validator(mode="after")
-    def _verify_labels(self) -> "Session":
+    def _verify_tools(self) -> "Session":
         labels = [tool.server_label for tool in self.tools if isinstance(tool, McpTool)]
         if len(set(labels)) != len(labels):
             raise ValueError("Duplicate 'server_label' in 'session.tools'.")
+        names = [tool.name for tool in self.tools if isinstance(tool, FunctionTool)]
+        if len(set(names)) != len(names):
+            raise ValueError("Tool names must be unique in 'session.tools'.")
+        forced = self.tool_choice
+        if self.tools and isinstance(forced, ForcedFunction) and forced.name not in names:
+            raise ValueError(f"Tool choice '{forced.name}' not found in 'tools' parameter.")
         return self
