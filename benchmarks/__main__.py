@@ -29,9 +29,10 @@ from benchmarks.report import (
     machine,
     sizes_data,
     table,
+    tools_rows,
 )
 from benchmarks.scenarios import SCENARIOS, Figures, Sizes, Stage, arrival
-from benchmarks.subjects import SUBJECTS, BenchError, pin, two_cores
+from benchmarks.subjects import SIPAGENT, SUBJECTS, BenchError, Subject, pin, two_cores
 
 FULL = Sizes()
 QUICK = Sizes(arrival_seconds=4.0, levels=(10, 500), held_seconds=3.0, top_seconds=4.0, warm_up=50)
@@ -53,9 +54,18 @@ class Round:
         wire = "https/wss, private CA" if self.tls else "http/ws"
         if self.scenario == "arrival":
             return f"{self.sizes.rate:g} calls/s, {wire}"
+        if self.scenario == "tools":
+            return f"{self.sizes.rate:g} tool calls/s, {wire}"
         return f"{self.sizes.events_per_second:g} events/s a call, {wire}"
 
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Who takes part: the bare server has no tools."""
+        return (SIPAGENT,) if self.scenario == "tools" else SUBJECTS
+
     def rows(self, trials: Trials) -> list[Row]:
+        if self.scenario == "tools":
+            return tools_rows(trials)
         if self.scenario == "arrival":
             return arrival_rows(trials, bounded=not self.tls)
         return held_rows(trials, self.sizes.levels, bounded=not self.tls)
@@ -100,6 +110,7 @@ def _rounds(sizes: Sizes) -> list[Round]:
         # The bound that noise comes nearest to.
         Round("arrival", "arrival", sizes, times=7),
         Round("held", "held", sizes),
+        Round("tools", "tools", sizes),
         Round("arrival-tls", "arrival", short, tls=True),
         Round("held-tls", "held", few, tls=True),
     ]
@@ -157,10 +168,10 @@ async def _warm_up(stage: Stage) -> None:
 
 
 async def _repeat(one: Round, stage: Stage, repetitions: int) -> dict[str, list[Figures]]:
-    """The trials of both subjects, one after the other and again."""
-    trials: dict[str, list[Figures]] = {subject.name: [] for subject in SUBJECTS}
+    """The trials of all subjects, one after the other and again."""
+    trials: dict[str, list[Figures]] = {subject.name: [] for subject in one.subjects}
     for number in range(repetitions):
-        for subject in SUBJECTS:
+        for subject in one.subjects:
             _progress(f"{one.name} {number + 1}/{repetitions}: {subject.name}")
             trials[subject.name].append(await SCENARIOS[one.scenario](subject, stage, one.sizes))
             gc.unfreeze()

@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosedError
 
 BASE_URL = os.environ["OPENAI_BASE_URL"]
 HEADERS = {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}
-SESSION = {
+SESSION: dict[str, Any] = {
     "type": "realtime",
     "model": "gpt-realtime-2.1",
     "instructions": "You answer the telephone of Acme. Be brief and friendly.",
@@ -34,6 +34,24 @@ SESSION = {
         "output": {"voice": "marin"},
     },
 }
+NOTHING = {"type": "object", "properties": {}, "additionalProperties": False}
+TOOLS = {
+    "hang_up": ("End the call, after you have said goodbye.", NOTHING),
+    "wait": ("The caller has asked for a moment: say nothing until they speak.", NOTHING),
+    "take_message": ("Take a message.", {**NOTHING, "properties": {"message": {"type": "string"}}}),
+    "transfer": (
+        "Put the caller through.",
+        {**NOTHING, "properties": {"destination": {"type": "string", "enum": ["front_desk"]}}},
+    ),
+    "order_status": (
+        "Look up where an order is.",
+        {**NOTHING, "properties": {"order_no": {"type": "string", "maxLength": 12}}},
+    ),
+}
+SESSION["tools"] = [
+    {"type": "function", "name": name, "description": text, "parameters": parameters}
+    for name, (text, parameters) in TOOLS.items()
+]
 GREETING = {
     "type": "response.create",
     "response": {"instructions": 'Say exactly: "Thank you for calling Acme, this is Alex."'},

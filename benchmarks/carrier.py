@@ -5,6 +5,7 @@ accept a call when its headers are there, the greeting when its frame is there.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,6 +17,7 @@ import httptools
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from benchmarks.backend import order_in
 from benchmarks.certificates import PrivateCa
 from benchmarks.subjects import SECRET, BenchError
 from sipagent.simulator import Simulator
@@ -27,6 +29,7 @@ from sipagent.simulator.webhooks import incoming_event, webhook_headers
 
 DIALED = "+17134810111"
 _GREETED_WITHIN = 20.0
+_CALL_IDS = re.compile(rb'"call_id": ?"(call_[^"]+)"')
 
 
 @dataclass(slots=True)
@@ -42,12 +45,35 @@ class Stamps:
 
 
 @dataclass(slots=True)
+class ToolStamps:
+    """When the model asked for each order's status, and when the output was there."""
+
+    asked: dict[str, float] = field(default_factory=dict)
+    told: dict[str, float] = field(default_factory=dict)
+    orders: dict[str, str] = field(default_factory=dict)
+
+    def sent(self, frames: Iterable[bytes]) -> None:
+        for frame in frames:
+            if b'"function_call"' in frame and b'"response.done"' in frame:
+                order = order_in(frame)
+                self.asked[order] = time.perf_counter()
+                for call_id in _CALL_IDS.findall(frame):
+                    self.orders[call_id.decode()] = order
+
+    def received(self, text: str) -> None:
+        for call_id in _CALL_IDS.findall(text.encode()):
+            self.told[self.orders[call_id.decode()]] = time.perf_counter()
+
+
+@dataclass(slots=True)
 class StampBook:
-    """All calls' moments, how many events have gone out to them, and how many sockets are open."""
+    """All calls' moments, how many events have gone out to them, and how many sockets are open.
+    `tools` are the moments of tool calls, None where nobody looks for them."""
 
     calls: dict[str, Stamps] = field(default_factory=dict)
     events: int = 0
     sockets: int = 0
+    tools: ToolStamps | None = None
 
     def accepted(self, call_id: str) -> None:
         stamps = self.calls[call_id]
@@ -60,6 +86,8 @@ class StampBook:
 
         async def stamping() -> Message:
             message = await receive()
+            if self.tools is not None and "function_call_output" in (message.get("text") or ""):
+                self.tools.received(message["text"])
             if not stamps.greeted.done() and "response.create" in (message.get("text") or ""):
                 stamps.greeted.set_result(time.perf_counter())
             return message
@@ -163,6 +191,8 @@ def _counting(book: StampBook) -> Iterator[None]:
         several = list(frames)
         book.events += len(several)
         write(self, several)
+        if book.tools is not None:
+            book.tools.sent(several)
 
     CallSocket.write_frames = counting  # type: ignore[method-assign]  # for this block only
     try:

@@ -72,6 +72,16 @@ def arrival_rows(trials: Trials, bounded: bool) -> list[Row]:
     return [_row(trials, title, key, bound if bounded else None) for title, key, bound in table]
 
 
+def tools_rows(trials: Trials) -> list[Row]:
+    """The lines of a round of tool calls, which the bare server has none of."""
+    table = [
+        ("tool call to output, our part p50, ms", "tool_p50_ms", Bound("figure", 2.0)),
+        ("tool call to output, our part p99, ms", "tool_p99_ms", None),
+    ]
+    ours = trials[SIPAGENT.name]
+    return [Row(title, None, _median(ours, key), bound) for title, key, bound in table]
+
+
 def held_rows(trials: Trials, levels: Sequence[int], bounded: bool) -> list[Row]:
     """The lines of a round of held calls: what is promised concerns the most calls."""
     rows: list[Row] = []

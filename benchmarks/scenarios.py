@@ -6,11 +6,12 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.carrier import Carrier, Poster, Stamps, open_carrier
+from benchmarks.backend import open_backend
+from benchmarks.carrier import Carrier, Poster, Stamps, ToolStamps, open_carrier
 from benchmarks.certificates import PrivateCa
 from benchmarks.subjects import BenchError, Server, Subject, running
 
@@ -74,6 +75,43 @@ async def arrival(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
     }
 
 
+async def tools(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
+    """Calls come at a steady rate, and the model of each asks for a tool: how long its output
+    takes, and how much of that is the server's own: all but the time that the tool's API takes."""
+    async with open_backend() as backend:
+        asking = replace(subject, environment={**subject.environment, "BENCH_BACKEND": backend.url})
+        async with _warmed(asking, stage, sizes) as (server, carrier):
+            stamps = carrier.book.tools = ToolStamps()
+            count = round(sizes.rate * sizes.arrival_seconds)
+            with _Effort() as effort:
+                calls = await _arrive(carrier, sizes.rate, count, _asking)
+            await carrier.ended()
+            _check(server, calls, effort)
+    if len(stamps.told) != count:
+        raise BenchError(f"{len(stamps.told)} of {count} tool calls had an output")
+    orders = sorted(stamps.told)
+    whole = _between([stamps.asked[one] for one in orders], [stamps.told[one] for one in orders])
+    theirs = _between(
+        [backend.asked[one] for one in orders], [backend.answered[one] for one in orders]
+    )
+    own = [total - other for total, other in zip(whole, theirs, strict=True)]
+    return {
+        "tool_p50_ms": statistics.median(own),
+        "tool_p99_ms": percentile(own, 0.99),
+        "load_cpu_share": effort.share,
+    }
+
+
+def _asking(number: int) -> list[dict[str, Any]]:
+    """The caller asks, the model looks it up and answers, the caller hangs up."""
+    order = {"name": "order_status", "arguments": {"order_no": str(number)}}
+    return [{"caller": "Where is it?"}, {"tool": order}, {"agent": "On its way."}, *ENDING]
+
+
+def _ending(_: int) -> list[dict[str, Any]]:
+    return ENDING
+
+
 async def held(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
     """More and more calls are held, on all of which events keep coming.
 
@@ -101,7 +139,11 @@ async def held(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
     return figures
 
 
-SCENARIOS: dict[str, Callable[[Subject, Stage, Sizes], Any]] = {"arrival": arrival, "held": held}
+SCENARIOS: dict[str, Callable[[Subject, Stage, Sizes], Any]] = {
+    "arrival": arrival,
+    "held": held,
+    "tools": tools,
+}
 
 
 @asynccontextmanager
@@ -126,7 +168,9 @@ async def _warmed(
             await carrier.left()
 
 
-async def _arrive(carrier: Carrier, rate: float, count: int) -> list[Stamps]:
+async def _arrive(
+    carrier: Carrier, rate: float, count: int, script: Callable[[int], Any] = _ending
+) -> list[Stamps]:
     """So many calls at this rate, however long the server takes; returns when all are greeted."""
     loop = asyncio.get_running_loop()
     began = loop.time() + 0.05
@@ -136,7 +180,7 @@ async def _arrive(carrier: Carrier, rate: float, count: int) -> list[Stamps]:
         due = began + number / rate
         await asyncio.sleep(due - loop.time())
         late += loop.time() > due + _LATE
-        placing.append(asyncio.create_task(carrier.place(script=ENDING)))
+        placing.append(asyncio.create_task(carrier.place(script=script(number))))
     if late > count * _MOST_LATE:
         raise BenchError(f"the load placed {late} of {count} calls late; is the machine busy?")
     calls = list(await asyncio.gather(*placing))

@@ -43,6 +43,7 @@ SIPAGENT = Subject(
         "SIPAGENT_CONFIG": str(HERE / "agents.yaml"),
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "info",
+        "SIPAGENT_HTTP_TOOLS_ALLOW": "127.0.0.0/8",
     },
 )
 SUBJECTS = (BARE, SIPAGENT)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -19,21 +19,32 @@ from sipagent.concurrency import SystemClock
 from sipagent.config.reload.live import LiveConfiguration
 from sipagent.config.reload.reloader import Reloader
 from sipagent.engine.embedded import EmbeddedEngine
+from sipagent.errors import SecretError
 from sipagent.metrics import Metrics
-from sipagent.model import CallId, TrunkName
+from sipagent.model import CallId, SecretName, TenantName, TrunkName
+from sipagent.outbox.courier import Courier, Directory
+from sipagent.outbox.post import GuardedPost
+from sipagent.outbox.scribe import Scribe
 from sipagent.providers.accounts import AccountSpec
 from sipagent.providers.registry import Accounts
+from sipagent.providers.secrets import SecretSource
 from sipagent.routing import Controls, RoutingTable
 from sipagent.sessions.breaker import Breakers
 from sipagent.sessions.gate import Gate, WatchedRecords
 from sipagent.sessions.headroom import Headroom
 from sipagent.sessions.intake import Intake
-from sipagent.sessions.ports import Clock, Engine, Records, Tap, Words
+from sipagent.sessions.ports import Clock, Engine, Records, Tap, ToolRunner, Words
+from sipagent.sessions.recent import RecentEnds
 from sipagent.sessions.supervisor import Supervisor, Surroundings
 from sipagent.settings import Settings
 from sipagent.store.fanout import EachOf
 from sipagent.store.log import LogRecords
 from sipagent.storehouse import Storehouse
+from sipagent.toolroom import Toolroom
+from sipagent.tools.addresses import Allow
+from sipagent.tools.consulting import EndpointConsultant
+from sipagent.tools.egress import Egress
+from sipagent.tools.mcp import LocalServer
 from sipagent.upkeep import Readiness, Upkeep, accounts_of, described_account
 
 
@@ -54,6 +65,12 @@ class Fixed:
     table: RoutingTable
     controls: Controls = field(default_factory=Controls)
     trunk_secrets: Mapping[TrunkName, Sequence[bytes]] = field(default_factory=dict)
+    webhook_secrets: Mapping[tuple[TenantName, str], SecretSource] = field(default_factory=dict)
+    servers: Mapping[str, LocalServer] = field(default_factory=dict)
+
+    def secret(self, tenant: TenantName, name: SecretName) -> str:
+        """Raises SecretError: nobody is granted one."""
+        raise SecretError(f"the secret {name}", "is not granted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,45 +97,57 @@ class Service:
 
 def build(
     settings: Settings,
-    configuration: RoutingTable | LiveConfiguration,
+    configuration: RoutingTable | LiveConfiguration | Fixed,
     *,
     accounts: Sequence[AccountSpec] | None = None,
     records: Records | None = None,
     tap: Tap | None = None,
+    clock: Clock | None = None,
+    egress: Egress | None = None,
+    tools: Callable[[ToolRunner], ToolRunner] | None = None,
     keep: bool = False,
 ) -> Service:
     """The service for this configuration. Nothing runs yet.
 
     A table is a configuration that never changes. Without `accounts` there are those of the live
     configuration, or the environment's one. `records` and `tap` replace the log's records and the
-    tap that nobody listens to. To `keep` is to take the data directory: calls outlive the process,
-    and are recorded there or in the settings' database. Raises SettingsError for accounts, and
-    StoreError for a data directory, that cannot be used.
+    tap that nobody listens to, `clock` the machine's clocks, `egress` the way out to others;
+    `tools` is given what runs tools, and gives what is to run them. To `keep` is to take the data
+    directory: calls outlive the process, and are recorded there or in the settings' database.
+    Raises SettingsError for accounts, and StoreError for a data directory, that cannot be used.
     """
-    clock, metrics = SystemClock(), Metrics()
+    clock, metrics = clock or SystemClock(), Metrics()
     records = records or LogRecords(metrics)
     # One TLS context for REST and sockets: a default one costs 14 to 18 ms of CPU.
     context = httpx.create_ssl_context()
-    table = configuration if isinstance(configuration, RoutingTable) else configuration.table
+    fixed = Fixed(configuration) if isinstance(configuration, RoutingTable) else configuration
     live = configuration if isinstance(configuration, LiveConfiguration) else None
     environment = described_account(settings)
     if accounts is None:
         accounts = accounts_of(() if live is None else live.loaded.accounts, environment)
-    providers = Accounts(accounts, context, metrics.odd)
-    fixed = Fixed(table)
-    house = Storehouse(settings, lambda: (live or fixed).table, metrics, clock) if keep else None
+    providers = Accounts(accounts, context, metrics.odd, granted=fixed.secret)
+    house = Storehouse(settings, lambda: fixed.table, metrics, clock) if keep else None
     engine = EmbeddedEngine(clock) if house is None else house.engine
-    records = records if house is None else EachOf(records, house.records)
+    recent = RecentEnds(clock)
+    records = EachOf(*(() if house is None else (house.records,)), records, recent)
+    if house is not None:
+        house.forget = recent.forget
     gate = Gate(engine, Breakers(clock), Headroom(clock))
-    supervisor = _supervisor(providers, engine, records, tap, clock, gate)
+    if egress is None:
+        egress = Egress(Allow.parse(settings.http_tools_allow), context, clock=clock)
+    room = Toolroom(fixed, egress, records, clock, metrics.tools.observe)
+    runner = room.toolbox if tools is None else tools(room.toolbox)
+    supervisor = _supervisor(providers, engine, records, tap, clock, gate, runner)
     intake = Intake(
-        configuration=live or fixed,
+        configuration=fixed,
         engine=gate,
         supervisor=supervisor,
         records=records,
         ring_window=settings.ring_window,
         clock=clock,
         process=settings.process_quota,
+        consultant=EndpointConsultant(egress, fixed.secret, clock),
+        recent=recent,
     )
     connections = ConnectionStats()
     _observe(metrics, supervisor, connections, providers)
@@ -126,7 +155,8 @@ def build(
     receiver = WebhookReceiver(providers.webhook_secrets, intake, metrics)
     upkeep = None if live is None else Upkeep(live, environment, providers, metrics, house=house)
     readiness = Readiness(intake, providers, upkeep, gate, house)
-    app = _application(receiver, supervisor, readiness, settings.ring_window)
+    courier = None if house is None else _courier(house, fixed, egress, clock, metrics)
+    app = _application(receiver, supervisor, readiness, settings.ring_window, room, courier)
     drain = settings.drain_timeout
     return Service(app, providers, supervisor, intake, connections, drain, house)
 
@@ -138,12 +168,21 @@ def _supervisor(
     tap: Tap | None,
     clock: Clock,
     gate: Gate,
+    tools: ToolRunner,
 ) -> Supervisor:
     """All calls, with the gate told how they end and what is left of their accounts' limits."""
     watched = WatchedRecords(records, gate.breakers)
     limits = gate.headroom.heed
     return Supervisor(
-        Surroundings(providers, engine, watched, tap or Unwatched(), clock, limits=limits)
+        Surroundings(
+            providers,
+            engine,
+            watched,
+            tap or Unwatched(),
+            clock,
+            limits=limits,
+            tools=tools,
+        )
     )
 
 
@@ -196,19 +235,48 @@ async def serving(service: Service, host: str = "127.0.0.1") -> AsyncIterator[st
             server.should_exit = True
 
 
+def _courier(
+    house: Storehouse, directory: Directory, egress: Egress, clock: Clock, metrics: Metrics
+) -> Courier:
+    """Who tells tenants what the house keeps for them."""
+    post = GuardedPost(egress, clock.wall)
+    courier = Courier(lambda: house.writer.engine, directory, post, clock, metrics.outbox)
+    house.stir = courier.stir
+    return courier
+
+
+def _scribe(house: Storehouse, accounts: Accounts, clock: Clock) -> Scribe:
+    """Who has models read the calls that are over."""
+    announcer, put = house.records.announcer, house.writer.put
+    scribe = Scribe(lambda: house.writer.engine, accounts, announcer, put, clock)
+    house.read = scribe.stir
+    return scribe
+
+
 def _application(
-    receiver: WebhookReceiver, supervisor: Supervisor, readiness: Readiness, ring_window: float
+    receiver: WebhookReceiver,
+    supervisor: Supervisor,
+    readiness: Readiness,
+    ring_window: float,
+    room: Toolroom,
+    courier: Courier | None,
 ) -> ASGIApp:
     accounts, upkeep, house = readiness.accounts, readiness.upkeep, readiness.house
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with accounts, AsyncExitStack() as stack:
+        async with accounts, room, AsyncExitStack() as stack:
             if house is not None:
                 await stack.enter_async_context(house)
                 await house.go_on(supervisor, ring_window)
                 await house.count(supervisor.wind_down)
+            if courier is not None:
+                await stack.enter_async_context(courier)
+            if house is not None:
+                await stack.enter_async_context(_scribe(house, accounts, house.clock))
             if upkeep is not None:
+                upkeep.tell(upkeep.live.status)
+                upkeep.after = room.renew
                 reloader = Reloader(upkeep.live, upkeep.after_reading, upkeep.secret_files)
                 await stack.enter_async_context(reloader)
             yield

@@ -14,6 +14,7 @@
     ├── QuestionError        a call that is asked about cannot be one
     ├── StoreError           a file of the data directory cannot be read or written
     ├── NotClosableError     a month whose statement cannot be closed, or not yet
+    ├── EgressError          somebody else's server was not asked, or has not answered
     └── SimulatorError       the simulator was asked for something that it cannot do
 
 Expected endings of a call are values (`sipagent.model.CallOutcome`), never exceptions.
@@ -21,10 +22,23 @@ Expected endings of a call are values (`sipagent.model.CallOutcome`), never exce
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 
 class SipagentError(Exception):
     """The base of every error that sipagent raises on purpose."""
+
+
+class EgressTrouble(StrEnum):
+    """Why there is no answer. REFUSED: it may not be asked. UNREACHABLE: there is no connection to
+    it, or that was lost. TIMED_OUT: no answer in its time. TOO_LARGE: the answer is longer than
+    wanted. CIRCUIT_OPEN: it failed again and again, and is left alone for a while."""
+
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMED_OUT = "timed_out"
+    TOO_LARGE = "too_large"
+    CIRCUIT_OPEN = "circuit_open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +196,23 @@ class NotClosableError(SipagentError):
             return f"{self.month} cannot be closed: nothing is recorded of it or of before"
         at = datetime.fromtimestamp(self.closable_at, UTC).isoformat(timespec="minutes")
         return f"{self.month} can be closed from {at} on"
+
+
+class EgressError(SipagentError):
+    """A server of the operator's or a tenant's was not asked, or has not answered.
+
+    `kind` is what went wrong; `detail` a word or two about it, nothing of the request's. `sent`
+    says whether the request may have reached the server, and so may have been acted on.
+    """
+
+    def __init__(self, kind: EgressTrouble, detail: str, *, sent: bool = False) -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+        self.sent = sent
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}: {self.detail}"
 
 
 class SimulatorError(SipagentError):

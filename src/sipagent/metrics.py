@@ -1,5 +1,6 @@
 """Numbers to look at, for Prometheus. Labels never hold what a caller, a header or a model says."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -186,6 +187,79 @@ class RecordMetrics:
         )
 
 
+class ToolMetrics:
+    """What agents do beside talking."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._total = Counter(
+            "sipagent_tool_calls_total",
+            "Tools that were run, by their kind and what came of it.",
+            ["kind", "status"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "sipagent_tool_seconds",
+            "Time that tools took, by their kind.",
+            ["kind"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.messages = Counter(
+            "sipagent_messages_total", "Messages that callers have left.", registry=registry
+        )
+        self.transfers = Counter(
+            "sipagent_transfers_total",
+            "Attempts of agents to send a caller to somebody, by what came of them.",
+            ["outcome"],
+            registry=registry,
+        )
+
+    def observe(self, kind: str, status: str, seconds: float) -> None:
+        """Count a tool that was run, and how long it took."""
+        self._total.labels(kind, status).inc()
+        self._seconds.labels(kind).observe(max(0.0, seconds))
+
+
+class OutboxMetrics:
+    """What tenants are told. `waiting` has for each tenant how many events wait, how many were
+    given up, and the unix seconds since which the oldest waits."""
+
+    def __init__(self, registry: CollectorRegistry, wall: Callable[[], float] = time.time) -> None:
+        self.waiting: Sequence[tuple[str, int, int, float | None]] = ()
+        self._attempts = Counter(
+            "sipagent_events_total",
+            "Attempts to tell a tenant's webhook of an event, by what became of the event.",
+            ["state"],
+            registry=registry,
+        )
+        readings: Sequence[tuple[str, str, Callable[[], Samples]]] = (
+            ("outbox_pending", "Events that wait to be told.", self._pending),
+            ("outbox_dead", "Events that were given up and can be replayed.", self._dead),
+            ("outbox_oldest_seconds", "How long the oldest event has waited.", self._oldest),
+        )
+        for name, what, read in readings:
+            registry.register(_Gauges(name, what, ["tenant"], read))
+        self._wall = wall
+
+    def attempted(self, state: str) -> None:
+        """Count an attempt: delivered, pending or dead is what became of the event."""
+        self._attempts.labels(state).inc()
+
+    def _pending(self) -> Samples:
+        return [((tenant,), float(count)) for tenant, count, _, _ in self.waiting]
+
+    def _dead(self) -> Samples:
+        return [((tenant,), float(count)) for tenant, _, count, _ in self.waiting]
+
+    def _oldest(self) -> Samples:
+        now = self._wall()
+        return [
+            ((tenant,), max(0.0, now - since))
+            for tenant, _, _, since in self.waiting
+            if since is not None
+        ]
+
+
 class Metrics:
     """All metrics of one process, in a registry of their own."""
 
@@ -196,6 +270,8 @@ class Metrics:
         self.config = ConfigMetrics(self.registry)
         self.budgets = BudgetMetrics(self.registry)
         self.records = RecordMetrics(self.registry)
+        self.outbox = OutboxMetrics(self.registry)
+        self.tools = ToolMetrics(self.registry)
         self.turns = self._counter("turns_total", "Finished turns, by who spoke.", "speaker")
         self.provider_errors = self._counter(
             "provider_errors_total", "Errors that the provider reported, by meaning.", "kind"

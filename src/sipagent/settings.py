@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from sipagent.errors import SettingsError
 from sipagent.model import Quota, QuotaScope, Rate
+from sipagent.tools.addresses import Allow
 
 DATABASE_VARIABLE: Final = "SIPAGENT_DATABASE_URL"
 
@@ -78,6 +79,11 @@ class Settings(BaseSettings):
     drain_timeout: Annotated[float, Field(ge=0, le=7200)] = _env(
         "SIPAGENT_DRAIN_TIMEOUT", 3600.0, "Seconds to let live calls end by themselves on SIGTERM."
     )
+    http_tools_allow: str = _env(
+        "SIPAGENT_HTTP_TOOLS_ALLOW",
+        "",
+        "Networks and hosts inside that tools and webhooks may reach, as in 10.1.0.0/16,crm:8080.",
+    )
     privacy_key: SecretStr | None = _env(
         "SIPAGENT_PRIVACY_KEY", None, "Secret by which telephone numbers are hidden in records."
     )
@@ -120,6 +126,12 @@ class Settings(BaseSettings):
         if url.query or url.fragment or url.username is not None or url.password is not None:
             raise ValueError(f"has a query, a fragment or credentials: {advice}")
         return value.rstrip("/")
+
+    @field_validator("http_tools_allow")
+    @classmethod
+    def _allowed(cls, value: str) -> str:
+        Allow.parse(value)
+        return value
 
     @field_validator("call_rate")
     @classmethod

@@ -1,7 +1,7 @@
 """What a reload means beside the calls that are decided next: accounts, credentials, metrics,
 readiness."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from sipagent.config.reload.stored import Origin
 from sipagent.environment import environment_account
 from sipagent.errors import SettingsError
 from sipagent.metrics import Metrics
+from sipagent.outbox.warnings import tell_stale
 from sipagent.providers.accounts import AccountSpec
 from sipagent.providers.registry import Accounts
 from sipagent.sessions.breaker import Opened
@@ -35,7 +36,8 @@ class Upkeep:
     It hears of every reload from its making on.
 
     `environment` is the account that the environment described when the process began, or why it
-    described none. `problems` are why the configuration's accounts are not the ones in use.
+    described none. `problems` are why the configuration's accounts are not the ones in use, `told`
+    is what tenants have been told of, `after` is called when another version may be in force.
     """
 
     live: LiveConfiguration
@@ -44,6 +46,8 @@ class Upkeep:
     metrics: Metrics
     problems: tuple[str, ...] = ()
     house: Storehouse | None = None
+    told: Status | None = None
+    after: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         self.live.observe(self)
@@ -58,6 +62,7 @@ class Upkeep:
     def tried(self, status: Status) -> None:
         self.metrics.config.read(usable=not status.findings)
         self.show(status)
+        self.tell(status)
 
     def show(self, status: Status) -> None:
         """Have the metrics say what is in force."""
@@ -67,6 +72,12 @@ class Upkeep:
             usable=not status.findings,
             stale=len(status.stale),
         )
+
+    def tell(self, status: Status) -> None:
+        """Have tenants told whose files cannot be used, once for what is wrong with them."""
+        if self.house is not None:
+            tell_stale(self.house.records.announcer, self.told, status, self.house.clock.wall())
+        self.told = status
 
     async def after_reading(self) -> None:
         """Take new accounts, and read all credentials again, also where the files are unusable."""
@@ -84,6 +95,8 @@ class Upkeep:
             log.error("accounts refused, the old ones stay", problems=self.problems)
         if self.house is not None:
             await self.house.seed()
+        if self.after is not None:
+            self.after()
         try:
             await self.accounts.refresh()
         except Exception as error:  # as above

@@ -1,6 +1,4 @@
-"""`sipagent check`: findings, warnings and notes, for people, programs and reviews."""
-
-import json
+"""`sipagent check`: findings and warnings, for people, programs and reviews."""
 
 import pytest
 
@@ -56,8 +54,8 @@ def test_findings_as_json_and_for_github(place: Place) -> None:
 
 def test_annotations_are_escaped_as_the_runner_reads_them() -> None:
     finding = Finding("a:b,c.yaml", 3, 4, "x", "100%\r\nof it: a, b", None)
-    assert annotation("note", finding) == (
-        "::notice file=a%3Ab%2Cc.yaml,line=3,col=4::x: 100%25%0D%0Aof it: a, b"
+    assert annotation("warning", finding) == (
+        "::warning file=a%3Ab%2Cc.yaml,line=3,col=4::x: 100%25%0D%0Aof it: a, b"
     )
 
 
@@ -158,23 +156,6 @@ def test_secrets_that_cannot_be_read_here_are_warnings(place: Place) -> None:
         "agents.yaml:9:51: trunks.twilio-us.secret.file: cannot be read here"
     )
     assert len(found) == 2
-
-
-def test_keys_that_are_not_in_force_are_notes_and_never_count(place: Place) -> None:
-    place.change("acme: {", "acme: {grants: {http_hosts: [api.example]}, ")
-    place.change(
-        "agents:\n  night",
-        "destinations: {desk: {to: '+17135550100', hours: office}}\nagents:\n  night",
-    )
-    result = place.run("check", "--strict", *TODAY)
-    assert result.exit_code == 0
-    notes = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
-    assert notes == [
-        f"note: {place.main}:{line}: {key}: is checked, and not in force in this release (1 place)"
-        for line, key in (("16:19", "http_hosts"), ("20:43", "hours"))
-    ]
-    kinds = [each["kind"] for each in json.loads(place.run("check", "--format", "json").stdout)]
-    assert set(kinds) == {"note"}
 
 
 def test_a_file_that_is_not_there(place: Place) -> None:

@@ -1,6 +1,7 @@
 """`sipagent plan`: what changes, by meaning, and what it means for calls that came before."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -215,3 +216,16 @@ def test_what_differs_is_within_what_is_shown(place: Place, candidate: Path) -> 
         place.change("agents:\n  night: {", "agents:\n  night: {vars: {x: {default: z}}, ", file)
     lines = place.run("plan", str(candidate)).stdout.splitlines()
     assert lines[-1] == '  ~ +17134810199: calls "...night, x=a; b" -> "...night, x=a; c"'
+
+
+def test_what_agents_can_do_is_compared(place: Place, candidate: Path) -> None:
+    tools = "tools: [hang_up, {http: {name: look, url: 'https://a.example', timeout: 3s}}]"
+    place.change("  night: {", f"  night: {{{tools}, silence: {{after: 9s}}, ")
+    more = "{http: {name: look, url: 'https://a.example', requires: {attestation: B}}}"
+    new = f"tools: [hang_up, {more}, wait], silence: {{after: 9s, say: Hello?}}"
+    _, line = changed(place, candidate, ("  night: {", f"  night: {{{new}, "))
+    told = re.sub(r"\([0-9a-f]{8}\)", "(...)", line)
+    assert 'tools.look "POST https://a.example (...)" -> "POST https://a.example; needs' in told
+    assert 'silence "after 9s: in its own words, 2 questions" -> "after 9s: "Hello?", 2' in told
+    assert 'tools.wait (none) -> "wait (...)"' in told
+    assert "hang_up" not in told

@@ -14,12 +14,16 @@ def printed(place: Place, *words: str) -> dict[str, object]:
 def test_agents_have_what_models_defaults_and_extends_give(place: Place) -> None:
     place.change("  model: standard\n", "  model: standard\n  noise_reduction: near_field\n")
     agent = printed(place)["agents"]["acme/store"]  # type: ignore[index]
+    instructions = agent.pop("instructions")
+    assert {text.partition("\n")[0] for text in instructions.values()} == {
+        "You are {{ vars.brand }}."
+    }
+    assert "Speak Spanish (es)" in instructions["es"]
     assert agent == {
         "model": "gpt-realtime-2.1",
         "noise_reduction": "near_field",
         "voice": "marin",
         "languages": ["en", "es"],
-        "instructions": {"en": "You are {{ vars.brand }}.", "es": "You are {{ vars.brand }}."},
         "greeting": {"en": "Hello", "es": "Hola"},
         "disclosure": {
             "en": "I'm {{ vars.brand }}'s virtual assistant.",

@@ -116,8 +116,35 @@ def test_what_the_agent_is_told_and_says(place: Place) -> None:
     assert "greeting\n  I'm Acme Hardware's virtual assistant. Hello\n" in shown
     assert "instructions\n  You are Acme Hardware.\n" in shown
     told: Any = place.json("route", "+17134810111", *OPEN, "--show")
-    assert told["session"]["instructions"] == "You are Acme Hardware."
+    assert told["session"]["instructions"] == (
+        "You are Acme Hardware.\n\n# Languages\n\n"
+        "- You speak English (en) and Spanish (es), and no other language.\n"
+        "- Speak English (en); change to another one of these only if the caller speaks it."
+    )
+    assert told["skills"]["tools"] == {}
     assert "session" not in place.json("route", "+17134810111", *OPEN)
+
+
+def test_what_the_agent_can_do(place: Place) -> None:
+    place.change(
+        "agents:\n  night: {",
+        "destinations: {desk: {to: '+17135550100', hours: office}}\n"
+        "agents:\n  night: {tools: [hang_up, {transfer: [desk]}], keys: {'0': desk}, ",
+    )
+    shown = place.run("route", "17134810199", *OPEN, "--show").stdout
+    assert (
+        "tools\n  hang_up\n  transfer: transfer to desk\n  key 0: desk\n"
+        "  to desk: tel:+17135550100 (open)\n"
+    ) in shown
+    told: Any = place.json("route", "17134810199", *OPEN, "--show")
+    assert told["skills"] == {
+        "tools": {"hang_up": "hang_up", "transfer": "transfer to desk"},
+        "servers": [],
+        "keys": {"0": "desk"},
+        "destinations": {"desk": "tel:+17135550100 (open)"},
+        "colleagues": [],
+        "attested": None,
+    }
 
 
 def test_a_stored_webhook(place: Place, tmp_path: Path) -> None:

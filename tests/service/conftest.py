@@ -61,10 +61,15 @@ Open = Callable[..., AbstractAsyncContextManager[House]]
 
 @pytest.fixture
 def house() -> Open:
-    """Opens a house: `agents` is the text of agents.yaml, the rest are settings by their names."""
+    """Opens a house: `agents` is the text of agents.yaml, whose table is `shaped`, the rest are
+    settings by their names."""
 
     @asynccontextmanager
-    async def opened(agents: str = AGENTS, **settings: Any) -> AsyncIterator[House]:
+    async def opened(
+        agents: str = AGENTS,
+        shaped: Callable[[RoutingTable], RoutingTable] = lambda table: table,
+        **settings: Any,
+    ) -> AsyncIterator[House]:
         async with running_simulator(SECRETS[0]) as simulator:
             values = {
                 "OPENAI_API_KEY": "sk-test",
@@ -73,7 +78,7 @@ def house() -> Open:
                 "SIPAGENT_DRAIN_TIMEOUT": 0,
                 **settings,
             }
-            table = parse(agents, file="agents.yaml", base=Path.cwd()).table
+            table = shaped(parse(agents, file="agents.yaml", base=Path.cwd()).table)
             records, tap = MemoryRecords(), FakeTap()
             service = build(Settings.model_validate(values), table, records=records, tap=tap)
             async with serving(service) as url, httpx.AsyncClient(base_url=url) as client:

@@ -16,11 +16,14 @@ from sipagent.cli import (
     calls,
     check,
     db,
+    messages,
     orders,
+    outbox,
     plan,
     print_config,
     privacy,
     route,
+    scenarios,
     schema,
     simulate,
     statements,
@@ -41,6 +44,7 @@ _ON_DUTY = "On duty"
 app.command(rich_help_panel=_CONFIGURATION)(check.check)
 app.command(rich_help_panel=_CONFIGURATION)(route.route)
 app.command(rich_help_panel=_CONFIGURATION)(plan.plan)
+app.command("test", rich_help_panel=_CONFIGURATION)(scenarios.rehearse)
 app.command(rich_help_panel=_CONFIGURATION)(print_config.print_config)
 app.command(rich_help_panel=_CONFIGURATION)(schema.schema)
 app.command(rich_help_panel=_ON_DUTY)(versions.versions)
@@ -49,6 +53,8 @@ app.command(rich_help_panel=_ON_DUTY)(orders.divert)
 app.command(rich_help_panel=_ON_DUTY)(orders.reject)
 app.command(rich_help_panel=_ON_DUTY)(why.why)
 app.add_typer(calls.app, name="calls", rich_help_panel=_ON_DUTY)
+app.add_typer(messages.app, name="messages", rich_help_panel=_ON_DUTY)
+app.add_typer(outbox.app, name="outbox", rich_help_panel=_ON_DUTY)
 app.command(rich_help_panel=_ON_DUTY)(backup.backup)
 app.add_typer(privacy.app, name="privacy", rich_help_panel=_ON_DUTY)
 app.add_typer(orders.orders, name="orders", rich_help_panel=_ON_DUTY)

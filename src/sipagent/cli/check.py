@@ -46,8 +46,7 @@ def check(
 
     Nothing is sent anywhere. Warnings concern what is allowed and probably not meant: rules that
     are never reached, models that end within 90 days, agents whose callers reach no person or may
-    not learn that a machine speaks, secrets that cannot be read here. Notes name keys that are
-    checked and not in force in this release.
+    not learn that a machine speaks, secrets that cannot be read here.
 
     Exit codes: 0 the file can be used, 1 it cannot (or with --strict there are warnings), 2 usage.
     """
@@ -55,8 +54,7 @@ def check(
 
     loaded = _usable_or_exit(file, output)
     advice = advice_on(loaded, (today or datetime.now().astimezone()).date())
-    told: list[Told] = [("warning", warning) for warning in advice.warnings]
-    _tell([*told, *(("note", note) for note in advice.notes)], output)
+    _tell([("warning", warning) for warning in advice.warnings], output)
     if output is ReviewFormat.TEXT:
         typer.echo(_summary(file, loaded, len(advice.warnings)))
     if strict and advice.warnings:
@@ -119,12 +117,11 @@ def _as_json(kind: str, finding: "Finding") -> dict[str, object]:
 
 
 def annotation(kind: str, finding: "Finding") -> str:
-    """A workflow command of GitHub's Actions; `note` is called `notice` there."""
+    """A workflow command of GitHub's Actions."""
     subject = f"{finding.path}: " if finding.path else ""
     advice = f" ({finding.hint})" if finding.hint else ""
-    command = {"note": "notice"}.get(kind, kind)
     properties = f"file={_property(finding.file)},line={finding.line},col={finding.column}"
-    return f"::{command} {properties}::{_data(f'{subject}{finding.message}{advice}')}"
+    return f"::{kind} {properties}::{_data(f'{subject}{finding.message}{advice}')}"
 
 
 def _data(text: str) -> str:

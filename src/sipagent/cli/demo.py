@@ -27,7 +27,10 @@ from sipagent.model import (
     Happening,
     IncomingCall,
     Kind,
+    Message,
     Speaker,
+    ToolStatus,
+    ToolUse,
     Transfer,
     Turn,
     Usage,
@@ -38,9 +41,11 @@ from sipagent.sessions.ports import Words
 from sipagent.settings import Settings
 from sipagent.simulator import Simulator, running_simulator
 from sipagent.sip import is_e164
+from sipagent.sip.untrusted import visible
 
 _CALLS: Final = 3
 _LONGEST_CALL: Final = 300.0
+_WIDTH: Final = 80
 
 _ON_THE_PHONE: Final = """
 An OpenAI key is set, so a real number can be next:
@@ -94,6 +99,21 @@ class Terminal:
 
     def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
         typer.echo(f"  sent on to {transfer.destination}")
+
+    def tool(self, plan: CallPlan, use: ToolUse) -> None:
+        self._finish_line()
+        good = use.result is ToolStatus.DONE
+        said = f" {visible(use.arguments, _WIDTH)}" if use.arguments else ""
+        typer.secho(
+            f"    tool  {visible(use.name, _WIDTH)}{said}: {use.result} after"
+            f" {use.ended - use.began:.1f} s",
+            fg=typer.colors.MAGENTA if good else typer.colors.RED,
+        )
+
+    async def message(self, plan: CallPlan, message: Message) -> None:
+        self._finish_line()
+        for name, text in message.fields.items():
+            typer.echo(f" message  {visible(name, _WIDTH)}: {visible(text, _WIDTH)}")
 
     def turn(self, plan: CallPlan, turn: Turn) -> None:
         if turn.interrupted:

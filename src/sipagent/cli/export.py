@@ -148,7 +148,13 @@ class _Csv:
         from sipagent.store.shown import said, shown_call
 
         data = shown_call(story.call, numbers=self._numbers)
+        data["tools"] = "\n".join(f"{use.name}: {use.status}" for use in story.tools)
         if self._words:
+            data["messages"] = "\n".join(
+                f"{name}: {said(text, numbers=self._numbers)}"
+                for message in story.messages
+                for name, text in message.told.items()
+            )
             data["transcript"] = "\n".join(
                 f"{turn.speaker}: {said(turn.text or '', numbers=self._numbers)}"
                 for turn in story.turns
@@ -169,7 +175,7 @@ def columns(*, numbers: bool, words: bool) -> tuple[str, ...]:
 
     hidden = set() if numbers else {"caller_name"}
     names = [each.name for each in fields(CallRow) if each.name not in hidden]
-    return (*names, "seconds", *(["transcript"] if words else []))
+    return (*names, "seconds", "tools", *(["transcript", "messages"] if words else []))
 
 
 def cell(value: Any) -> str:

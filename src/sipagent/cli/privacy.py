@@ -53,7 +53,7 @@ def erase(
     config: ConfigFile = DEFAULT_CONFIG,
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
-    """Delete everything of a caller's calls up to now: facts, words, transfers, carriers' ids.
+    """Delete everything of a caller's calls up to now: facts, words, messages, tools, transfers.
 
     What stays is what they used and cost, in which nothing tells whose they were. Calls in progress
     lose what was said so far now, and the rest when they end. Erased callers are listed in the data
@@ -104,6 +104,8 @@ def prune(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = DEFAULT_DATA)
     Exit codes: 0 done, 3 the database's server was not reached, 78 settings, the agents file or the
     data directory cannot be used.
     """
+    from sipagent.store.why.wording import count
+
     routing = in_force_or_exit(config, data_dir).table
     location = located(data_dir)
     key = key_of(location, data_dir)
@@ -116,9 +118,13 @@ def prune(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = DEFAULT_DATA)
 
     log_to_errors()
     done = changing(location, work)
-    turns = "1 turn" if done.turns == 1 else f"{done.turns} turns"
-    calls = "1 whole call" if done.calls == 1 else f"{done.calls} whole calls"
-    typer.echo(f"deleted: {turns} of speech, {calls}")
+    parts = (
+        f"{count(done.turns, 'turn')} of speech",
+        count(done.messages, "message"),
+        f"the words of {count(done.tools, 'tool call')}",
+        count(done.calls, "whole call"),
+    )
+    typer.echo(f"deleted: {', '.join(parts)}")
 
 
 @app.command()

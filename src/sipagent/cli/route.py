@@ -229,8 +229,13 @@ def _show(verdict: Any) -> None:
     plan = getattr(verdict, "plan", None)
     if plan is None or plan.agent is None:
         return
+    from sipagent.config.report.skills import skill_lines
+
     typer.echo("\ngreeting")
     typer.echo(f"  {plan.greeting.say}" if plan.greeting is not None else "  (none)")
+    typer.echo("\ntools")
+    for line in skill_lines(plan):
+        typer.echo(f"  {line}")
     typer.echo("\ninstructions")
     for line in str(plan.session.get("instructions", "(none)")).splitlines():
         typer.echo(f"  {line}".rstrip())

@@ -16,6 +16,7 @@ class SchemaKind(StrEnum):
     AGENTS = "agents"
     TENANT = "tenant"
     NAMESPACE = "namespace"
+    SCENARIO = "scenario"
 
 
 def schema(
@@ -23,13 +24,13 @@ def schema(
         SchemaKind,
         typer.Argument(
             metavar="KIND",
-            help="The file: agents (the main one), tenant or namespace.",
+            help="The file: agents (the main one), tenant, namespace or scenario.",
             parser=one_of(SchemaKind),
         ),
     ] = SchemaKind.AGENTS,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="A file for it, or a folder for all three."),
+        typer.Option(metavar="PATH", help="A file for it, or a folder for all four."),
     ] = None,
 ) -> None:
     """Print the JSON Schema (draft 2020-12) of a file.
@@ -39,16 +40,23 @@ def schema(
 
     Exit codes: 0 done, 2 usage, or the place cannot be written.
     """
-    from sipagent.config.report.jsonschema import Kind, schema_text
-
     if out is None:
-        typer.echo(schema_text(Kind(kind.value)), nl=False)
+        typer.echo(_text(kind), nl=False)
         return
     places = (
-        {out / each.file_name: each for each in Kind} if out.is_dir() else {out: Kind(kind.value)}
+        {out / f"{each}.schema.json": each for each in SchemaKind} if out.is_dir() else {out: kind}
     )
     try:
         for place, each in places.items():
-            place.write_text(schema_text(each), "utf-8")
+            place.write_text(_text(each), "utf-8")
     except OSError as error:
         fail(USAGE, f"{out}: {error.strerror}")
+
+
+def _text(kind: SchemaKind) -> str:
+    from sipagent.config.report.jsonschema import Kind, schema_text
+    from sipagent.scenarios.jsonschema import scenario_schema_text
+
+    if kind is SchemaKind.SCENARIO:
+        return scenario_schema_text()
+    return schema_text(Kind(kind.value))

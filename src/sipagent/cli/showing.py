@@ -1,15 +1,20 @@
 """One call's records as text for people."""
 
+import heapq
 from collections.abc import Iterator
 
-from sipagent.store.facts import Story
+from sipagent.store.facts import StoredMessage, StoredToolCall, StoredTurn, Story
 from sipagent.store.why.wording import at, money, number, plain, seconds
 
 _WIDTH = 12
 
+Said = StoredTurn | StoredToolCall | StoredMessage
+"""What has words."""
+
 
 def story_lines(story: Story, *, numbers: bool, words: bool) -> Iterator[str]:
-    """Everything of the call, a fact a line; what was said with `words` only."""
+    """Everything of the call, a fact a line; what was said, what tools were given and gave and what
+    messages say with `words` only."""
     for name, value in _facts(story, numbers):
         if value:
             yield f"{name:<{_WIDTH}}{value}"
@@ -18,6 +23,7 @@ def story_lines(story: Story, *, numbers: bool, words: bool) -> Iterator[str]:
     yield from _part("usage", _usage(story))
     if words:
         yield from _part("transcript", _said(story, numbers))
+        yield from _part("what a model made of it", _made(story, numbers))
     elif story.call.turns:
         yield ""
         yield f"{story.call.turns} turns were spoken: --transcript shows them"
@@ -66,13 +72,24 @@ def _decision(story: Story, numbers: bool) -> Iterator[str]:
 
 def _steps(story: Story, numbers: bool) -> Iterator[str]:
     began_at = story.call.began_at
-    for step in story.steps:
-        detail = f": {plain(step.detail, numbers=numbers)}" if step.detail else ""
-        yield f"{seconds(step.at - began_at):>10}  {plain(step.what, numbers=True)}{detail}"
+    for when, what in sorted(_happened(story, numbers), key=lambda step: step[0]):
+        yield f"{seconds(when - began_at):>10}  {what}"
     for sent in story.transfers:
         where = sent.destination or plain(sent.target, numbers=numbers)
         told = f"transfer {sent.number} to {where}: {plain(sent.answer, numbers=True)}"
         yield f"{seconds(sent.at - began_at):>10}  {told}"
+
+
+def _happened(story: Story, numbers: bool) -> Iterator[tuple[float, str]]:
+    for step in story.steps:
+        detail = f": {plain(step.detail, numbers=numbers)}" if step.detail else ""
+        yield step.at, f"{plain(step.what, numbers=True)}{detail}"
+    for use in story.tools:
+        detail = f" ({plain(use.detail, numbers=numbers)})" if use.detail else ""
+        status = f"{plain(use.status, numbers=True)} after {seconds(use.seconds)}"
+        yield use.at, f"tool {plain(use.name, numbers=True)}: {status}{detail}"
+    for message in story.messages:
+        yield message.at, "message taken"
 
 
 def _usage(story: Story) -> Iterator[str]:
@@ -85,12 +102,41 @@ def _usage(story: Story) -> Iterator[str]:
 
 def _said(story: Story, numbers: bool) -> Iterator[str]:
     began_at = story.call.began_at
-    for turn in story.turns:
-        text = "(not understood)" if turn.text is None else plain(
-            turn.text, numbers=numbers, limit=None
-        )  # fmt: skip
-        cut = " (interrupted)" if turn.interrupted else ""
-        yield f"{seconds(turn.at - began_at):>10}  {turn.speaker}: {text}{cut}"
+    turns: list[Said] = [*story.turns]
+    done: list[Said] = [*story.tools, *story.messages]
+    done.sort(key=lambda one: one.at)
+    # Turns stay in the order of their sequence, which their times need not be in.
+    for one in heapq.merge(turns, done, key=lambda one: one.at):
+        yield f"{seconds(one.at - began_at):>10}  {_line(one, numbers)}"
+
+
+def _made(story: Story, numbers: bool) -> Iterator[str]:
+    for made in story.made:
+        for text in (made.summary, made.extracted):
+            if text is not None:
+                yield _text(text, numbers, "")
+
+
+def _line(one: Said, numbers: bool) -> str:
+    match one:
+        case StoredTurn():
+            text = _text(one.text, numbers, "(not understood)")
+            return f"{one.speaker}: {text}{' (interrupted)' if one.interrupted else ''}"
+        case StoredToolCall():
+            given, gave = (_text(text, numbers, "(masked)") for text in (one.arguments, one.output))
+            return f"tool {plain(one.name, numbers=True)}: given {given}, gave {gave}"
+        case StoredMessage():
+            return f"message: {'; '.join(message_lines(one, numbers=numbers))}"
+
+
+def message_lines(message: StoredMessage, *, numbers: bool) -> Iterator[str]:
+    """What the caller wants to have told, a field a line."""
+    for name, text in message.told.items():
+        yield f"{plain(name, numbers=True)}: {_text(text, numbers, '')}"
+
+
+def _text(text: str | None, numbers: bool, without: str) -> str:
+    return without if text is None else plain(text, numbers=numbers, limit=None)
 
 
 def _part(title: str, lines: Iterator[str]) -> Iterator[str]:

@@ -94,6 +94,7 @@ def _of_span(
         ("At once", told.incidents),
         ("What the failed calls share", told.shared),
         ("How they failed", told.outcomes),
+        ("What agents did", told.tools),
         ("Numbers that lead nowhere", told.unrouted),
     )
 

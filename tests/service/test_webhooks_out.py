@@ -1,0 +1,279 @@
+"""A tenant is told of its calls: signed requests from the real service to a real endpoint."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from sipagent.app import Fixed, build, serving
+from sipagent.config import load
+from sipagent.config.reload.live import LiveConfiguration
+from sipagent.settings import Settings
+from sipagent.simulator import Simulator, running_simulator
+from sipagent.testing import FakeTap, MemoryRecords
+from tests.service.conftest import SECRETS
+
+NUMBER, CALLER = "+17134810111", "+14067704205"
+MAIN = """
+version: 1
+include: [tenants/*/tenant.yaml]
+defaults: {{model: gpt-realtime-2.1, transcription: gpt-live-transcribe}}
+tenants:
+  acme:
+    budget: {{day: {budget}, warn_at: [50%]}}
+    privacy: {{numbers_at_rest: {numbers}}}
+    webhooks:
+      live: {{url: "{url}/live", secret: {{file: hook}}, include: [transcript]}}
+      dead: {{url: "{url}/dead", secret: {{file: hook}}, events: [call.ended]}}
+numbers: {{"+1 713 481 0111": {{agent: desk, tenant: acme}}}}
+"""
+TENANT = """
+tenant: acme
+agents: {{desk: {{instructions: Be kind., greeting: Hello there., after_call: {after}}}}}
+"""
+LONG = [
+    line
+    for _ in range(12)
+    for line in ({"caller": "And what about next Sunday?"}, {"agent": "On Sunday we are closed."})
+]
+
+
+@dataclass
+class Receiver:
+    """A tenant's endpoint: it verifies, keeps what it got, and answers at `/live` only."""
+
+    url: str = ""
+    events: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deliveries: list[str] = field(default_factory=list)
+    refused: int = 0
+    status: int = 204
+    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def live(self, request: web.Request) -> web.Response:
+        event = Webhook(SECRETS[0]).verify(await request.read(), dict(request.headers))
+        async with self.news:
+            self.deliveries.append(request.headers["webhook-id"])
+            if self.status < 300:
+                self.events[request.headers["webhook-id"]] = event
+            self.news.notify_all()
+        return web.Response(status=self.status)
+
+    async def dead(self, _: web.Request) -> web.Response:
+        async with self.news:
+            self.refused += 1
+            self.news.notify_all()
+        return web.Response(status=503)
+
+    def types(self) -> list[str]:
+        return sorted(event["type"] for event in self.events.values())
+
+    def data(self, type_: str) -> dict[str, Any]:
+        (found,) = [event["data"] for event in self.events.values() if event["type"] == type_]
+        return dict(found)
+
+    async def until(self, *types: str) -> None:
+        async with self.news:
+            await self.news.wait_for(lambda: set(types) <= set(self.types()))
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    found = Receiver()
+    application = web.Application()
+    application.router.add_post("/live", found.live)
+    application.router.add_post("/dead", found.dead)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield found
+    finally:
+        await runner.cleanup()
+
+
+class House:
+    """A service on files, with a data directory, that can be opened again and again."""
+
+    def __init__(self, folder: Path, simulator: Simulator, receiver: Receiver) -> None:
+        self.folder = folder
+        self.simulator = simulator
+        self.records = MemoryRecords()
+        self.receiver = receiver
+        self.write()
+
+    def write(self, *, numbers: str = "plain", budget: str = "10 USD", after: str = "null") -> None:
+        files = {
+            "agents.yaml": MAIN.format(url=self.receiver.url, numbers=numbers, budget=budget),
+            "tenants/acme/tenant.yaml": TENANT.format(after=after),
+            "hook": f"{SECRETS[0]}\n{SECRETS[1]}\n",
+        }
+        for name, text in files.items():
+            path = self.folder / "config" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+
+    @asynccontextmanager
+    async def open(self, *, live: bool = False) -> AsyncIterator[httpx.AsyncClient]:
+        values = {
+            "OPENAI_API_KEY": "sk-test",
+            "OPENAI_WEBHOOK_SECRET": SECRETS[0],
+            "OPENAI_BASE_URL": self.simulator.base_url,
+            "SIPAGENT_DRAIN_TIMEOUT": 0,
+            "SIPAGENT_DATA_DIR": self.folder / "data",
+            "SIPAGENT_HTTP_TOOLS_ALLOW": "127.0.0.0/8",
+        }
+        main = self.folder / "config" / "agents.yaml"
+        configuration: Fixed | LiveConfiguration
+        if live:
+            configuration = LiveConfiguration(main)
+        else:
+            loaded = load(main)
+            configuration = Fixed(loaded.table, webhook_secrets=loaded.webhook_secrets)
+        self.records = MemoryRecords()
+        chosen = Settings.model_validate(values)
+        service = build(chosen, configuration, records=self.records, tap=FakeTap(), keep=True)
+        async with serving(service) as url, httpx.AsyncClient(base_url=url) as client:
+            self.simulator.deliver_to = f"{url}/webhooks/openai"
+            yield client
+
+    async def call(self, script: Any = None) -> str:
+        before = len(self.records.outcomes)
+        extra = {} if script is None else {"script": script, "stay": True}
+        call_id = await self.simulator.place_call(NUMBER, CALLER, **extra)
+        await self.records.ended_until(before + 1)
+        return call_id
+
+    def rows(self, sql: str) -> list[Any]:
+        with sqlite3.connect(self.folder / "data" / "records.sqlite") as connection:
+            rows = connection.execute(sql).fetchall()
+        connection.close()
+        return rows
+
+
+@pytest.fixture
+async def house(tmp_path: Path, receiver: Receiver) -> AsyncIterator[House]:
+    async with running_simulator(SECRETS[0]) as simulator:
+        yield House(tmp_path, simulator, receiver)
+
+
+async def test_a_call_is_told_while_another_endpoint_is_dead(
+    house: House, receiver: Receiver
+) -> None:
+    async with house.open() as client:
+        call_id = await house.call()
+        await receiver.until("call.started", "call.ended")
+        async with receiver.news:
+            await receiver.news.wait_for(lambda: receiver.refused)
+        while "sipagent_events_total" not in (text := (await client.get("/metrics")).text):
+            await asyncio.sleep(0.01)
+        assert 'sipagent_events_total{state="delivered"}' in text
+    assert receiver.types() == ["call.ended", "call.started"]
+    started, ended = receiver.data("call.started"), receiver.data("call.ended")
+    assert (started["call_id"], started["agent"], started["caller"]) == (call_id, "desk", CALLER)
+    assert (ended["outcome"], ended["dialed"]) == ("completed.line_closed", NUMBER)
+    assert ended["cost"] > 0
+    assert ended["usage_complete"] is True
+    assert "Hello there." in [turn["text"] for turn in ended["transcript"]]
+    dead = house.rows("SELECT state, attempts, answer FROM outbox WHERE endpoint = 'dead'")
+    assert [(state, answer) for state, _, answer in dead] == [("pending", "503")]
+
+
+async def test_what_is_not_taken_is_told_by_the_next_process_under_the_same_id(
+    house: House, receiver: Receiver
+) -> None:
+    receiver.status = 500
+    async with house.open():
+        await house.call()
+        async with receiver.news:
+            await receiver.news.wait_for(lambda: len(set(receiver.deliveries)) == 2)
+        assert receiver.events == {}
+    first = set(receiver.deliveries)
+    receiver.status = 200
+    with sqlite3.connect(house.folder / "data" / "records.sqlite") as connection:
+        connection.execute("UPDATE outbox SET next_at = 0")  # as if the pause were over
+    connection.close()
+    async with house.open():
+        await receiver.until("call.started", "call.ended")
+    assert set(receiver.events) == first
+
+
+async def test_numbers_are_told_as_they_are_stored(house: House, receiver: Receiver) -> None:
+    house.write(numbers="hmac")
+    async with house.open():
+        await house.call()
+        await receiver.until("call.ended")
+    text = json.dumps(receiver.events)
+    assert CALLER not in text
+    assert NUMBER not in text
+    (stored,) = house.rows("SELECT DISTINCT caller FROM calls")
+    assert receiver.data("call.ended")["caller"] == stored[0]
+
+
+async def test_a_budget_that_is_being_spent_is_told(house: House, receiver: Receiver) -> None:
+    house.write(budget="0.01 USD")
+    async with house.open():
+        await house.call(LONG)
+        async with receiver.news:
+            await receiver.news.wait_for(lambda: receiver.types().count("budget.warning") == 2)
+    shares: list[Mapping[str, Any]] = [
+        event["data"] for event in receiver.events.values() if event["type"] == "budget.warning"
+    ]
+    told = sorted((one["share"], one["spent"], one["name"], one["limit"]) for one in shares)
+    assert told == [(0.5, False, "acme", 10_000), (1.0, True, "acme", 10_000)]
+
+
+async def test_a_tenant_whose_file_cannot_be_used_is_told(house: House, receiver: Receiver) -> None:
+    async with house.open(live=True):
+        path = house.folder / "config" / "tenants" / "acme" / "tenant.yaml"
+        usable = path.read_text("utf-8")
+        path.write_text(usable.replace("instructions", "instruction"), "utf-8")
+        await receiver.until("config.stale")
+        data = receiver.data("config.stale")
+        assert data["tenant"] == "acme"
+        assert "unknown key" in data["findings"][0]
+        await house.call()
+        await receiver.until("call.ended")
+
+
+AFTER = "{model: gpt-5-mini, extract: {type: object, properties: {urgent: {type: boolean}}}}"
+
+
+async def test_what_a_model_makes_of_a_call_is_told(house: House, receiver: Receiver) -> None:
+    house.write(after=AFTER)
+    async with house.open():
+        call_id = await house.call()
+        await receiver.until("call.summarised")
+    data = receiver.data("call.summarised")
+    assert data["call_id"] == call_id
+    assert (data["summary"], data["extracted"]) == ("simulated", {"urgent": True})
+    (asked,) = house.simulator.reading.asked
+    assert 'agent: "Hello there."' in asked["input"]
+    assert asked["store"] is False
+    usage = house.rows("SELECT model, text_in > 0, text_out > 0 FROM usage WHERE kind = 'summary'")
+    assert usage == [("gpt-5-mini", 1, 1)]
+
+
+async def test_a_model_that_makes_nothing_of_a_call_harms_nothing(
+    house: House, receiver: Receiver
+) -> None:
+    house.write(after=AFTER)
+    house.simulator.reading.failures = [400]
+    async with house.open() as client:
+        await house.call()
+        await receiver.until("call.started", "call.ended")
+        while house.rows("SELECT state FROM summaries") != [("failed",)]:
+            await asyncio.sleep(0.01)
+        assert (await client.get("/readyz")).status_code == 200
+    assert house.rows("SELECT detail FROM summaries") == [("400",)]
+    assert receiver.types() == ["call.ended", "call.started"]
