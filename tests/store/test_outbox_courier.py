@@ -299,3 +299,28 @@ async def test_records_that_are_away_are_asked_again(sqlite_url: str) -> None:
         assert lines == [
             {"event": "outbox cannot be used", "log_level": "warning", "reason": lines[0]["reason"]}
         ]
+
+
+async def test_what_is_being_sent_at_the_end_has_its_answer(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as engine:
+        await put(engine, "evt_1")
+        it = carrying(engine)
+        it.endpoints.slow = slow = asyncio.Event()
+        async with it.courier:
+            await it.endpoints.until(1)
+            asyncio.get_running_loop().call_later(0.05, slow.set)
+        assert await states(engine) == {"evt_1": "delivered"}
+
+
+async def test_an_end_waits_for_nobody_who_never_answers(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as engine:
+        await put(engine, "evt_1")
+        await put(engine, "evt_2", tenant=OTHER[0], next_at=NOW + 3600)
+        it = carrying(engine)
+        it.endpoints.answers[url_of(CRM)] = [None]
+        began = asyncio.get_running_loop().time()
+        async with it.courier:
+            await it.endpoints.until(1)
+        assert asyncio.get_running_loop().time() - began < 10
+        assert await states(engine) == {"evt_1": "pending", "evt_2": "pending"}
+        assert it.endpoints.at_once == 0

@@ -159,6 +159,7 @@ def test_a_transcript_is_bounded() -> None:
     short = told(turns("Hello.", None))
     assert [turn["text"] for turn in short["transcript"]] == ["Hello.", None]
     assert short["transcript_complete"] is True
+    assert told(turns("Hello."))["transcript_complete"] is False  # of the call's two turns
     long = told(turns("a" * (LARGEST_TRANSCRIPT - 1), "b", "c"))
     assert len(long["transcript"]) == 2
     assert long["transcript_complete"] is False

@@ -124,6 +124,8 @@ def test_an_endpoint_that_asks_for_time_is_left_alone_for_some() -> None:
         ("\u0661", None),
         ("9" * 400, None),
         ("Thu, 99 Foo 2026 99:99:99 GMT", None),
+        ("Thu, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Thu, 01 Jan 0001 00:00:00 +2300", 0.0),
     ],
 )
 def test_the_two_forms_of_retry_after(text: str | None, seconds: float | None) -> None:

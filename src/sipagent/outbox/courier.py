@@ -61,7 +61,8 @@ AGAIN_AFTER: Final = 5.0
 HASTENED_AFTER: Final = 3
 """Failures in a row after which an endpoint that answers again gets at once what waits for it."""
 
-_END_WITHIN: Final = 2.0
+_ANSWERED_WITHIN: Final = 2.0
+_END_WITHIN: Final = 1.0
 
 
 class Directory(Protocol):
@@ -110,7 +111,9 @@ class Courier:
         self._lanes: dict[Endpoint, _Lane] = {}
         self._spare = SPARE
         self._open = False
+        self._closing = False
         self._tasks = TaskOwner(_crashed, apart=True)
+        self._carriers = TaskOwner(_crashed, apart=True)
 
     async def __aenter__(self) -> Self:
         self._open = True
@@ -118,8 +121,13 @@ class Courier:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._open = False
+        """What is being sent has its answer, if that comes soon; nothing else is begun."""
+        self._open, self._closing = False, True
         await self._tasks.cancel(_END_WITHIN)
+        for lane in self._lanes.values():
+            lane.news.set()
+        if not await self._carriers.join(_ANSWERED_WITHIN):
+            await self._carriers.cancel(_END_WITHIN)
 
     def stir(self, endpoint: Endpoint) -> None:
         """Something may be due there."""
@@ -127,12 +135,12 @@ class Courier:
         lane.news.set()
         if self._open and not lane.running:
             lane.running = True
-            self._tasks.start(self._carry(endpoint, lane), name=f"webhook {endpoint[0]}")
+            self._carriers.start(self._carry(endpoint, lane), name=f"webhook {endpoint[0]}")
 
     async def visit(self, endpoint: Endpoint) -> float | None:
         """Send what is due there; says when something is next, None where nothing waits."""
         lane = self._lanes.setdefault(endpoint, _Lane())
-        while (now := self._clock.wall()) >= lane.rests_until:
+        while (now := self._clock.wall()) >= lane.rests_until and not self._closing:
             width = self._width(lane)
             try:
                 webhook = self._webhook(endpoint)
@@ -260,7 +268,7 @@ class Courier:
     async def _carry(self, endpoint: Endpoint, lane: _Lane) -> None:
         """The lane's task: it goes on until nothing waits for the endpoint."""
         try:
-            while True:
+            while not self._closing:
                 lane.news.clear()
                 at = await self._visited(endpoint)
                 if at is None and not lane.news.is_set():
@@ -284,7 +292,7 @@ class Courier:
             return
         try:
             async with asyncio.timeout(max(0.0, at - self._clock.wall())):
-                while True:
+                while not self._closing:
                     await lane.news.wait()
                     if self._clock.wall() >= lane.rests_until:
                         return

@@ -11,8 +11,8 @@ from typing import Any, Final
 from sipagent.model import EventType
 from sipagent.store.facts import CallRow, StoredTurn
 from sipagent.store.outbox import Material
-from sipagent.store.summaries import Made
 from sipagent.store.shown import iso, shown_call
+from sipagent.store.summaries import Made
 
 LARGEST_TRANSCRIPT: Final = 256 * 1024
 """Characters of a transcript that is told; of a longer one the beginning."""
@@ -52,7 +52,7 @@ def _own(material: Material, call: CallRow, own: dict[str, Any]) -> dict[str, An
         case EventType.CALL_STARTED:
             return {"answered_at": at["at"]}
         case EventType.CALL_ENDED:
-            return {**_facts(call, _OF_ENDED), **_said(material.turns)}
+            return {**_facts(call, _OF_ENDED), **_said(material.turns, call.turns or 0)}
         case EventType.CALL_TRANSFERRED:
             return {"ended_at": at["at"], "destination": material.destination}
         case EventType.CALL_SUMMARISED:
@@ -81,7 +81,8 @@ def _facts(call: CallRow, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: shown[name] for name in names}
 
 
-def _said(turns: tuple[StoredTurn, ...]) -> dict[str, Any]:
+def _said(turns: tuple[StoredTurn, ...], spoken: int) -> dict[str, Any]:
+    """What was said; of the turns that were spoken some may not be stored, or not any more."""
     if not turns:
         return {}
     said, room = [], LARGEST_TRANSCRIPT
@@ -90,4 +91,4 @@ def _said(turns: tuple[StoredTurn, ...]) -> dict[str, Any]:
         if room < 0:
             break
         said.append({"speaker": turn.speaker, "at": iso(turn.at), "text": turn.text})
-    return {"transcript": said, "transcript_complete": len(said) == len(turns)}
+    return {"transcript": said, "transcript_complete": len(said) >= max(spoken, len(turns))}
