@@ -248,7 +248,9 @@ def _courier(
 def _scribe(house: Storehouse, accounts: Accounts, clock: Clock) -> Scribe:
     """Who has models read the calls that are over."""
     announcer, put = house.records.announcer, house.writer.put
-    scribe = Scribe(lambda: house.writer.engine, accounts, announcer, put, clock)
+    scribe = Scribe(
+        lambda: house.writer.engine, accounts, announcer, put, clock, spent=house.charge
+    )
     house.read = scribe.stir
     return scribe
 

@@ -202,14 +202,18 @@ class EgressError(SipagentError):
     """A server of the operator's or a tenant's was not asked, or has not answered.
 
     `kind` is what went wrong; `detail` a word or two about it, nothing of the request's. `sent`
-    says whether the request may have reached the server, and so may have been acted on.
+    says whether the request may have reached the server, and so may have been acted on; `status` is
+    that of an answer which came and cannot be read.
     """
 
-    def __init__(self, kind: EgressTrouble, detail: str, *, sent: bool = False) -> None:
+    def __init__(
+        self, kind: EgressTrouble, detail: str, *, sent: bool = False, status: int | None = None
+    ) -> None:
         super().__init__(kind, detail)
         self.kind = kind
         self.detail = detail
         self.sent = sent
+        self.status = status
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.detail}"

@@ -35,7 +35,8 @@ from sipagent.store.outbox import Endpoint
 from sipagent.store.records import StoreRecords
 from sipagent.store.retention import Pruner, Retention
 from sipagent.store.rows import COLUMNS, Row, RowKind, Writing
-from sipagent.store.spending import Spent, costs_of, quotas_of, spent_so_far
+from sipagent.store.spending import Spent, costs_of, quotas_for, quotas_of, spent_so_far
+from sipagent.store.summaries import Job
 from sipagent.store.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -252,6 +253,18 @@ class Storehouse:
         tell_budget(
             self.records.announcer, crossing, self._table(), self._numbers, self._clock.wall()
         )
+
+    def charge(self, job: Job, cost: int) -> None:
+        """Count what reading a call has cost for the budgets that it counts for."""
+        quotas = quotas_for(
+            self._table(),
+            self._process,
+            self._numbers,
+            tenant=TenantName(job.tenant),
+            account=job.account,
+            dialed=job.dialed,
+        )
+        self._wind_down(self.engine.charged(quotas, cost))
 
     def _retention(self) -> Retention:
         engine = self.writer.engine

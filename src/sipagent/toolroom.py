@@ -46,6 +46,7 @@ class Toolroom:
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.egress)
         await self._stack.enter_async_context(self._servers)
+        self._stack.push_async_callback(self.toolbox.close)
         self.renew()
         return self
 

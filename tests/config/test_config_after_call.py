@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from sipagent.config import Loaded
-from sipagent.model import AfterCall
-from tests.config.support import loaded, plan, told, write
+from sipagent.engine.claims import decision_from_json, decision_to_json
+from sipagent.model import Accept, AfterCall
+from tests.config.support import decided, loaded, plan, told, write
 
 MAIN = """\
 version: 1
@@ -66,3 +67,14 @@ def test_it_changes_the_version(tmp_path: Path) -> None:
 def test_what_cannot_be_had_is_told(after: str, message: str, tmp_path: Path) -> None:
     found = told(write(tmp_path, {"agents.yaml": MAIN.format(after=after)}))
     assert any(message in each for each in found), found
+
+
+def test_what_is_wanted_outlives_the_process_with_the_plan(tmp_path: Path) -> None:
+    config = configured(tmp_path, f"{{model: gpt-realtime-2.1, extract: {SCHEMA}}}")
+    decision = decided(config, NUMBER)
+    read = decision_from_json(decision_to_json(decision))
+    assert isinstance(read.verdict, Accept)
+    assert isinstance(decision.verdict, Accept)
+    assert read.verdict.plan.after_call == decision.verdict.plan.after_call
+    assert read.verdict.plan.after_call is not None
+    assert read.verdict.plan.after_call.price is not None

@@ -8,7 +8,7 @@ import pytest
 from sipagent.config import Loaded, load
 from sipagent.config.compilation import ENVIRONMENT_ACCOUNT
 from sipagent.config.outline import OUTLINES, Outline
-from sipagent.model import Reject
+from sipagent.model import HttpRequest, Reject, Requirement
 from sipagent.routing import AnswerWith
 from tests.config.support import decided, plan
 
@@ -50,6 +50,29 @@ def test_what_callers_of_the_example_hear(example: Loaded) -> None:
     assert plan(example, "+442079460133").agent == "restaurant"
     assert plan(example, "+17134810123").refer_to == "tel:+17135550100"
     assert isinstance(decided(example, "+17134819999").verdict, Reject)
+
+
+def test_what_the_agents_of_the_example_can_do(example: Loaded) -> None:
+    dental = plan(example, "+17134810111").skills
+    lookup = {tool.name: tool for tool in dental.tools}["next_appointment"]
+    assert isinstance(lookup.does, HttpRequest)
+    assert lookup.does.bind == {"phone": "+12025550123", "practice": "Bright Street Dental"}
+    hotel = plan(example, "+17134810122")
+    assert {tool.name for tool in hotel.skills.tools} == {
+        *("hang_up", "wait", "set_language", "take_message", "transfer"),
+        *("porter_code", "wake_up_calls"),
+    }
+    gated = {tool.name: tool.requires for tool in hotel.skills.tools if tool.requires is not None}
+    assert gated == {"wake_up_calls": Requirement(None, "2580")}
+    assert "2580" not in str(hotel.session)
+    assert hotel.skills.keys == {"0": "front_desk"}
+    assert [tongue.language for tongue in hotel.skills.tongues] == ["en", "es"]
+    waiter = plan(example, "+442079460133").ways.destinations
+    assert [(way.destination, way.on_failure) for way in waiter] == [("head_waiter", ("resume",))]
+    assert waiter[0].open is not None
+    for call in (plan(example, number) for number in ("+17134810111", "+17134810122")):
+        assert call.skills.silence is not None
+        assert call.skills.silence.say == "Are you still there?"
 
 
 def test_the_rules_end_the_instructions_of_every_agent(example: Loaded) -> None:

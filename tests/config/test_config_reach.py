@@ -7,7 +7,7 @@ import pytest
 from sipagent.config.report.ordering import destination_in
 from sipagent.model import Forward, Reject, TenantName
 from sipagent.routing import Controls, Order, Scope, decide
-from tests.config.support import NOON, decided, loaded, told, write
+from tests.config.support import NOON, decided, loaded, plan, told, write
 from tests.routing.support import a_call
 
 MAIN = """\
@@ -158,3 +158,32 @@ def test_a_sip_uri_with_a_number_of_the_directory_is_a_loop(user: str, tmp_path:
     assert isinstance(decided(config, "+17134810111").verdict, Forward)
     text = f'vars: {{d: "{to}"}}\ndestinations: {{desk: "{{{{ vars.d }}}}"}}'
     assert "is a number of this directory" in told(write(tmp_path, acme(text)))[0]
+
+
+def test_a_namespaces_destination_follows_where_nobody_answers(tmp_path: Path) -> None:
+    files = {
+        "agents.yaml": (
+            "version: 1\ninclude: [common/agents.yaml, tenants/*/tenant.yaml]\n"
+            "defaults: {model: gpt-realtime-2.1}\ntenants: {acme: {}}\n"
+            'numbers: {"+17134810111": {tenant: acme, agent: a}}\n'
+        ),
+        "common/agents.yaml": (
+            "namespace: common\ndestinations:\n"
+            "  desk: {to: '+17135550100', on_failure: common/boss}\n"
+            "  boss: '+17135550101'\n"
+        ),
+        "tenants/acme/tenant.yaml": (
+            "tenant: acme\nfallback: common/boss\n"
+            "destinations: {desk: {to: '+17135550102', on_failure: [common/desk, resume]}}\n"
+            "agents: {a: {tools: [{transfer: [desk]}]}}\n"
+        ),
+    }
+    call = plan(loaded(tmp_path, files), "+17134810111")
+    ways = {way.destination: way.on_failure for way in call.ways.destinations}
+    assert ways == {
+        "desk": ("common/desk", "resume"),
+        "common/desk": ("common/boss",),
+        "common/boss": (),
+    }
+    assert call.fallback is not None
+    assert call.fallback.refer_to == "tel:+17135550101"

@@ -182,15 +182,7 @@ SESSIONS = [
         "include: [item.input_audio_transcription.logprobs]",
         with_input() | {"include": ["item.input_audio_transcription.logprobs"]},
     ),
-    ("tool_choice: required", with_input() | {"tool_choice": "required"}),
-    (
-        "tool_choice: {type: function, name: f}",
-        with_input() | {"tool_choice": {"type": "function", "name": "f"}},
-    ),
-    (
-        "tool_choice: {type: mcp, server_label: s}",
-        with_input() | {"tool_choice": {"type": "mcp", "server_label": "s"}},
-    ),
+    ("tool_choice: none", with_input() | {"tool_choice": "none"}),
     ("parallel_tool_calls: false", with_input() | {"parallel_tool_calls": False}),
     ("greeting: Hello", with_input()),
 ]

@@ -1,5 +1,7 @@
 """What `tools` become: what the model is offered, and what is done when it uses them."""
 
+import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from openai.types.realtime.call_accept_params import CallAcceptParams
 from pydantic import TypeAdapter
 
 from sipagent.config import Loaded
+from sipagent.config.report.advice import advice_on
 from sipagent.model import (
     AgentName,
     CallPlan,
@@ -30,7 +33,7 @@ from sipagent.model import (
     Wait,
 )
 from sipagent.sessions.machine.arguments import Unfit, fitting
-from tests.config.support import decided, loaded, plan
+from tests.config.support import decided, loaded, plan, told, write
 from tests.config.test_config_session import unknown_keys
 
 NUMBER = "+17134810111"
@@ -254,8 +257,6 @@ class TestPins:
         assert "1234" not in str(call.session)
 
     def test_a_pin_that_nobody_can_press_is_told(self, tmp_path: Path) -> None:
-        from tests.config.support import told, write
-
         agents = f"  a: {{vars: {{code: {{default: secret}}}}, tools: [{self.TOOLS}]}}"
         path = write(tmp_path, {"agents.yaml": f"{HEAD}agents:\n{agents}\n{TAIL}"})
         (line,) = told(path)
@@ -397,9 +398,9 @@ def test_silence_is_of_the_call(tmp_path: Path) -> None:
     assert call.skills.silence is not None
     assert call.skills.silence.say == "Palm? Still there?"
     assert (call.skills.silence.after, call.skills.silence.hang_up_after) == (20.0, 3)
-    quiet = planned(tmp_path, "", more="silence: {after: 500ms}, ").skills.silence
+    quiet = planned(tmp_path, "", more="silence: {after: 1500ms}, ").skills.silence
     assert quiet is not None
-    assert (quiet.after, quiet.say, quiet.hang_up_after) == (0.5, None, 2)
+    assert (quiet.after, quiet.say, quiet.hang_up_after) == (1.5, None, 2)
 
 
 def test_keys_and_the_watch(tmp_path: Path) -> None:
@@ -435,7 +436,22 @@ def test_what_a_call_could_notice_is_another_version(what: str, tmp_path: Path) 
     assert len(hashes) == 2
 
 
-def _json(value: Any) -> str:
-    import json
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        ("", True),
+        (", requires: {attestation: C}", False),
+        (", parameters: {properties: {born: {type: string}}}", False),
+    ],
+)
+def test_what_rests_on_a_number_that_anybody_can_claim(
+    more: str, warned: bool, tmp_path: Path
+) -> None:
+    tool = "{http: {name: x, url: 'https://a.example', bind: {who: '{{ caller.e164 }}'}" + more
+    config = house(tmp_path, f"  a: {{tools: [{tool}}}}}]}}")
+    found = [str(one) for one in advice_on(config, date(2026, 9, 1)).warnings]
+    assert any('the tool "x" trusts the number' in line for line in found) is warned
 
+
+def _json(value: Any) -> str:
     return json.dumps(value)

@@ -100,7 +100,17 @@ def test_a_webhook_changes_the_version_and_is_told_as_a_difference(tmp_path: Pat
         (
             "{}",
             "{own: {url: 'https://me:you@api.acme.example/x', secret: {secret: hook}}}",
-            "webhooks.own.url: a URL must not hold credentials",
+            "webhooks.own.url: the URL has credentials",
+        ),
+        (
+            "{}",
+            "{own: {url: 'https://api.acme.example/x#y', secret: {secret: hook}}}",
+            "webhooks.own.url: it is no http:// or https:// URL without a fragment",
+        ),
+        (
+            "{}",
+            "{own: {url: 'https://api.acme.example/{x}', secret: {secret: hook}}}",
+            "webhooks.own.url: the URL has a character that has to be percent-encoded",
         ),
         (
             "{}",
@@ -110,7 +120,7 @@ def test_a_webhook_changes_the_version_and_is_told_as_a_difference(tmp_path: Pat
         (
             "{crm: {url: 'ftp://api.acme.example/x', secret: {file: s}}}",
             "{}",
-            "tenants.acme.webhooks.crm.url: this is not the URL of a host",
+            "tenants.acme.webhooks.crm.url: it is no http:// or https:// URL without a fragment",
         ),
         (
             "{crm: {url: 'https://a.example', secret: {file: s}, events: [call.lost]}}",

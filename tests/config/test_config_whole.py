@@ -6,7 +6,7 @@ import pytest
 
 from sipagent.config import Loaded, load
 from sipagent.config.compilation import ENVIRONMENT_ACCOUNT
-from sipagent.model import Accept, Forward, Reject
+from sipagent.model import Accept, Forward, HttpRequest, Rate, Reject, Requirement
 from sipagent.routing import AnswerWith
 from tests.config.support import NOON, decided, loaded, plan, told, write
 
@@ -56,6 +56,28 @@ def test_many_tenants(many: Loaded) -> None:
     assert verdict.plan.greeting.say.startswith("I'm Acme Hardware's virtual assistant;")
     assert verdict.plan.session["model"] == "gpt-realtime-2.1"
     assert verdict.plan.session["audio"]["output"]["voice"] == "marin"
+
+
+def test_what_an_agent_of_many_tenants_can_do(many: Loaded) -> None:
+    verdict = decided(many, NUMBER, account=US, trunk="twilio-us").verdict
+    assert isinstance(verdict, Accept)
+    skills, ways = verdict.plan.skills, verdict.plan.ways
+    names = [tool.name for tool in skills.tools]
+    assert names == ["hang_up", "wait", "transfer", "order_status"]
+    assert [tool["name"] for tool in verdict.plan.session["tools"]] == names
+    request = skills.tools[3]
+    assert request.requires == Requirement("A")
+    assert isinstance(request.does, HttpRequest)
+    assert request.does.secret == "crm_token"
+    assert request.does.bind == {"caller": "+12025550123", "store": "Acme Downtown"}
+    assert [way.destination for way in ways.destinations] == ["store_phone", "call_centre"]
+    assert ways.destinations[0].on_failure == ("call_centre", "take_message")
+    assert ways.destinations[0].open == ((0.0, 3900.0),)
+    assert ways.cap is not None
+    assert ways.cap.rate == Rate(40, 3600.0)
+    assert skills.silence is not None
+    assert skills.silence.say == "Are you still there?"
+    assert ("acme", "crm_token") in many.granted
 
 
 def test_a_number_is_answered_in_its_own_language(many: Loaded) -> None:

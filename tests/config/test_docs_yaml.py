@@ -94,11 +94,13 @@ def is_included(text: str) -> bool:
 
 
 def is_of_others(text: str) -> bool:
-    """Whether another program reads it: an editor, Compose, or the Actions of GitHub."""
+    """Whether another program reads it: an editor, Compose, the Actions of GitHub, or
+    `sipagent test`."""
     found = yaml.safe_load(text)
     if found is None:  # only comments
         return True
-    return isinstance(found, list) or not {"services", "on", "jobs", "steps"}.isdisjoint(found)
+    keys = {"services", "on", "jobs", "steps", "script"}
+    return isinstance(found, list) or not keys.isdisjoint(found)
 
 
 def test_the_table_that_is_shown_can_be_used(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from sipagent.errors import TemplateError
 from sipagent.model import (
     DEFAULT_TENANT,
     Accept,
     Advice,
     AgentName,
     AttestationRule,
+    CallFacts,
     Cap,
     Consult,
     Consulted,
@@ -29,6 +31,7 @@ from sipagent.model import (
     ToolName,
     ToolTemplate,
 )
+from sipagent.model import builtin as built_in
 from sipagent.routing import (
     AnswerWith,
     CallerList,
@@ -209,6 +212,23 @@ class TestTheAnswer:
         assert short(decision) == "480 rule"
         assert told(decision) == [("api.acme.example", False, "it names no agent")]
 
+    def test_values_of_which_no_call_can_be_made_lead_to_what_follows_without_them(self) -> None:
+        def divided(facts: CallFacts) -> str:
+            if facts.vars["shoe_size"] == "0":
+                raise TemplateError("division by zero")
+            return "Offer."
+
+        edition = replace(a_profile().editions[0], instructions=Rendered(divided))
+        vip = {"editions": (edition,), "vars": {"shoe_size": "1"}}
+        decision = advised(a_house(vip=vip), agent=VIP, vars={"shoe_size": "0"})
+        assert short(decision) == "reception"
+        assert plan_of(decision).session["instructions"] == "Offer none."
+        assert told(decision)[-1] == (
+            "api.acme.example",
+            False,
+            "the call cannot be made by it",
+        )
+
     def test_the_agents_own_rule_about_callers_holds(self) -> None:
         table = a_house(vip={"attestation": AttestationRule("A")})
         assert short(advised(table, agent=VIP)) == "603 rule"
@@ -265,6 +285,25 @@ class TestValues:
         assert made.requires is not None
         assert made.requires.pin == "4711"
         assert plan.session["instructions"] == "Offer gold."
+
+    def test_no_pin_of_an_agent_that_takes_the_call_over_is_made_of_them(self) -> None:
+        does = HttpRequest("POST", "https://api.acme.example/orders")
+        tool = Tool(ToolName("order"), does, "", {"type": "object"})
+        table = a_house()
+        agents = dict(table.agents)
+        switch = ToolTemplate(built_in.switch_agent((AgentName("secret"),)))
+        key = DEFAULT_TENANT, VIP
+        agents[key] = replace(agents[key], tools=(switch,))
+        key = DEFAULT_TENANT, AgentName("secret")
+        vars_ = {"offer": "none", "shoe_size": "4711"}
+        able = (ToolTemplate(tool, pin="shoe_size"),)
+        agents[key] = replace(agents[key], tools=able, vars=vars_)
+        table = replace(table, agents=agents)
+        decision = advised(table, agent=VIP, vars={"shoe_size": "0000"})
+        (colleague,) = plan_of(decision).colleagues
+        requires = colleague.skills.tools[0].requires
+        assert requires is not None
+        assert requires.pin == "4711"
 
 
 class TestReading:

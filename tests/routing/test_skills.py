@@ -442,6 +442,26 @@ def test_a_secret_is_opened_when_the_session_is_sent() -> None:
         assert with_secrets(plain, read) is plain
 
 
+@pytest.mark.parametrize(
+    ("choice", "tools", "expected"),
+    [
+        ("required", 1, "auto"),
+        ("required", 2, "required"),
+        ({"type": "mcp", "server_label": "gone"}, 2, "auto"),
+        ({"type": "function", "name": "hang_up"}, 2, {"type": "function", "name": "hang_up"}),
+        ("none", 1, "none"),
+    ],
+)
+def test_a_model_need_not_use_a_server_whose_secret_cannot_be_read(
+    choice: Any, tools: int, expected: Any
+) -> None:
+    mark = secret_mark(DEFAULT_TENANT, SecretName("gone"))
+    gone = {"type": "mcp", "server_label": "gone", "authorization": mark}
+    offered_ = [gone, built_in.offer(built_in.hang_up())][:tools]
+    sent = with_secrets({"tools": offered_, "tool_choice": choice}, read)
+    assert sent == {"tools": offered_[1:], "tool_choice": expected}
+
+
 NAMES = st.text("abcdefghij_", min_size=1, max_size=12)
 TOOLS = st.one_of(
     st.just(built_in.hang_up()),
@@ -507,3 +527,26 @@ def test_a_broken_template_of_the_agent_is_the_calls_failure() -> None:
     edition = replace(a_profile().edition(None), instructions=Broken())
     table = table_of(house(), replace(able(), editions=(edition,)))
     assert not isinstance(decide(a_call(), table, NOW).verdict, Accept)
+
+
+def test_what_is_the_same_in_all_calls_is_made_once() -> None:
+    table = table_of(house(place(DESK)), able(sending(DESK)))
+    first, second = (accepted(decide(a_call(), table, now)) for now in (NOW, NOW + 60.0))
+    assert first.skills is second.skills
+    assert first.ways is second.ways
+
+
+@pytest.mark.parametrize(
+    "tenant",
+    [
+        house(place(DESK, hours="office"), hours={"office": FakeSchedule()}),
+        house(place(DESK, Rendered(lambda _: "+17135550100"))),
+        house(place(DESK, on_failure=("night",)), place(NIGHT, Rendered(lambda _: "+17135550101"))),
+    ],
+    ids=["hours", "template", "what follows"],
+)
+def test_what_depends_on_the_call_is_made_for_each(tenant: TenantProfile) -> None:
+    table = table_of(tenant, able(sending(DESK)))
+    first, second = (accepted(decide(a_call(), table, now)) for now in (NOW, NOW + 60.0))
+    assert first.ways is not second.ways
+    assert table.gear == {}

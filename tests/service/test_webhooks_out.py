@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from standardwebhooks import Webhook
 from sipagent.app import Fixed, build, serving
 from sipagent.config import load
 from sipagent.config.reload.live import LiveConfiguration
+from sipagent.engine.counters import Counters
+from sipagent.engine.purse import labels
 from sipagent.settings import Settings
 from sipagent.simulator import Simulator, running_simulator
 from sipagent.testing import FakeTap, MemoryRecords
@@ -27,6 +30,7 @@ MAIN = """
 version: 1
 include: [tenants/*/tenant.yaml]
 defaults: {{model: gpt-realtime-2.1, transcription: gpt-live-transcribe}}
+prices: {{version: ours, models: {{gpt-5-mini: {{text: {{input: 0.25, output: 2}}}}}}}}
 tenants:
   acme:
     budget: {{day: {budget}, warn_at: [50%]}}
@@ -38,8 +42,20 @@ numbers: {{"+1 713 481 0111": {{agent: desk, tenant: acme}}}}
 """
 TENANT = """
 tenant: acme
-agents: {{desk: {{instructions: Be kind., greeting: Hello there., after_call: {after}}}}}
+agents:
+  desk: {{instructions: Be kind., greeting: Hello there., after_call: {after}, tools: {tools}}}
+destinations: {{centre: {{to: "+17134810199", on_failure: resume}}}}
 """
+TOOLS = "[{take_message: {fields: [name, message]}}, {transfer: [centre]}]"
+ACTS: list[Any] = [
+    {"caller": "Tell Bob that Ann called."},
+    {"tool": {"name": "take_message", "arguments": {"name": "Ann", "message": "Call me: 4711."}}},
+    {"agent": "I will."},
+    {"caller": "A person, please."},
+    {"tool": {"name": "transfer", "arguments": {"destination": "centre"}}, "say": "One moment."},
+    {"agent": "Nobody is there."},
+    {"caller": "Goodbye."},
+]
 LONG = [
     line
     for _ in range(12)
@@ -110,12 +126,20 @@ class House:
         self.simulator = simulator
         self.records = MemoryRecords()
         self.receiver = receiver
+        self.spent: dict[str, int] = {}
         self.write()
 
-    def write(self, *, numbers: str = "plain", budget: str = "10 USD", after: str = "null") -> None:
+    def write(
+        self,
+        *,
+        numbers: str = "plain",
+        budget: str = "10 USD",
+        after: str = "null",
+        tools: str = "[]",
+    ) -> None:
         files = {
             "agents.yaml": MAIN.format(url=self.receiver.url, numbers=numbers, budget=budget),
-            "tenants/acme/tenant.yaml": TENANT.format(after=after),
+            "tenants/acme/tenant.yaml": TENANT.format(after=after, tools=tools),
             "hook": f"{SECRETS[0]}\n{SECRETS[1]}\n",
         }
         for name, text in files.items():
@@ -146,10 +170,16 @@ class House:
         async with serving(service) as url, httpx.AsyncClient(base_url=url) as client:
             self.simulator.deliver_to = f"{url}/webhooks/openai"
             yield client
+            counters = service.house.counters if service.house else Counters()
+            self.spent = {
+                period.value: counters.spent("tenant:acme", label)
+                for period, label in labels(time.time(), None).items()
+            }
 
-    async def call(self, script: Any = None) -> str:
+    async def call(self, script: Any = None, **extra: Any) -> str:
         before = len(self.records.outcomes)
-        extra = {} if script is None else {"script": script, "stay": True}
+        if script is not None:
+            extra = {"script": script, "stay": True, **extra}
         call_id = await self.simulator.place_call(NUMBER, CALLER, **extra)
         await self.records.ended_until(before + 1)
         return call_id
@@ -187,6 +217,37 @@ async def test_a_call_is_told_while_another_endpoint_is_dead(
     assert "Hello there." in [turn["text"] for turn in ended["transcript"]]
     dead = house.rows("SELECT state, attempts, answer FROM outbox WHERE endpoint = 'dead'")
     assert [(state, answer) for state, _, answer in dead] == [("pending", "503")]
+
+
+async def test_what_an_agent_does_is_told(house: House, receiver: Receiver) -> None:
+    house.write(tools=TOOLS)
+    async with house.open():
+        call_id = await house.call(ACTS, stay=False, pace=30, refer={"outcome": "refused"})
+        await receiver.until("call.ended", "message.taken", "transfer.failed")
+        async with receiver.news:
+            await receiver.news.wait_for(lambda: receiver.types().count("tool.called") == 2)
+    message, failed = receiver.data("message.taken"), receiver.data("transfer.failed")
+    assert (message["call_id"], message["caller"]) == (call_id, CALLER)
+    assert message["message"]["fields"] == {"name": "Ann", "message": "Call me: 4711."}
+    assert failed["transfer"]["destination"] == "centre"
+    assert (failed["transfer"]["number"], failed["transfer"]["outcome"]) == (1, "refused")
+    uses = [event["data"]["tool"] for event in receiver.events.values() if "tool" in event["data"]]
+    told = sorted((use["name"], use["status"]) for use in uses)
+    assert told == [("take_message", "done"), ("transfer", "failed")]
+    assert "4711" not in json.dumps(uses)
+    assert "Nobody is there." in [
+        turn["text"] for turn in receiver.data("call.ended")["transcript"]
+    ]
+
+
+async def test_a_transfer_is_told(house: House, receiver: Receiver) -> None:
+    house.write(tools=TOOLS)
+    async with house.open():
+        await house.call(ACTS[3:5], pace=30, refer={"after": 0.1})
+        await receiver.until("call.ended", "call.transferred")
+    assert receiver.data("call.transferred")["destination"] == "centre"
+    assert receiver.data("call.ended")["outcome"] == "completed.transferred"
+    assert "transfer.failed" not in receiver.types()
 
 
 async def test_what_is_not_taken_is_told_by_the_next_process_under_the_same_id(
@@ -257,6 +318,10 @@ async def test_what_a_model_makes_of_a_call_is_told(house: House, receiver: Rece
     data = receiver.data("call.summarised")
     assert data["call_id"] == call_id
     assert (data["summary"], data["extracted"]) == ("simulated", {"urgent": True})
+    (cost,) = house.rows("SELECT SUM(cost) FROM usage")[0]
+    (reading,) = house.rows("SELECT cost FROM usage WHERE kind = 'summary'")[0]
+    assert 0 < reading < cost
+    assert house.spent == {"day": cost, "month": cost}
     (asked,) = house.simulator.reading.asked
     assert 'agent: "Hello there."' in asked["input"]
     assert asked["store"] is False

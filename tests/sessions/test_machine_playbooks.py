@@ -380,6 +380,7 @@ class TestEnding:
         call = attached(greeting=None).feed(EndRequested(OPERATOR, "Bye."))
         call.expect(Some(CreateResponse, tag="goodbye"))
         call.feed(ResponseCreated("vad", None), ResponseDone("vad", completed=True))
+        call.expect(CancelResponse("vad"))
         call.feed(ResponseCreated("r9", "goodbye"), AudioStarted("vad"), AudioStopped("vad"))
         call.expect(ClearAudio())
         call.feed(AudioStarted("r9"), AudioStopped("r9")).expect(Some(HangUp))

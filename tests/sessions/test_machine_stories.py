@@ -1,6 +1,6 @@
 """Ten thousand stories: a provider, a caller and tools that do what they may, in any order."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import pytest
@@ -21,12 +21,14 @@ from sipagent.sessions.machine.commands import (
     HangUp,
     Probe,
     Refer,
+    RunTool,
     SendOutput,
 )
 from sipagent.sessions.machine.events import (
     AudioCleared,
     AudioStopped,
     CallerStarted,
+    EndRequested,
     FaultKind,
     ProviderFault,
     ResponseCreated,
@@ -56,6 +58,13 @@ MENU = (
     ("collect_digits", "{}"),
     ("no_such_tool", "{}"),
 )
+
+
+UNSPOKEN = ("hang_up", "wait", "transfer", "collect_digits")
+"""Tools after whose output it may be right to say nothing."""
+
+LEAVES = ("hang_up", "wait")
+"""Tools after which, and after those beside them, it may be right to say nothing."""
 
 
 def a_plan_for_stories(seed: int) -> CallPlan:
@@ -92,7 +101,7 @@ def overlaps(model: Model) -> list[str]:
                 active = None if active == response_id else active
             case ProviderFault(FaultKind.BUSY, _, request_id):
                 asked = None if asked is not None and asked.request_id == request_id else asked
-            case Probe() | SocketOpened():
+            case Probe() | SocketOpened() | "restart":
                 # With the socket goes all knowledge of what was asked for.
                 asked, active = None, None
             case ("waited", seconds):
@@ -101,24 +110,67 @@ def overlaps(model: Model) -> list[str]:
     return wrong
 
 
+STAYS = ("not hung up", "is being transferred, and ends")
+"""What the output of a hang-up says that has not come to be."""
+
+
+@dataclass
+class Leave:
+    """A hang-up of the agent's that is under way: which responses are its goodbye, and when it may
+    be over in any case."""
+
+    words: set[str] = field(default_factory=set)
+    over: list[float] = field(default_factory=list)
+
+
 def too_early(model: Model) -> bool:
     """Whether the agent hung up although nobody has heard its goodbye: that is right only where the
     socket is lost, or neither the goodbye nor its request has got anywhere for long."""
     heard: set[str] = set()
-    now, since = 0.0, [*model.farewells.values()]
+    now, leave = 0.0, Leave()
     for entry in model.told:
         match entry:
             case AudioStopped(response_id) | AudioCleared(response_id):
                 heard.add(response_id)
-            case CreateResponse(_, "goodbye"):
-                since.append(now)
-            case Probe():
-                return False
+            case ResponseDone(response_id, spoken=True, calls=calls):
+                if any(one.name == "hang_up" for one in calls):
+                    leave.words.add(response_id)
+                    leave.over.append(now + 14.5)
+            case CreateResponse(_, "farewell") | Probe() | "restart":
+                leave.over.append(now + 9.5 * isinstance(entry, CreateResponse))
+            case ResponseCreated(response_id, "farewell"):
+                leave.words.add(response_id)
+            case SendOutput(output=output) if any(words in output for words in STAYS):
+                leave = Leave()
             case ("waited", seconds):
                 now += seconds
             case HangUp(Reason.AGENT_HUNG_UP):
-                late = any(now - at >= 9.5 for at in since)
-                return not (heard & set(model.farewells)) and not late
+                return not heard & leave.words and not any(now >= at for at in leave.over)
+    return False
+
+
+def cut_short(model: Model) -> bool:
+    """Whether a call whose money is spent was hung up although its goodbye was still to be said:
+    that is right only where the socket is lost, or it is too long in coming."""
+    goodbyes: set[str] = set()
+    over: set[str] = set()
+    now, asked = 0.0, None
+    for entry in model.told:
+        match entry:
+            case EndRequested(Reason.BUDGET):
+                asked = now if asked is None else asked
+            case ResponseCreated(response_id, "goodbye"):
+                goodbyes.add(response_id)
+            case AudioStopped(response_id) | AudioCleared(response_id):
+                over.add(response_id)
+            case ResponseDone(response_id, completed=False):
+                over.add(response_id)
+            case Probe() | "restart":
+                return False
+            case ("waited", seconds):
+                now += seconds
+            case HangUp(Reason.BUDGET):
+                return not goodbyes & over and asked is not None and now - asked < 9.5
     return False
 
 
@@ -132,11 +184,12 @@ def test_a_story_of_tools_goes_well_whatever_happens_in_whatever_order(part: int
             model.settle()
         assert not overlaps(model), seed
         assert not too_early(model), seed
-        refers = [one for one in model.told if isinstance(one, Refer)]
-        assert len({one.mark for one in refers}) == len(refers), seed
-        if not model.call.state.over and model.open:
-            missing = unanswered(model)
-            assert not missing, (seed, missing)
+        assert not cut_short(model), seed
+        marked = [one.mark for one in model.told if isinstance(one, Refer | RunTool)]
+        assert len(set(marked)) == len(marked), seed
+        if not model.call.state.over and model.open and not model.call.state.outputs.parting:
+            assert not unanswered(model), (seed, unanswered(model))
+            assert not untold(model), (seed, untold(model))
         model.finish()
         assert sum(isinstance(one, Finish) for one in model.told) == 1, seed
         assert model.call.state.over
@@ -150,10 +203,25 @@ def unanswered(model: Model) -> set[str]:
     state = model.call.state.toolcalls
     open_ = {one.id for one in state.running}
     open_ |= {one.leaving.id for one in state.groups if one.leaving is not None}
-    sent = {one.id for one in model.told if isinstance(one, SendOutput)}
-    if model.call.state.outputs.parting:
+    return set(model.asked) - open_ - model.given - model.forgotten
+
+
+def untold(model: Model) -> set[str]:
+    """What the model ought to speak of, and has not been asked to."""
+    responses = model.call.state.responses
+    if responses.wishes or responses.asked is not None:
         return set()
-    return set(model.asked) - open_ - sent
+    open_ = {one.id for one in model.call.state.toolcalls.groups}
+    open_ |= {response_of(one) for one, name in model.asked.items() if name in LEAVES}
+    return {
+        one
+        for one in model.unspoken
+        if model.asked.get(one) not in UNSPOKEN and response_of(one) not in open_
+    }
+
+
+def response_of(call_id: str) -> str:
+    return call_id.replace("c", "r").partition("-")[0]
 
 
 def finishing(model: Model) -> set[str]:
@@ -169,4 +237,5 @@ def test_the_stories_have_what_they_are_about() -> None:
         seen |= {type(one) for one in model.told}
         reasons |= {one.reason for one in model.told if isinstance(one, HangUp | Finish)}
     assert {CallerStarted, SendOutput, Refer, ProviderFault, AudioCleared, Probe} <= seen
-    assert {Reason.AGENT_HUNG_UP, Reason.LINE_CLOSED, Reason.OPERATOR_HUNG_UP} <= reasons
+    ends = {Reason.AGENT_HUNG_UP, Reason.LINE_CLOSED, Reason.OPERATOR_HUNG_UP, Reason.BUDGET}
+    assert {*ends, Reason.TRANSFERRED} <= reasons

@@ -377,8 +377,8 @@ def test_a_goodbye_that_was_heard_before_the_response_was_done_counts() -> None:
 
 def test_an_agent_that_said_nothing_says_goodbye_first() -> None:
     call = leaves(held(HANG_UP), spoken=False)
-    call.expect(Some(CreateResponse, tag="goodbye", tools=False))
-    call.feed(ResponseCreated("r2", "goodbye"), AudioStarted("r2"))
+    call.expect(Some(CreateResponse, tag="farewell", tools=False))
+    call.feed(ResponseCreated("r2", "farewell"), AudioStarted("r2"))
     call.feed(ResponseDone("r2", completed=True), AudioStopped("r2")).wait(0.8)
     call.expect(HangUp(Reason.AGENT_HUNG_UP))
 

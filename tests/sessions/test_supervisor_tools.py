@@ -166,3 +166,24 @@ async def test_an_adopter_tells_what_is_not_known_and_runs_nothing() -> None:
     assert house.tools.requests == []
     socket.end()
     await house.over()
+
+
+async def test_an_output_that_went_nowhere_is_not_noted_as_told() -> None:
+    """The process may die before the socket is back: its successor has to send it."""
+    house = House()
+    socket = await held(house, a_plan_with(lookup()))
+    respond(socket, asks("c1"))
+    await begun(house, 1)
+    socket.is_closed, house.sideband.alive = True, True
+    house.tools.end("c1")
+    await asyncio.sleep(0.01)
+    assert ("rtc_1", "told:c1") not in house.engine.notes
+    socket.end()
+    while (again := await house.sideband.socket()) is socket:
+        await asyncio.sleep(0.01)
+    await again.sent_until(1)
+    await asyncio.sleep(0.01)
+    assert ("rtc_1", "told:c1") in house.engine.notes
+    house.sideband.alive = False
+    again.end()
+    await house.over()

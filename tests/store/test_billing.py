@@ -28,7 +28,7 @@ from sipagent.store.billing import (
     statement_of,
     zone_on_record,
 )
-from sipagent.store.spending import Spent, costs_of, spent_so_far
+from sipagent.store.spending import Spent, costs_of, quotas_for, spent_so_far
 from tests.store.forgetting import ACME, BETA, HASHED, Told, tell
 from tests.store.support import opened
 
@@ -335,3 +335,28 @@ def test_the_command_shows_and_closes_months_of_a_former_tenant(tmp_path: Path) 
         shown = run(command, "acme", "2024-11", *where)
         assert shown.startswith(f"statement   acme, 2024-11 ({CHICAGO})\n")
         run(command, "acme", "2024-12", *where, code=78)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "account", "dialed", "keys"),
+    [
+        (ACME, "us-1", NUMBER, ["account:us-1", "process:", "tenant:acme"]),
+        (BETA, "eu-1", HASHED.stored(BETA, NUMBER[1:]), ["number", "process:", "tenant:beta"]),
+        (BETA, "eu-1", HASHED.stored(BETA, "+17134810122"), ["process:", "tenant:beta"]),
+        (BETA, "us-1", None, ["account:us-1", "process:", "tenant:beta"]),
+    ],
+)
+def test_a_late_bill_counts_for_all_that_its_call_counted_for(
+    tenant: TenantName, account: str, dialed: str | None, keys: list[str]
+) -> None:
+    quotas = (
+        Quota(QuotaScope.TENANT, ACME, day=1, zone=CHICAGO),
+        Quota(QuotaScope.ACCOUNT, "us-1", month=1),
+        Quota(QuotaScope.NUMBER, NUMBER, day=1, zone=CHICAGO),
+    )
+    process = Quota(QuotaScope.PROCESS, month=1)
+    whose = {"account": account, "dialed": dialed}
+    found = quotas_for(table_of(*quotas), process, HASHED, tenant=tenant, **whose)
+    assert sorted(quota.key.partition("+")[0].rstrip(":") for quota in found) == [
+        key.rstrip(":") for key in keys
+    ]

@@ -6,6 +6,7 @@ import json
 import pytest
 import structlog
 import time_machine
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from standardwebhooks import Webhook as Verifier
 
@@ -13,7 +14,7 @@ from sipagent.model import EventType
 from sipagent.outbox.courier import AT_ONCE
 from sipagent.outbox.schedule import GIVEN_UP_AFTER, Posted
 from sipagent.providers.secrets import SecretSource
-from sipagent.store import outbox
+from sipagent.store import outbox, tables
 from sipagent.store.outbox import LEASE, EventState, OutboxEvent
 from tests.store.couriers import CRM, OTHER, SECRETS, carrying, hooks, put, url_of
 from tests.store.forgetting import NOW, Told, tell
@@ -232,6 +233,45 @@ async def test_what_is_gone_from_the_records_is_told_to_nobody(records_url: str)
         event = await only(engine)
         assert (event.state, event.answer) == ("dead", "nothing is left to be told")
         assert it.clock.now >= NOW + 3600
+
+
+async def test_an_end_is_told_as_soon_as_it_is_stored(records_url: str) -> None:
+    """A process that was killed has left the event; the next one stores the call's outcome."""
+    async with opened(records_url) as engine:
+        await tell(engine, [Told("rtc_1", CRM[0], live=True)])
+        await put(engine, "evt_1", type="call.ended", call_id="rtc_1")
+        it = carrying(engine)
+        at = await it.courier.visit(CRM)
+        assert at is not None
+        assert (it.ids(), at - NOW) == ([], 5)
+        over = update(tables.calls).values(outcome="completed.line_closed", ended_at=NOW)
+        async with engine.begin() as connection:
+            await connection.execute(over)
+        it.clock.now = at
+        assert await it.courier.visit(CRM) is None
+        (sent,) = it.endpoints.sent
+        assert json.loads(sent.body)["data"]["outcome"] == "completed.line_closed"
+
+
+async def test_what_waits_for_an_endpoint_that_is_dead_is_given_up_in_time(
+    records_url: str,
+) -> None:
+    """There are more events than it is asked for in three days: none waits for ever."""
+    async with opened(records_url) as engine:
+        await put(engine, *(f"evt_{n:04}" for n in range(1100)))
+        await put(engine, "evt_other", tenant=OTHER[0])
+        it = carrying(engine)
+        it.endpoints.answers[url_of(CRM)] = [DEAD]
+        while (at := await it.courier.visit(CRM)) is not None and at < NOW + GIVEN_UP_AFTER:
+            it.clock.now = at
+            if len(it.endpoints.sent) == 20:
+                await put(engine, "evt_young", since=NOW + 60)
+                it.clock.now = NOW + GIVEN_UP_AFTER
+        found = await states(engine)
+        assert found.pop("evt_other") == "pending"
+        assert found.pop("evt_young") == "pending"
+        assert set(found.values()) == {"dead"}
+        assert len(it.endpoints.sent) < 30
 
 
 async def test_an_event_that_cannot_be_made_holds_up_no_other(sqlite_url: str) -> None:

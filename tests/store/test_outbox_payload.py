@@ -160,6 +160,12 @@ def test_a_transcript_is_bounded() -> None:
     assert [turn["text"] for turn in short["transcript"]] == ["Hello.", None]
     assert short["transcript_complete"] is True
     assert told(turns("Hello."))["transcript_complete"] is False  # of the call's two turns
-    long = told(turns("a" * (LARGEST_TRANSCRIPT - 1), "b", "c"))
-    assert len(long["transcript"]) == 2
+    long = told(turns(*("\N{GRINNING FACE}\n" * 20_000 for _ in range(8))))
+    assert len(long["transcript"]) == LARGEST_TRANSCRIPT // (6 * 20_000) == 4
     assert long["transcript_complete"] is False
+
+
+def test_an_end_that_is_not_stored_yet_is_not_told() -> None:
+    live = replace(CALL, outcome=None, ended_at=None)
+    assert payload(replace(material(EventType.CALL_ENDED), call=live)) is None
+    assert payload(replace(material(EventType.CALL_STARTED), call=live)) is not None

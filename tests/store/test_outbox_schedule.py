@@ -90,6 +90,8 @@ def test_an_endpoint_may_ask_for_more_time_but_not_for_ever() -> None:
 
 def test_what_an_event_is_about_may_come_after_it() -> None:
     assert untold(event(), NOW + 60).state is EventState.PENDING
+    pauses = [untold(event(attempts), NOW).next_at - NOW for attempts in range(5)]
+    assert pauses == [5, 30, 120, 120, 120]
     end = untold(event(), NOW + 3600)
     assert (end.state, end.answer) == (EventState.DEAD, FORGOTTEN)
     assert unwanted(event(), NOW).state is EventState.DEAD

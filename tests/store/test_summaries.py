@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import structlog
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.cli.showing import story_lines
@@ -21,7 +22,7 @@ from sipagent.model import (
     EventType,
     ModelPrice,
     Privacy,
-    Reason,
+    Redaction,
     Speaker,
     TenantName,
     Tokens,
@@ -29,6 +30,7 @@ from sipagent.model import (
     Webhook,
 )
 from sipagent.model.privacy import DAY
+from sipagent.outbox import scribe
 from sipagent.outbox.scribe import LONGEST_TEXT, Scribe
 from sipagent.providers.openai.reading import Question, Reply
 from sipagent.store import outbox, summaries, tables
@@ -53,7 +55,7 @@ GOOD = Reply(
     id="resp_1",
     bill=Bill(Tokens(text_in=1000, text_out=100)),
 )
-PLAN = replace(planned(), after_call=AFTER)
+PLAN = replace(planned(), after_call=AFTER, redact=tuple(Redaction))
 
 
 class Readers:
@@ -66,6 +68,8 @@ class Readers:
     async def ask(self, account: AccountName, question: Question, within: float) -> Reply:
         self.asked.append((account, question))
         await asyncio.sleep(0)
+        if "Broken." in question.text:
+            raise RuntimeError("a bug")
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
@@ -81,6 +85,7 @@ class Reading:
     scribe: Scribe
     readers: Readers
     clock: At
+    spent: list[tuple[str, int]]
 
     async def row(self) -> dict[str, Any]:
         (row,) = await self.kept.rows(tables.summaries)
@@ -92,15 +97,23 @@ async def reading(url: str, folder: Path, *replies: Reply) -> AsyncIterator[Read
     async with keeping(url, folder, webhooks=hooks) as kept:
         clock, readers = At(2000.0), Readers(*replies or (GOOD,))
         engine, put = lambda: kept.writer.engine, kept.writer.put
-        scribe = Scribe(engine, readers, kept.records.announcer, put, clock)
-        yield Reading(kept, scribe, readers, clock)
+        spent: list[tuple[str, int]] = []
+        scribe = Scribe(
+            engine,
+            readers,
+            kept.records.announcer,
+            put,
+            clock,
+            spent=lambda job, cost: spent.append((job.call_id, cost)),
+        )
+        yield Reading(kept, scribe, readers, clock, spent)
 
 
-async def a_call_is_over(kept: Kept, *texts: str | None, reason: Any = Reason.LINE_CLOSED) -> None:
+async def a_call_is_over(kept: Kept, *texts: str | None, turns: int | None = None) -> None:
     kept.records.decided(a_call(), accepted(PLAN))
     for at, text in enumerate(texts):
         kept.records.turn(PLAN, Turn(at, Speaker.CALLER, at=float(at), text=text))
-    kept.records.ended(ending(reason=reason))
+    kept.records.ended(ending(turns=len(texts) if turns is None else turns))
     await kept.writer.flushed()
 
 
@@ -122,6 +135,7 @@ async def test_a_call_is_read_once_and_what_is_made_of_it_is_kept_and_told(
         assert json.loads(row["extracted"]) == {"name": "Ann"}
         (usage,) = await it.kept.rows(tables.usage)
         assert (usage["kind"], usage["source_id"], usage["cost"]) == ("summary", "resp_1", 450)
+        assert it.spent == [("rtc_1", 450)]
         (call,) = await it.kept.rows(tables.calls)
         assert (call["cost"], call["tokens"]) == (450, 1100)
         (due,) = await outbox.claim(it.kept.writer.engine, (PLAN.tenant, "crm"), 2000.0, 8)
@@ -197,6 +211,93 @@ async def test_a_process_that_dies_while_reading_has_it_read_again(
         assert (await it.row())["state"] == "done"
 
 
+async def test_a_call_is_asked_about_three_times_at_most(records_url: str, tmp_path: Path) -> None:
+    """Also where no reader has ever come back, as one that each time takes its process along."""
+    async with reading(records_url, tmp_path) as it:
+        await a_call_is_over(it.kept, "Hello.")
+        for _ in range(3):
+            assert len(await summaries.claim(it.kept.writer.engine, it.clock.now, 4)) == 1
+            it.clock.now += LEASE
+        assert await it.scribe.visit() == 1
+        assert it.readers.asked == []
+        row = await it.row()
+        assert (row["state"], row["detail"]) == ("failed", "nobody has come back")
+
+
+async def test_records_that_are_away_for_a_while_end_no_scribe(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reading(sqlite_url, tmp_path) as it:
+        await a_call_is_over(it.kept, "Hello.")
+        with monkeypatch.context() as away:
+
+            async def conclude(*_: object, **__: object) -> None:
+                raise OperationalError("UPDATE", None, Exception("locked"))
+
+            away.setattr(scribe, "conclude", conclude)
+            assert await it.scribe.visit() == 1
+        it.clock.now += LEASE
+        assert await it.scribe.visit() == 1
+        assert (await it.row())["state"] == "done"
+
+
+async def test_a_reader_that_breaks_harms_no_other_call(sqlite_url: str, tmp_path: Path) -> None:
+    async with reading(sqlite_url, tmp_path) as it:
+        await a_call_is_over(it.kept, "Hello.")
+        await put(it.kept.writer.engine, "rtc_2", 0, state="pending", next_at=0, attempts=0)
+        turn = {"call_id": "rtc_2", "sequence": 0, "tenant": ACME, "at": 0, "speaker": "caller"}
+        said = insert(tables.turns).values(text="Broken.", interrupted=False, **turn)
+        async with it.kept.writer.engine.begin() as connection:
+            await connection.execute(said)
+        with structlog.testing.capture_logs() as lines:
+            assert await it.scribe.visit() == 2
+        rows = await it.kept.rows(tables.summaries)
+        states = {row["call_id"]: row["state"] for row in rows}
+        assert states == {"rtc_1": "done", "rtc_2": "pending"}
+        assert [line["event"] for line in lines] == ["summary broke"]
+
+
+async def test_what_is_stored_late_is_waited_for_once(records_url: str, tmp_path: Path) -> None:
+    async with reading(records_url, tmp_path) as it:
+        await a_call_is_over(it.kept, "Hello.", turns=2)
+        await it.scribe.visit()
+        row = await it.row()
+        assert (row["state"], row["detail"]) == ("pending", "not all of it is stored yet")
+        assert it.readers.asked == []
+        it.kept.records.turn(PLAN, Turn(1, Speaker.AGENT, at=1.0, text="Goodbye."))
+        await it.kept.writer.flushed()
+        it.clock.now = row["next_at"]
+        await it.scribe.visit()
+        ((_, question),) = it.readers.asked
+        assert question.text.endswith('agent: "Goodbye."')
+
+
+async def test_what_is_left_out_of_words_is_left_out_of_what_is_made_of_them(
+    records_url: str, tmp_path: Path
+) -> None:
+    """No single turn has the whole number; the model has put it together."""
+    made = {"summary": "Card 4242 4242 4242 4242.", "extracted": {"name": "4242424242424242"}}
+    async with reading(records_url, tmp_path, replace(GOOD, text=json.dumps(made))) as it:
+        await a_call_is_over(it.kept, "It is 4242 4242", "and 4242 4242.")
+        await it.scribe.visit()
+        row = await it.row()
+        assert row["summary"] == "Card [card]."
+        assert json.loads(row["extracted"]) == {"name": "[card]"}
+
+
+async def test_what_a_later_release_wants_besides_is_nothing_to_this_one(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with reading(sqlite_url, tmp_path) as it:
+        await a_call_is_over(it.kept, "Hello.")
+        wanted = {**asdict(AFTER), "mood": True, "redact": ["card", "iris"]}
+        changed = update(tables.summaries).values(wanted=json.dumps(wanted))
+        async with it.kept.writer.engine.begin() as connection:
+            await connection.execute(changed)
+        await it.scribe.visit()
+        assert (await it.row())["state"] == "done"
+
+
 async def test_the_end_of_a_long_call_is_read(sqlite_url: str, tmp_path: Path) -> None:
     async with reading(sqlite_url, tmp_path) as it:
         await a_call_is_over(it.kept, "a" * LONGEST_TEXT, "Goodbye.")
@@ -214,7 +315,7 @@ async def test_the_scribe_hears_of_calls_as_they_end(sqlite_url: str, tmp_path: 
             await asyncio.sleep(0.01)
 
 
-async def put(engine: AsyncEngine, call_id: str, age: float) -> None:
+async def put(engine: AsyncEngine, call_id: str, age: float, **changes: Any) -> None:
     row = {
         "call_id": call_id,
         "tenant": ACME,
@@ -225,6 +326,7 @@ async def put(engine: AsyncEngine, call_id: str, age: float) -> None:
         "next_at": NOW,
         "attempts": 1,
         "summary": "words",
+        **changes,
     }
     async with engine.begin() as connection:
         await connection.execute(insert(tables.summaries).values(row))

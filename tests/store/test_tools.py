@@ -189,6 +189,39 @@ def test_what_the_call_hands_over_is_more_than_what_is_kept() -> None:
     assert LONGEST_RECORD > 2 * MOST_SAID
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "+14065550100",
+        "14065550100",
+        "4065550100",
+        "406-555-0100",
+        "(406) 555-0100",
+        "1-406-555-0100",
+        "406.555.0100",
+        "406 555 0100",
+        "+1 (406) 555-0100",
+        "+44 (0)20 7946 0958",
+        "06 12 34 56 78",
+    ],
+)
+def test_a_number_is_hidden_however_it_is_written(number: str) -> None:
+    text = shown(json.dumps({"phone": number, "say": f"Call {number} at 9."}), HASHING)
+    assert text is not None
+    kept = json.loads(text)
+    assert kept["phone"].startswith("h:")
+    assert (kept["say"][:7], kept["say"][-6:]) == ("Call h:", " at 9.")
+    assert number not in str(kept)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-11-28 18:00", "2026-11-28T09:30", "9.00-17.00", "1,234.50 USD", "A-123456"],
+)
+def test_dates_times_and_prices_are_no_numbers(text: str) -> None:
+    assert shown(text, HASHING) == text
+
+
 def test_numbers_stand_in_what_tools_are_given_as_the_tenants_numbers_do() -> None:
     text = json.dumps({"phone": "+14065558877", "id": 14065558877, "order": "12345"})
     kept = shown(text, HASHING)
@@ -258,3 +291,19 @@ async def test_rows_that_take_long_to_make_leave_others_their_turn() -> None:
         unmade.add(make)
     await asyncio.gather(unmade.make(), other())
     assert order == ["row", "other", "row", "other", "row"]
+
+
+async def test_a_message_full_of_numbers_leaves_others_their_turn(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with keeping(sqlite_url, tmp_path) as kept:
+        said = {f"field_{n}": "four two " * 200 for n in range(8)}
+        taking = asyncio.ensure_future(kept.records.message(PLAN, Message("call_1", said)))  # noqa: TID251
+        turns = 0
+        while not taking.done():
+            await asyncio.sleep(0)
+            turns += 1
+        await taking
+        await kept.writer.flushed()
+        assert len(await kept.rows(tables.messages)) == 1
+    assert turns > 5

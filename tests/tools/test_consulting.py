@@ -127,22 +127,6 @@ async def test_without_a_secret_that_signs_nothing_is_asked(name: str) -> None:
     assert "not-a-secret" not in str(logs)
 
 
-async def test_secrets_that_cannot_be_read_in_time_are_waited_for_no_longer() -> None:
-    release = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def slow(tenant: TenantName, name: SecretName) -> str:
-        asyncio.run_coroutine_threadsafe(release.wait(), loop).result(5)
-        return SECRET
-
-    async with Wire() as wire, loopback_egress() as egress:
-        consultant = EndpointConsultant(egress, slow, SystemClock())
-        consulted = await consultant.ask(CallId("rtc_1"), a_consult(wire, timeout=0.1))
-        release.set()
-    assert consulted == Consulted(None, "no answer in time")
-    assert wire.connections == 0
-
-
 async def test_what_fails_in_an_unforeseen_way_is_no_answer() -> None:
     def broken(tenant: TenantName, name: SecretName) -> str:
         raise RuntimeError("unforeseen")

@@ -17,6 +17,7 @@ from sipagent.tools.addresses import Allow
 from sipagent.tools.circuit import FAILURES, LONGEST_PAUSE, SHORTEST_PAUSE, Circuit
 from sipagent.tools.egress import CONNECT_WITHIN, LARGEST_ANSWER, MOST_AT_ONCE, Ask, Egress
 from tests.tools.support import Names, Seen, Wire, loopback_egress, ok, reply
+from tests.waiting import eventually
 
 LOOPBACK = Path(__file__).parent.parent / "data" / "loopback.pem"
 
@@ -59,6 +60,13 @@ async def test_an_answer_has_its_status_headers_and_body() -> None:
             *("host", "user-agent", "x-a", "accept-encoding", "content-length")
         }
         assert wire.connections == 1
+
+
+async def test_a_tool_may_say_who_asks() -> None:
+    async with Wire() as wire, loopback_egress() as egress:
+        ask = Ask("GET", f"http://127.0.0.1:{wire.port}/", {"user-agent": "acme/1"})
+        await egress.request(ask)
+        assert wire.seen[0].header("user-agent") == "acme/1"
 
 
 async def test_tls_is_for_the_name_and_not_for_the_address() -> None:
@@ -286,6 +294,22 @@ async def test_one_server_is_asked_so_many_things_at_once() -> None:
         )
         assert {answer.status for answer in late} == {200}
         assert most == MOST_AT_ONCE
+
+
+async def test_what_waits_for_room_until_all_is_closed_opens_nothing() -> None:
+    async def hangs(seen: Seen) -> bytes:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with Wire(hangs) as wire, loopback_egress() as egress:
+        ask = Ask("GET", f"http://127.0.0.1:{wire.port}/")
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(failed(egress, ask)) for _ in range(MOST_AT_ONCE + 1)]
+            await eventually(lambda: len(wire.seen) == MOST_AT_ONCE)
+            await egress.close()
+        last = asked[-1].result()
+    assert (last.kind, last.detail) == (EgressTrouble.REFUSED, "closed")
+    assert egress._session is None
 
 
 async def test_waiting_for_room_is_no_failure_of_the_server() -> None:

@@ -14,6 +14,7 @@ from sipagent.tools.filling import (
     fill,
     values_of,
 )
+from sipagent.tools.targets import LONGEST_URL
 
 BASE = "https://api.test"
 
@@ -149,3 +150,10 @@ def test_what_we_fill_in_goes_over_what_the_model_gives() -> None:
 )
 def test_an_argument_as_text(value: object, text: str) -> None:
     assert as_text(value) == text
+
+
+def test_arguments_that_no_url_can_hold_are_the_arguments_fault() -> None:
+    does = HttpRequest("GET", "https://api.test/x")
+    assert len(fill(does, {"q": "a" * 8_000}).url) < LONGEST_URL
+    with pytest.raises(ArgumentError, match="too long"):
+        fill(does, {"q": "a" * LONGEST_URL})

@@ -151,6 +151,21 @@ async def test_an_error_has_its_status(status: int) -> None:
     assert json.loads(result.output) == {"error": error, "status": status}
 
 
+@pytest.mark.parametrize(
+    ("status", "doubt"), [(400, False), (404, False), (500, True), (504, True)]
+)
+async def test_a_servers_own_error_leaves_a_doubt_where_it_matters(
+    status: int, doubt: bool
+) -> None:
+    async def fails(seen: Seen) -> bytes:
+        return reply(status, b"")
+
+    for effects, told_ in ((Effects.ONCE, doubt), (Effects.IDEMPOTENT, False)):
+        async with Wire(fails) as wire:
+            result = await asked(wire, "/x", effects=effects)
+        assert (result.detail, "not known" in result.output) == (f"HTTP {status}", told_)
+
+
 async def test_what_a_server_says_to_the_arguments_is_told() -> None:
     said = b'{"message": "no such order"}'
     result = await told(reply(404, said, "Content-Type: application/problem+json"))
@@ -177,6 +192,20 @@ async def test_an_answer_that_is_too_long_was_given_all_the_same() -> None:
     result = await told(ok(b"1" * (LARGEST_ANSWER + 1)))
     assert (result.status, result.detail) == (ToolStatus.FAILED, "too_large: answer")
     assert "it was done" in json.loads(result.output)["error"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (reply(500, b"1" * (LARGEST_ANSWER + 1)), "HTTP 500, too_large: answer"),
+        (reply(404, b"x", "Content-Encoding: br"), "HTTP 404, unreachable: answer's encoding"),
+    ],
+)
+async def test_an_error_that_cannot_be_read_is_an_error(answer: bytes, detail: str) -> None:
+    result = await told(answer)
+    assert (result.status, result.detail) == (ToolStatus.FAILED, detail)
+    assert json.loads(result.output)["status"] == int(detail[5:8])
+    assert "it was done" not in result.output
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a model gets to read: clean, short, and JSON where it was."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -103,3 +104,20 @@ def test_what_just_fits_is_not_cut() -> None:
     assert output_of("a" * (MOST_BYTES - 2)) == f'"{"a" * (MOST_BYTES - 2)}"'
     assert text_of("a" * MOST_BYTES) == "a" * MOST_BYTES
     assert json.loads(text_of("a" * (MOST_BYTES + 1)))["begins"].startswith("aaa")
+
+
+def test_no_more_is_cleaned_than_a_model_can_be_shown() -> None:
+    """A server's answer of 256 KiB must not hold up the calls of all others."""
+    reads = 0
+
+    class Members(list[object]):
+        def __iter__(self) -> Iterator[object]:
+            nonlocal reads
+            for member in super().__iter__():
+                reads += 1
+                yield member
+
+    shown = json.loads(output_of(Members([[]] * 87_000)))
+    assert shown["begins"] == ("[" + "[]," * 87_000)[: len(shown["begins"])]
+    assert reads <= MOST_BYTES + 1
+    assert len(cleaned("\u00fc" * 256_000, 10)) == len(cleaned("u" * 256_000, 10)) == 10

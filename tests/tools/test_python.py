@@ -231,6 +231,8 @@ async def test_what_goes_wrong_in_it_stays_in_it() -> None:
             assert given == ToolResult(
                 ToolStatus.FAILED, '{"error":"the tool failed"}', type(error).__name__
             )
+        once = await result(raising(OSError("canary")), effects=Effects.ONCE)
+        assert (once.detail, "not known whether" in once.output) == ("OSError", True)
     assert "canary" not in str(lines)
     assert {line["function"].rpartition(".")[2] for line in lines} == {"function"}
 

@@ -1,6 +1,7 @@
 """The toolbox: every effect by its executor, within its time, whatever happens in it."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -169,6 +170,31 @@ async def test_being_cancelled_passes_on(bench: Bench) -> None:
         running.cancel()
     assert running.cancelled()
     assert bench.seen == []
+
+
+async def test_nobody_waits_for_a_tool_that_does_not_end(bench: Bench) -> None:
+    release = asyncio.Event()
+
+    async def clings(call: ToolCall) -> str:
+        """Do it."""
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+        return "at last"
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    given = await bench.run(add(bench, clings), timeout=0.05)
+    assert given.status is ToolStatus.TIMED_OUT
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(bench.run(add(bench, clings), timeout=30.0))
+        await asyncio.sleep(0)
+        running.cancel()
+    assert running.cancelled()
+    assert loop.time() - began < 2.0
+    release.set()
+    await bench.box.close()
+    assert len(bench.box.tasks) == 0
 
 
 class Breaking:

@@ -151,6 +151,11 @@ def warn_of_unattested(
     for origin, steps in wanting:
         origin.warn(steps, message, hint)
     for persona in personas:
+        told = "no trunk can say of a caller what `attestation` wants"
         if persona.profile.attestation is not None:
-            told = "no trunk can say of a caller what `attestation` wants"
             persona.source.warn(Complaint(persona.steps, told, hint, at_key=True))
+        for template in persona.profile.tools:
+            requires = template.tool.requires
+            if requires is not None and requires.attestation is not None:
+                told = f"no trunk can say of a caller what {quoted(template.tool.name)} requires"
+                persona.source.warn(Complaint(persona.steps, told, hint, at_key=True))

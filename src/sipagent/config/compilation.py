@@ -260,7 +260,7 @@ def action_facts(action: Action) -> list[Any]:
         case RejectWith(code):
             return ["reject", code]
         case ConsultWith(url, secret, timeout, otherwise, agents):
-            asked = [url, secret, timeout, list(agents)]
+            asked = [url, secret, timeout, sorted(agents)]
             return ["consult", asked, action_facts(otherwise)]
 
 
@@ -271,7 +271,7 @@ def _condition(condition: Condition) -> list[Any]:
         case OnDates(spans):
             return ["dates", [[first.isoformat(), last.isoformat()] for first, last in spans]]
         case FromCaller(patterns):
-            return ["caller", list(patterns)]
+            return ["caller", sorted(patterns)]
         case WithHeader(name, equals, prefix):
             return ["header", name, equals, prefix]
 
@@ -288,7 +288,10 @@ def _tenant_facts(tenant: TenantProfile) -> list[Any]:
         destinations,
         forwards,
         tenant.silent,
-        [tenant.reach.regions, tenant.reach.hosts],
+        [
+            None if allowed is None else sorted(allowed)
+            for allowed in (tenant.reach.regions, tenant.reach.hosts)
+        ],
         privacy_facts(tenant.privacy),
         tenant.fallback,
         _quota(tenant.quota),

@@ -4,11 +4,10 @@ from typing import Final
 
 from sipagent.config.gathering import Role
 from sipagent.config.lines import InYaml, RuleLine
-from sipagent.config.reach import grants_of
+from sipagent.config.reach import grants_of, host_refusal
 from sipagent.config.schema.base import given, seconds
 from sipagent.config.schema.numbers import Consult
 from sipagent.config.spaces import Space
-from sipagent.config.words import quoted
 from sipagent.tools.targets import TargetError, parse_target
 
 _SHORTEST: Final = 0.1
@@ -43,9 +42,7 @@ def _verify_url(space: Space, rule: RuleLine, url: str) -> bool:
     if target.scheme != "https":
         origin.complain(steps, "who calls would be sent there without encryption", "write https://")
         return False
-    if target.host not in (given(grants_of(space).http_hosts) or ()):
-        hint = "the operator grants hosts under `tenants`"
-        message = f"the tenant may not ask the host {quoted(target.host)}"
-        origin.complain(steps, message, hint)
-        return False
-    return True
+    refusal = host_refusal(space, target.host)
+    if refusal is not None:
+        origin.complain(steps, *refusal)
+    return refusal is None

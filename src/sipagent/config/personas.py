@@ -1,7 +1,7 @@
 """From an agent's leaves to a persona that answers calls, in each of its languages."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sipagent.config.attesting import attestation_of
@@ -22,6 +22,7 @@ from sipagent.config.schema.base import given, micros, seconds
 from sipagent.config.schema.persona import DeclaredVariable
 from sipagent.config.session import merge_patch, session_of
 from sipagent.config.skills.after import after_call_of
+from sipagent.config.skills.choosing import verify_choice
 from sipagent.config.skills.keys import keys_of, silence_of, watch_of
 from sipagent.config.skills.kit import Kit, Kits
 from sipagent.config.skills.tongues import heard_in, is_multilingual, spoken_rule, tongue_of
@@ -81,7 +82,7 @@ class Personas:
         languages = _languages(leaves)
         if "languages" not in leaves and lacks(chain, space, "languages"):
             return None
-        kit = self.kits.kit(space, leaves.get("tools"), languages)
+        kit = self._kit(space, reference, leaves, languages)
         keys, watch = keys_of(space, leaves.get("keys")), watch_of(leaves.get("watch"))
         editions = [self._edition(space, leaves, language, kit) for language in languages]
         if not usable or not _verify_languages(space, leaves, languages):
@@ -89,52 +90,59 @@ class Personas:
         if kit is None or keys is None or watch is None:
             return None
         declared = _declared(chain)
-        values = space.values() | _own_values(declared)
-        known = frozenset(declared.keys() | values.keys())
+        known = frozenset(declared.keys() | space.values().keys() | _own_values(declared).keys())
         whole = [edition for edition in editions if edition is not None]
-        tooled = list(templates_in(*map(self.texts.compiled, kit.pieces)))
-        spoken = [*(template for edition in whole for template in _templates(edition)), *tooled]
-        if (
-            len(whole) < len(editions)
-            or any(template.vars - known or template.hours for template in spoken)
-            or any(name not in known for name, _ in kit.pins)
-        ) and (
-            _lacks_values(space)
-            or not self._verify_variables(
-                space, reference, [*_pieces(space, leaves, languages), *kit.pieces], known
-            )
-            or not _verify_pins(leaves.get("tools"), kit, reference, known)
-        ):
-            return None
+        spoken = [template for edition in whole for template in _templates(edition)]
+        spoken += templates_in(*map(self.texts.compiled, kit.pieces))
+        unknown = any(template.vars - known or template.hours for template in spoken)
+        unknown |= any(name not in known for name, _ in kit.pins)
+        if unknown or len(whole) < len(editions):
+            pieces = [*_pieces(space, leaves, languages), *kit.pieces]
+            if _lacks_values(space) or not self._verify_variables(space, reference, pieces, known):
+                return None
+            if not _verify_pins(leaves.get("tools"), kit, reference, known):
+                return None
         if len(whole) < len(editions):
             return None
+        profile = self._profile(space, reference, leaves, tuple(whole), declared)
+        profile = replace(profile, tools=kit.tools, servers=kit.servers, keys=keys, watch=watch)
         used = frozenset().union(*(template.vars for template in spoken))
         used |= {name for name, _ in kit.pins}
-        vars_ = {
+        found = (bool(spoken or kit.pins), kit.local, named.steps, named.source)
+        return Persona(profile, declared, used, *found)
+
+    def _kit(
+        self, space: Space, reference: str, leaves: Leaves, languages: tuple[str | None, ...]
+    ) -> Kit | None:
+        kit = self.kits.kit(space, leaves.get("tools"), languages)
+        usable = kit is not None and verify_choice(space, reference, leaves.get("tool_choice"), kit)
+        return kit if usable else None
+
+    def _profile(
+        self,
+        space: Space,
+        reference: str,
+        leaves: Leaves,
+        editions: tuple[Edition, ...],
+        declared: Mapping[str, DeclaredVariable],
+    ) -> AgentProfile:
+        """The persona without what it can do beside talking."""
+        defaults = {
             name: variable.default
             for name, variable in declared.items()
             if given(variable.default) is not None
-        } | values
-        ceilings, on_failure = _ceilings(leaves), _on_failure(leaves)
-        name = AgentName(reference)
-        profile = AgentProfile(
-            name,
+        }
+        return AgentProfile(
+            AgentName(reference),
             space.tenant,
-            tuple(whole),
-            vars_,
-            ceilings,
-            on_failure,
-            tools=kit.tools,
-            servers=kit.servers,
-            keys=keys,
-            watch=watch,
+            editions,
+            defaults | space.values() | _own_values(declared),
+            _ceilings(leaves),
+            _on_failure(leaves),
             declares={name: variable.type for name, variable in declared.items()},
             attestation=attestation_of(space, leaves.get("attestation")),
             after_call=after_call_of(leaves.get("after_call"), self.charges, space.account),
         )
-        templated = bool(spoken or kit.pins)
-        found = (templated, kit.local, named.steps, named.source)
-        return Persona(profile, declared, used, *found)
 
     def _edition(
         self, space: Space, leaves: Leaves, language: str | None, kit: Kit | None

@@ -89,7 +89,7 @@ class Places:
         written = named.value if entry is None else entry.to
         compiled = self._place(Piece(written, steps, named.source))
         hours = None if entry is None else self._hours_of(space, entry, named)
-        on_failure = self._on_failure(space, entry, named)
+        on_failure = self._on_failure(space, name, entry, named)
         if compiled is None:
             return None
         to = filled(compiled, space.values())
@@ -141,7 +141,7 @@ class Places:
         return compiled if self._trusted(piece, compiled) else None
 
     def _on_failure(
-        self, space: Space, entry: DestinationEntry | None, named: Named
+        self, space: Space, name: str, entry: DestinationEntry | None, named: Named
     ) -> tuple[str, ...]:
         if entry is None or given(entry.on_failure) is None:
             return ()
@@ -150,7 +150,7 @@ class Places:
         names = space.names("destinations")
         for at, step in enumerate(steps):
             where = (*named.steps, "on_failure", *(() if one else (at,)))
-            if step == named.steps[-1]:
+            if step == name:
                 message = "this is the destination itself, which has just failed"
                 named.source.complain(Complaint(where, message))
             elif step not in FAILURE_STEPS and step not in names:

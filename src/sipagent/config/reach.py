@@ -1,4 +1,5 @@
-"""Where calls may be sent: not back to this directory, and a tenant's only where it is granted."""
+"""Where calls may be sent, not back to this directory, and what may be asked: for a tenant's own
+file only what it is granted."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -11,6 +12,7 @@ from sipagent.config.schema.base import given
 from sipagent.config.schema.numbers import DestinationEntry
 from sipagent.config.schema.operations import Grants
 from sipagent.config.spaces import Named, Space
+from sipagent.config.words import quoted
 from sipagent.model import Destination, DestinationName
 from sipagent.routing import Reach
 from sipagent.routing.targets import number_of, toll
@@ -66,6 +68,14 @@ def grants_of(space: Space) -> Grants:
     """What the operator grants the tenant."""
     entry = space.entry
     return _NO_GRANTS if entry is None else given(entry.grants) or _NO_GRANTS
+
+
+def host_refusal(space: Space, host: str) -> tuple[str, str] | None:
+    """Why nothing in the tenant's own file may ask this host, and what to do; None if it may."""
+    if host in (given(grants_of(space).http_hosts) or ()):
+        return None
+    hint = "the operator grants hosts under `tenants`"
+    return f"the tenant may not ask the host {quoted(host)}", hint
 
 
 def _steps_of(named: Named) -> Steps:

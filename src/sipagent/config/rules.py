@@ -6,6 +6,7 @@ from typing import Any, Final
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.schema import ForcedTool, Transcription, TurnDetection
 from sipagent.config.schema.base import CONVERT, NOT_DOLLARS, micros, seconds
+from sipagent.config.schema.persona import Silence
 from sipagent.config.schema.tools import ToolWith
 from sipagent.config.skills.names import names_of
 from sipagent.config.words import quoted
@@ -19,6 +20,8 @@ _SERVER_VAD_ONLY: Final = (
 _SEMANTIC_VAD_ONLY: Final = ("eagerness",)
 
 _LONGEST_CALL: Final = 3600.0
+_SHORTEST_SILENCE: Final = 1.0
+_LONGEST_SILENCE: Final = 600.0
 _STREAMING_WHISPER: Final = "gpt-realtime-whisper"
 _TAKES_KEYWORDS: Final = frozenset({"gpt-transcribe", "gpt-live-transcribe"})
 _OTHER_TRANSCRIBERS: Final = frozenset(
@@ -42,6 +45,8 @@ def verify_leaf(value: Any, steps: Steps) -> Iterator[Complaint]:
             yield from _verify_transcription(value, steps)
         case ForcedTool():
             yield from _verify_forced_tool(value, steps)
+        case Silence() if not _SHORTEST_SILENCE <= seconds(value.after) <= _LONGEST_SILENCE:
+            yield Complaint((*steps, "after"), "silence is 1s to 10m")
         case list() if steps[-1] == "languages":
             yield from _verify_languages(value, steps)
         case list() if steps[-1] == "tools":

@@ -215,7 +215,9 @@ def _unknown_word(
     words = re.findall(r"'([^']*)'", expected)
     if not isinstance(value, str):
         return Complaint(steps, f"must be {_choice(words)}, not {kind_of(value)}")
-    hint = findings.did_you_mean(value, frozenset(words)) or (meaning if len(words) == 1 else None)
+    hint = f"{value} has settings: {{{value}: ...}}" if value in KINDS else None
+    hint = hint or findings.did_you_mean(value, frozenset(words))
+    hint = hint or (meaning if len(words) == 1 else None)
     return Complaint(steps, f"must be {_choice(words)}, not {quoted(value)}", hint)
 
 

@@ -4,15 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from sipagent.config.findings import Complaint
 from sipagent.config.gathering import SourceFile
 from sipagent.config.personas import Persona, Personas
+from sipagent.config.places import source_of
 from sipagent.config.spaces import Space
 from sipagent.config.texts import by_language, piece_for
 from sipagent.model import AgentName, TenantName
 from sipagent.routing.skills import MOST_COLLEAGUES
 
 TEXTS: Final = frozenset({"instructions", "greeting", "disclosure", "silence"})
+MOST_CARRIED: Final = 1024 * 1024
+"""Bytes of the sessions that the plan of one call holds."""
 
 
 @dataclass(slots=True)
@@ -21,20 +26,22 @@ class Squad:
     _compiled: dict[tuple[TenantName, str], Persona | None] = field(default_factory=dict)
 
     def persona(self, space: Space, reference: str) -> Persona | None:
-        """The agent as this space sees it; None where it cannot be used, which has been told."""
-        key = (space.tenant, reference)
-        if key not in self._compiled:
-            self._compiled[key] = None  # agents may hand calls to one another
-            persona = self._compiled[key] = self.personas.persona(space, reference)
-            for colleague in () if persona is None else _others(persona):
-                self.persona(space, colleague)
-        return self._compiled[key]
-
-    def with_colleagues(self, space: Space, reference: str) -> tuple[Persona, ...]:
-        """The agent and all that may take its calls over, as far as they can be used."""
-        found: dict[str, Persona] = {}
+        """The agent as this space sees it; None where it cannot be used, which has been told. All
+        that may answer its callers or take its calls over are compiled with it."""
         waiting = [reference]
         while waiting:
+            key = (space.tenant, waiting.pop())
+            if key not in self._compiled:
+                persona = self._compiled[key] = self.personas.persona(space, key[1])
+                waiting += () if persona is None else _others(persona)
+        return self._compiled[space.tenant, reference]
+
+    def with_colleagues(self, space: Space, reference: str) -> tuple[Persona, ...]:
+        """The agent and all that may take its calls over, as far as they can be used. Of too many,
+        one more than there may be."""
+        found: dict[str, Persona] = {}
+        waiting = [reference]
+        while waiting and len(found) <= MOST_COLLEAGUES:
             name = waiting.pop(0)
             persona = self.persona(space, name)
             if persona is not None and name not in found:
@@ -45,10 +52,15 @@ class Squad:
     def compile_own(self, space: Space) -> None:
         """Compile every agent of the space's own file, whether a number names it or not."""
         for name in space.own.draft.file.agents:
-            if len(self.with_colleagues(space, name)) > MOST_COLLEAGUES:
+            together = self.with_colleagues(space, name)
+            standing_in = self.standing_in(space, name)
+            if len(together) > MOST_COLLEAGUES or len(standing_in) > MOST_COLLEAGUES:
                 message = f"more than {MOST_COLLEAGUES} agents may have its calls"
-                complaint = Complaint(("agents", name), message, at_key=True)
-                space.own.complain(complaint)
+                space.own.complain(Complaint(("agents", name), message, at_key=True))
+            elif sum(map(_carried, together)) > MOST_CARRIED:
+                message = "instructions and tools of one call would be more than 1 MiB"
+                hint = "shorten them, or have fewer languages or agents that hand calls on"
+                space.own.complain(Complaint(("agents", name), message, hint, at_key=True))
 
     def verify_texts(self, source: SourceFile[Any]) -> None:
         """Complain of texts of a file that are no templates, whether an agent uses them or not."""
@@ -59,10 +71,11 @@ class Squad:
                     self.personas.texts.compiled(piece_for(value, steps, source, language))
 
     def standing_in(self, space: Space, reference: str) -> tuple[AgentName, ...]:
-        """The agent, and those that answer its callers of whom the carrier says too little."""
+        """The agent, and those that answer its callers of whom the carrier says too little. Of too
+        many, one more than there may be."""
         found: dict[AgentName, None] = {}
         name: AgentName | None = AgentName(reference)
-        while name is not None and name not in found:
+        while name is not None and name not in found and len(found) <= MOST_COLLEAGUES:
             found[name] = None
             persona = self.persona(space, name)
             rule = None if persona is None else persona.profile.attestation
@@ -80,3 +93,15 @@ def _others(persona: Persona) -> Iterator[AgentName]:
     rule = persona.profile.attestation
     if rule is not None and rule.agent is not None:
         yield rule.agent
+
+
+def _carried(persona: Persona) -> int:
+    """How many bytes of sessions a call holds for the persona at most, values of variables aside:
+    in each of its languages where it can change them."""
+    editions = persona.profile.editions
+    each = [
+        len(msgspec.json.encode(edition.session))
+        + len((source_of(edition.instructions) or "").encode())
+        for edition in editions
+    ]
+    return sum(each) if any(edition.tongue for edition in editions) else max(each)

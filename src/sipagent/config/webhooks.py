@@ -1,21 +1,19 @@
 """Where each tenant is told of its calls: what the operator writes, and what its own file may."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.gathering import Role
 from sipagent.config.operations import Operations
-from sipagent.config.reach import grants_of
+from sipagent.config.reach import grants_of, host_refusal
 from sipagent.config.schema.base import given
 from sipagent.config.schema.operations import WebhookEntry
 from sipagent.config.schema.webhooks import Endpoint, TenantWebhookEntry
 from sipagent.config.spaces import Space
-from sipagent.config.words import quoted
 from sipagent.model import EventType, TenantName, Webhook
 from sipagent.providers.secrets import SecretSource
+from sipagent.tools.targets import TargetError, parse_target
 
 Secrets = Mapping[tuple[TenantName, str], SecretSource]
 """Where the secrets stand that sign what a tenant's webhook of this name gets."""
@@ -59,13 +57,6 @@ def verify_webhooks(space: Space) -> None:
             space.own.complain(Complaint(("webhooks", name), message, at_key=True))
 
 
-@dataclass(frozen=True, slots=True)
-class _Parted:
-    scheme: str
-    host: str | None
-    named: bool
-
-
 def _entries(space: Space) -> Iterator[tuple[str, WebhookEntry | TenantWebhookEntry]]:
     found: dict[str, WebhookEntry | TenantWebhookEntry] = {}
     found |= _of_tenant(space)
@@ -96,38 +87,26 @@ def _webhook(name: str, entry: Endpoint) -> Webhook:
 
 def _ungranted(space: Space, name: str, entry: TenantWebhookEntry) -> Iterator[Complaint]:
     steps: Steps = ("webhooks", name)
-    grants, wrong = grants_of(space), False
-    for complaint in _url(entry.url, (*steps, "url")):
-        wrong = True
-        yield complaint
-    parts = _parted(entry.url)
-    host = parts.host
-    if not wrong and parts.scheme == "http":
-        message = "what is told there would not be encrypted"
-        yield Complaint((*steps, "url"), message, "write https://")
-    elif not wrong and host not in (given(grants.http_hosts) or ()):
-        hint = "the operator grants hosts under `tenants`"
-        message = f"the tenant may not ask the host {quoted(host or '')}"
-        yield Complaint((*steps, "url"), message, hint)
-    if entry.secret.secret not in (given(grants.secrets) or {}):
+    found = [*_url(entry.url, (*steps, "url"))]
+    yield from found or _kept_from(space, entry.url, (*steps, "url"))
+    if entry.secret.secret not in (given(grants_of(space).secrets) or {}):
         hint = "the operator grants secrets under `tenants`"
         where = (*steps, "secret", "secret")
         yield Complaint(where, "the tenant has no secret of this name", hint)
 
 
+def _kept_from(space: Space, url: str, steps: Steps) -> Iterator[Complaint]:
+    """Why a tenant may not be told there, of a URL that can be read."""
+    target = parse_target(url)
+    if target.scheme != "https":
+        yield Complaint(steps, "what is told there would not be encrypted", "write https://")
+    elif (refusal := host_refusal(space, target.host)) is not None:
+        yield Complaint(steps, *refusal)
+
+
 def _url(url: str, steps: Steps) -> Iterator[Complaint]:
-    parts = _parted(url)
-    if parts.scheme not in ("http", "https") or not parts.host:
-        yield Complaint(steps, "this is not the URL of a host", "as in https://api.example/events")
-    elif parts.named:
-        yield Complaint(steps, "a URL must not hold credentials", "what is sent is signed")
-
-
-def _parted(url: str) -> _Parted:
+    """Why nothing is ever sent there, in the words of the guard that sends it."""
     try:
-        parts = urlsplit(url)
-        usable = url.isascii() and url.isprintable() and " " not in url and parts.port != 0
-        host = parts.hostname if usable else None
-    except ValueError:
-        return _Parted("", None, named=False)
-    return _Parted(parts.scheme, host, named=parts.username is not None)
+        parse_target(url)
+    except TargetError as error:
+        yield Complaint(steps, str(error), "as in https://api.example/events")

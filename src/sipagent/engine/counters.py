@@ -189,9 +189,12 @@ class Counters:
         held = self._calls.get(call_id)
         if held is None:
             return ()
-        latest = (self._latest[quota.key] for quota in held.quotas)
+        return self.charge((self._latest[quota.key] for quota in held.quotas), micros, now_wall)
+
+    def charge(self, quotas: Iterable[Quota], micros: int, now_wall: float) -> tuple[Crossing, ...]:
+        """Count for each of these quotas what was spent for a call that is over."""
         return tuple(
-            crossing for quota in latest for crossing in self._purse.spend(quota, micros, now_wall)
+            crossing for quota in quotas for crossing in self._purse.spend(quota, micros, now_wall)
         )
 
     def renew(self, quotas: Iterable[Quota]) -> None:

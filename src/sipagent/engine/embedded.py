@@ -20,7 +20,7 @@ from sipagent.engine.counters import Admission, Counters, settled
 from sipagent.engine.counters import Room as Admitted
 from sipagent.engine.memory import Memory, Statement, Written
 from sipagent.engine.purse import Crossing
-from sipagent.model import CallId, CallOutcome, Cap, Decision, IncomingCall, Reject
+from sipagent.model import CallId, CallOutcome, Cap, Decision, IncomingCall, Quota, Reject
 from sipagent.sessions.ports import FIRST_EPOCH, Claim, Clock, HeldCall, Marked, Offer
 
 log = structlog.get_logger(__name__)
@@ -135,8 +135,16 @@ class EmbeddedEngine:
             self._memory.put(held.id, (_INSERT_MARK, (held.id, key, self._clock.wall())))
 
     def spent(self, call_id: CallId, cost: int) -> Sequence[CallId]:
+        return self._over(self.counters.spend(call_id, cost, self._clock.wall()))
+
+    def charged(self, quotas: Iterable[Quota], cost: int) -> Sequence[CallId]:
+        """Count for each of these quotas so many micro-dollars of a call that is over; the held
+        calls whose money is used up by it."""
+        return self._over(self.counters.charge(quotas, cost, self._clock.wall()))
+
+    def _over(self, crossings: Iterable[Crossing]) -> Sequence[CallId]:
         over: list[CallId] = []
-        for crossing in self.counters.spend(call_id, cost, self._clock.wall()):
+        for crossing in crossings:
             self._crossed(crossing)
             if crossing.spent:
                 over += self.counters.calls_of(crossing.key)

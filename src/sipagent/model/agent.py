@@ -56,12 +56,12 @@ class ToolTemplate:
                 headers={**tool.does.headers, **headers},
             )
             tool = replace(tool, does=request)
-        return tool if self.pin is None else replace(tool, requires=self._requirement(facts))
+        return tool if self.pin is None else replace(tool, requires=self._requirement(trusted))
 
-    def _requirement(self, facts: CallFacts) -> Requirement:
+    def _requirement(self, trusted: CallFacts) -> Requirement:
         """What a caller must prove, with the PIN of this call's number."""
         assert self.pin is not None
-        pin = "".join(facts.vars.get(self.pin, "").split())
+        pin = "".join(trusted.vars.get(self.pin, "").split())
         if not (pin.isascii() and pin.isdigit()):
             raise TemplateError(f"vars.{self.pin} is no PIN")
         return replace(self.tool.requires or Requirement(), pin=pin)

@@ -8,7 +8,8 @@ from sipagent.model.ids import SecretName, TenantName
 from sipagent.model.json import Json
 
 ReadSecret = Callable[[TenantName, SecretName], str]
-"""The secret that a tenant has been granted, as it is now. Raises SecretError."""
+"""The secret that a tenant has been granted, as it is now: whoever has it keeps it at hand, and
+blocks on nothing. Raises SecretError."""
 
 _MARK: Final = "$secret"
 
@@ -25,12 +26,26 @@ def secret_mark(tenant: TenantName, name: SecretName) -> Json:
 
 def with_secrets(session: Json, read: ReadSecret) -> Json:
     """The session as it is sent: with the secrets of its servers. A server whose secret cannot be
-    read is left out, so that the call can be answered without it."""
+    read is left out, and the model need not use it, so that the call can be answered without."""
     tools = session.get("tools")
     if not tools or not any(_is_marked(tool) for tool in tools):
         return session
     sent = [tool if not _is_marked(tool) else _opened(tool, read) for tool in tools]
-    return {**session, "tools": [tool for tool in sent if tool is not None]}
+    left = [tool for tool in sent if tool is not None]
+    if len(left) < len(sent) and not _can_choose(session, left):
+        session = {**session, "tool_choice": "auto"}
+    return {**session, "tools": left}
+
+
+def _can_choose(session: Json, tools: list[Any]) -> bool:
+    """Whether a model with these tools can do as the session's `tool_choice` says."""
+    match session.get("tool_choice", "auto"):
+        case {"type": "mcp", "server_label": label}:
+            return any(tool.get("server_label") == label for tool in tools)
+        case "required":
+            return bool(tools)
+        case _:
+            return True
 
 
 def _opened(tool: Json, read: ReadSecret) -> Json | None:

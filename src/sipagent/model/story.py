@@ -44,6 +44,7 @@ class Mark(StrEnum):
     REFER = "refer"
     REFERRED = "referred"
     REFER_OVER = "refer_over"
+    ASKED = "asked"
     TOOL = "tool"
     TOLD = "told"
     HANG_UP = "hang_up"

@@ -22,7 +22,15 @@ from sipagent.metrics import OutboxMetrics
 from sipagent.model import TenantName, Webhook
 from sipagent.outbox.payload import payload
 from sipagent.outbox.post import Post
-from sipagent.outbox.schedule import Posted, rest, untold, unwanted, verdict
+from sipagent.outbox.schedule import (
+    GIVEN_UP_AFTER,
+    OVERDUE,
+    Posted,
+    rest,
+    untold,
+    unwanted,
+    verdict,
+)
 from sipagent.providers.openai.webhooks import WebhookSecrets
 from sipagent.providers.secrets import SecretSource
 from sipagent.routing import RoutingTable
@@ -36,6 +44,7 @@ from sipagent.store.outbox import (
     backlogs,
     claim,
     conclude,
+    give_up,
     hasten,
     next_due,
     pending,
@@ -152,6 +161,8 @@ class Courier:
             finally:
                 self._spare += width - 1
             await conclude(self._engine(), ends, self._clock.wall())
+            if lane.failures >= HASTENED_AFTER:
+                await self._give_up(endpoint)
             if lane.recovered:
                 lane.recovered = False
                 await hasten(self._engine(), endpoint, self._clock.wall())
@@ -253,6 +264,15 @@ class Courier:
         lane.rests_until = self._clock.wall() + max(pauses)
         if lane.failures == HASTENED_AFTER:
             log.warning("webhook takes no events", answer=answers[-1].told, **known)
+
+    async def _give_up(self, endpoint: Endpoint) -> None:
+        """An endpoint that takes nothing is asked so seldom that not each event gets a last attempt
+        of its own: all that have waited for long enough are given up."""
+        now = self._clock.wall()
+        many = await give_up(self._engine(), endpoint, now, now - GIVEN_UP_AFTER, OVERDUE)
+        if many:
+            known = {"tenant": endpoint[0], "webhook": endpoint[1]}
+            log.warning("events given up", events=many, answer=OVERDUE, **known)
 
     def _tell_dead(self, end: Ended) -> None:
         event = end.event

@@ -14,8 +14,8 @@ from sipagent.store.outbox import Material
 from sipagent.store.shown import iso, shown_call
 from sipagent.store.summaries import Made
 
-LARGEST_TRANSCRIPT: Final = 256 * 1024
-"""Characters of a transcript that is told; of a longer one the beginning."""
+LARGEST_TRANSCRIPT: Final = 512 * 1024
+"""Bytes of a transcript that is told; of a longer one the beginning."""
 
 _ABOUT: Final = ("call_id", "tenant", "agent", "language", "caller", "dialed", "trunk", "began_at")
 _OF_ENDED: Final = (
@@ -31,7 +31,11 @@ def payload(material: Material) -> str | None:
     if data is None:
         return None
     told = {"type": event.type, "timestamp": iso(event.at), "data": data}
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    return _json(told)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _data(material: Material) -> dict[str, Any] | None:
@@ -51,6 +55,8 @@ def _own(material: Material, call: CallRow, own: dict[str, Any]) -> dict[str, An
     match material.event.type:
         case EventType.CALL_STARTED:
             return {"answered_at": at["at"]}
+        case EventType.CALL_ENDED if call.outcome is None:
+            return None  # the end is not stored yet: it is told when it is
         case EventType.CALL_ENDED:
             return {**_facts(call, _OF_ENDED), **_said(material.turns, call.turns or 0)}
         case EventType.CALL_TRANSFERRED:
@@ -87,8 +93,9 @@ def _said(turns: tuple[StoredTurn, ...], spoken: int) -> dict[str, Any]:
         return {}
     said, room = [], LARGEST_TRANSCRIPT
     for turn in turns:
-        room -= len(turn.text or "")
+        one = {"speaker": turn.speaker, "at": iso(turn.at), "text": turn.text}
+        room -= len(_json(one).encode())
         if room < 0:
             break
-        said.append({"speaker": turn.speaker, "at": iso(turn.at), "text": turn.text})
+        said.append(one)
     return {"transcript": said, "transcript_complete": len(said) >= max(spoken, len(turns))}

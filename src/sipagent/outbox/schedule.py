@@ -28,6 +28,7 @@ UNTOLD_FOR: Final = 3600.0
 
 FORGOTTEN: Final = "nothing is left to be told"
 UNWANTED: Final = "no webhook takes it"
+OVERDUE: Final = "nobody has taken it in time"
 
 _JITTER: Final = 0.2
 _GONE: Final = 410
@@ -69,7 +70,7 @@ def untold(event: OutboxEvent, now: float) -> Ended:
     """What becomes of an event that is about what is not there: not yet, or not any more."""
     if now - event.since >= UNTOLD_FOR:
         return Ended(event, EventState.DEAD, FORGOTTEN, now)
-    return Ended(event, EventState.PENDING, FORGOTTEN, now + PAUSES[2])
+    return Ended(event, EventState.PENDING, FORGOTTEN, now + PAUSES[min(event.attempts, 2)])
 
 
 def unwanted(event: OutboxEvent, now: float) -> Ended:

@@ -6,21 +6,21 @@ tried again twice, and then left.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.concurrency import TaskOwner
-from sipagent.model import AccountName, CallId, EventType, TenantName, Usage, UsageKind
+from sipagent.model import AccountName, CallId, EventType, Json, TenantName, Usage, UsageKind
 from sipagent.providers.openai.reading import Question, Reply
 from sipagent.sessions.machine.arguments import Unfit, fitting
 from sipagent.sessions.ports import Clock
 from sipagent.store.announcing import Announcer
 from sipagent.store.database import DATABASE_ERRORS, reason_of
 from sipagent.store.rows import Row, RowKind
-from sipagent.store.summaries import Job, Made, SummaryState, claim, conclude, usage_row
+from sipagent.store.summaries import Job, SummaryState, claim, conclude, made_by, usage_row
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,8 @@ class Readers(Protocol):
 
 
 class Scribe:
-    """As a context it reads calls until the block ends; `visit` is one round. `put` keeps a row."""
+    """As a context it reads calls until the block ends; `visit` is one round. `put` keeps a row,
+    and `spent` is told what a reading has cost."""
 
     def __init__(
         self,
@@ -63,12 +64,14 @@ class Scribe:
         announcer: Announcer,
         put: Callable[[RowKind, Row], None],
         clock: Clock,
+        spent: Callable[[Job, int], None] = lambda *_: None,
     ) -> None:
         self._engine = engine
         self._readers = readers
         self._announcer = announcer
         self._put = put
         self._clock = clock
+        self._spent = spent
         self._news = asyncio.Event()
         self._tasks = TaskOwner(_crashed, apart=True)
 
@@ -98,7 +101,7 @@ class Scribe:
                 while await self.visit():
                     pass
             except DATABASE_ERRORS as error:
-                log.warning("summaries cannot be kept", reason=reason_of(error))
+                log.warning("summaries cannot be read", reason=reason_of(error))
             try:
                 async with asyncio.timeout(EVERY):
                     await self._news.wait()
@@ -106,7 +109,23 @@ class Scribe:
                 continue
 
     async def _read(self, job: Job) -> None:
+        """One call, whatever it is like: it is no other's trouble."""
+        try:
+            await self._asked(job)
+        except DATABASE_ERRORS as error:
+            # It is leased: what could not be written down is asked again, as often as the others.
+            log.warning("summary cannot be kept", call_id=job.call_id, reason=reason_of(error))
+        except Exception as error:  # noqa: BLE001  # the crash boundary of one call
+            log.error("summary broke", call_id=job.call_id, error=type(error).__name__)  # noqa: TRY400  # its text may hold words
+
+    async def _asked(self, job: Job) -> None:
         said = transcript(job)
+        if job.attempts > len(PAUSES):
+            await self._over(job, Reply(None, "nobody has come back"))
+            return
+        if not job.attempts and not job.whole:
+            await self._over(job, Reply(None, "not all of it is stored yet", again=True))
+            return
         if not said:
             await self._over(job, Reply(None, "nothing was said"))
             return
@@ -122,9 +141,8 @@ class Scribe:
             return
         await self._made(job, found)
 
-    async def _made(self, job: Job, found: Any) -> None:
-        now = self._clock.wall()
-        made = Made(found.get("summary"), found.get("extracted"))
+    async def _made(self, job: Job, found: Json) -> None:
+        now, made = self._clock.wall(), made_by(job, found)
         # Told first: an event waits for what it tells, and a crash between the two loses neither.
         self._announcer.tell(
             TenantName(job.tenant), EventType.CALL_SUMMARISED, now, call_id=CallId(job.call_id)
@@ -152,6 +170,8 @@ class Scribe:
         kind = UsageKind.SUMMARY
         usage = Usage(reply.id, kind, wanted.model, reply.bill, cost, wanted.version)
         self._put(RowKind.USAGE, usage_row(job, usage, self._clock.wall()))
+        if cost:
+            self._spent(job, cost)
 
 
 def transcript(job: Job) -> str:

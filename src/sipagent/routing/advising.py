@@ -2,7 +2,7 @@
 
 The endpoint is the tenant's own, and its words are still none of ours: it chooses among agents that
 the configuration lets the number have, and values only for variables that the chosen one declares.
-Nothing of it gets to a destination, a URL or a credential.
+No destination, no host, no header and no credential is made of it.
 """
 
 import json

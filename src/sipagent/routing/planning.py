@@ -1,7 +1,6 @@
 """From a chosen agent or destination to the plan of the call: everything rendered."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -16,7 +15,6 @@ from sipagent.model import (
     Fallback,
     Greeting,
     Json,
-    Skills,
     Text,
     Ways,
     rendered,
@@ -24,20 +22,11 @@ from sipagent.model import (
 from sipagent.routing.circumstances import Circumstances, attested, target_of
 from sipagent.routing.returning import noted
 from sipagent.routing.skills import Part, closure, colleague_of, offered
-from sipagent.routing.table import forwards_of
-from sipagent.routing.ways import Places
+from sipagent.routing.table import Gear, forwards_of
+from sipagent.routing.ways import Places, chain_of
 
 _NO_DESTINATIONS: Final[Mapping[DestinationName, Destination]] = MappingProxyType({})
 _NO_WAYS: Final = Ways()
-
-
-@dataclass(frozen=True, slots=True)
-class _Outfit:
-    """An agent as it is to be in one call, all of it made."""
-
-    session: Json
-    spare: Json | None
-    skills: Skills
 
 
 def plan_of(around: Circumstances, agent: AgentName, rule_vars: Mapping[str, str]) -> CallPlan:
@@ -45,17 +34,15 @@ def plan_of(around: Circumstances, agent: AgentName, rule_vars: Mapping[str, str
     tenant = around.answering_tenant
     part = Part.of(around, agent, rule_vars)
     profile, edition = part.profile, part.edition
-    others = _colleagues(part)
-    ways = _ways(around, [profile, *(other.profile for other in others.values())])
-    places = {way.destination for way in ways.destinations}
-    outfit = _outfit(part, places, others.keys())
+    gear = _gear(part)
+    session, spare = _sessions(part, gear)
     caller = around.call.invite.caller_e164
     plan = CallPlan(
         call_id=around.call.call_id,
         account=around.call.account,
         tenant=tenant.name,
         agent=agent,
-        session=outfit.session,
+        session=session,
         greeting=first_words(part),
         config_hash=around.table.config_hash,
         language=edition.language,
@@ -64,12 +51,12 @@ def plan_of(around: Circumstances, agent: AgentName, rule_vars: Mapping[str, str
         prices=edition.prices,
         on_failure=profile.on_failure,
         fallback=fallback_of(around),
-        fallback_session=outfit.spare,
+        fallback_session=spare,
         fallback_prices=edition.fallback_prices,
         redact=tenant.privacy.redact,
-        skills=outfit.skills,
-        colleagues=tuple(_as_colleague(other, places, others.keys()) for other in others.values()),
-        ways=ways,
+        skills=gear.skills,
+        colleagues=gear.colleagues,
+        ways=gear.ways,
         attested=attested(around),
         caller=None if caller is None else caller.value,
         dialed=around.number,
@@ -97,26 +84,59 @@ def _colleagues(part: Part) -> dict[AgentName, Part]:
     return found
 
 
-def _outfit(
-    part: Part, places: Collection[DestinationName], colleagues: Collection[AgentName]
-) -> _Outfit:
-    """Raises TemplateError where the instructions cannot be made for this call."""
+def _gear(part: Part) -> Gear:
+    """What the agent can do in this call. Where no call makes a difference it is made once."""
+    around = part.around
+    trunk = None if around.trunk is None else around.trunk.name
+    key = (around.answering_tenant.name, part.profile.name, part.edition.language, trunk)
+    kept = around.table.gear.get(key)
+    if kept is not None:
+        return kept
+    gear = _made(part)
+    if part.steady and _leads_to_fixed_places(part):
+        around.table.gear[key] = gear
+    return gear
+
+
+def _leads_to_fixed_places(part: Part) -> bool:
+    """Whether the agent's destinations are the same in all calls, at any time."""
+    known = part.around.answering_tenant.destinations
+    return all(
+        isinstance(known[name].to, str) and known[name].hours is None
+        for name in chain_of(known, part.profile.transfers)
+    )
+
+
+def _made(part: Part) -> Gear:
+    others = _colleagues(part)
+    ways = _ways(part.around, [part.profile, *(other.profile for other in others.values())])
+    places = {way.destination for way in ways.destinations}
+    tools, as_offered = part.tools(places, others.keys())
+    colleagues = tuple(_as_colleague(other, places, others.keys()) for other in others.values())
+    return Gear(part.skills(tools, places), as_offered, ways, colleagues)
+
+
+def _sessions(part: Part, gear: Gear) -> tuple[Json, Json | None]:
+    """The session and its spare as this call has them. Raises TemplateError where the instructions
+    cannot be made for it."""
     edition = part.edition
-    tools, as_offered = part.tools(places, colleagues)
     session, spare = part.instructed(edition.session), edition.fallback_session
     if spare is not None:
         spare = part.instructed(spare)
-    if not as_offered:
-        session = offered(session, tools)
-        spare = None if spare is None else offered(spare, tools)
-    return _Outfit(session, spare, part.skills(tools, places))
+    if not gear.as_offered:
+        session = offered(session, gear.skills.tools)
+        spare = None if spare is None else offered(spare, gear.skills.tools)
+    return session, spare
 
 
 def _as_colleague(
     part: Part, places: Collection[DestinationName], colleagues: Collection[AgentName]
 ) -> Colleague:
-    outfit = _outfit(part, places, colleagues)
-    return colleague_of(part, outfit.session, outfit.skills)
+    """Raises TemplateError as above."""
+    tools, as_offered = part.tools(places, colleagues)
+    gear = Gear(part.skills(tools, places), as_offered, _NO_WAYS)
+    session, _ = _sessions(part, gear)
+    return colleague_of(part, session, gear.skills)
 
 
 def _ways(around: Circumstances, profiles: Sequence[AgentProfile]) -> Ways:

@@ -72,6 +72,20 @@ class Part:
         """The values of variables as the configuration has them."""
         return {**self.profile.vars, **self.around.route.vars, **self.given}
 
+    @property
+    def steady(self) -> bool:
+        """Whether the agent's tools, words and languages are the same in all calls."""
+        profile = self.profile
+        return (
+            not profile.colleagues
+            and self.edition.asks is None
+            and all(template.fixed for template in profile.tools)
+            and all(
+                edition.tongue is None or (edition.instructions is None and edition.asks is None)
+                for edition in profile.editions
+            )
+        )
+
     def instructed(self, session: Json) -> Json:
         """The session with the instructions of this call, which are made once. Raises
         TemplateError."""

@@ -9,6 +9,7 @@ from sipagent.model import (
     AgentName,
     AgentProfile,
     Cap,
+    Colleague,
     Destination,
     DestinationName,
     Json,
@@ -17,8 +18,10 @@ from sipagent.model import (
     Quota,
     Rate,
     Schedule,
+    Skills,
     TenantName,
     TrunkName,
+    Ways,
     Webhook,
 )
 from sipagent.model.limit import BUSY, UNAVAILABLE
@@ -69,6 +72,21 @@ def forwards_of(tenant: TenantProfile) -> Cap:
 
 
 @dataclass(frozen=True, slots=True)
+class Gear:
+    """What an agent can do, made for a call. `as_offered`: the session of the configuration offers
+    just these tools."""
+
+    skills: Skills
+    as_offered: bool
+    ways: Ways
+    colleagues: tuple[Colleague, ...] = ()
+
+
+GearKey = tuple[TenantName, AgentName, str | None, TrunkName | None]
+"""An agent in one of its languages, on calls by one trunk."""
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingTable:
     """Numbers and personas as one version of agents.yaml has them.
 
@@ -76,7 +94,8 @@ class RoutingTable:
     Every agent, destination, tenant and trunk that a route names is here. `region` (ISO 3166-1
     alpha-2) is whose national spellings carriers send. `config_hash` names this version in plans,
     records and logs. `quotas` are what the calls of each account may take, `reserves` the calls
-    that are kept for each tenant, `callers` who gets through to any number at all.
+    that are kept for each tenant, `callers` who gets through to any number at all. `gear` is what
+    has been made of this version for a call and is the same for all of them.
     """
 
     directories: Mapping[AccountName, NumberDirectory]
@@ -89,6 +108,7 @@ class RoutingTable:
     quotas: Mapping[AccountName, Quota] = field(default_factory=dict)
     reserves: Mapping[TenantName, int] = field(default_factory=dict)
     callers: Callers | None = None
+    gear: dict[GearKey, Gear] = field(default_factory=dict, compare=False, repr=False)
 
     def privacy(self, tenant: TenantName) -> Privacy:
         """What is kept of the tenant's calls, also of one that the file does not have."""

@@ -180,7 +180,11 @@ class Judging:
         told = f"agent {agent}" + "".join(f", {name}" for name in sorted(taken))
         told += f"; not usable: {', '.join(left)}" if left else ""
         self.trace.add("consult", host, held=True, because=told)
-        return self._by(around, agent, own)
+        judged = self._by(around, agent, own)
+        if not judged.ordered and _broken(judged.verdict):
+            self.trace.add("consult", host, held=False, because="the call cannot be made by it")
+            return None
+        return judged
 
     def _by(self, around: Circumstances, agent: AgentName, values: Mapping[str, str]) -> Judged:
         """The agent answers, or whoever its own rule names for a caller that is not attested.
@@ -225,3 +229,8 @@ class Judging:
             return Reject(UNAVAILABLE, Reason.INTERNAL_ERROR, around.route.tenant)
         self.trace.add("destinations", destination, held=True, because="the call is sent there")
         return Forward(plan, destination)
+
+
+def _broken(verdict: Verdict) -> bool:
+    """Whether the call is refused only because something could not be made for it."""
+    return isinstance(verdict, Reject) and verdict.reason is Reason.INTERNAL_ERROR

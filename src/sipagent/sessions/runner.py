@@ -254,9 +254,9 @@ class CallRunner:
     async def _ask(self, request: SocketRequest) -> None:
         """Send a request; one that must not be made twice only if it has not been."""
         mark = request.mark if isinstance(request, CreateResponse) else None
-        if mark is None or await self.log.mark(mark):
-            await self._send(request)
-        if isinstance(request, SendOutput):
+        if mark is not None and not await self.log.mark(mark):
+            return
+        if await self._send(request) and isinstance(request, SendOutput):
             self.log.record(Note(request.note))
 
     async def _control(self, command: Accept | Reject | Refer | HangUp) -> None:
@@ -326,16 +326,22 @@ class CallRunner:
         else:
             self.log.attached()
 
-    async def _send(self, request: SocketRequest) -> None:
-        if self._socket is None or self._socket.put(request):
-            return
+    async def _send(self, request: SocketRequest) -> bool:
+        """Hand a request to the connection; False where that is lost."""
+        if self._socket is None:
+            return False
+        if self._socket.put(request):
+            return True
         try:
             async with asyncio.timeout(SEND_WITHIN):
                 await self._socket.send(request)
         except TimeoutError:
             await self._release_socket()
         except ConnectionError:
-            return  # SocketClosed is on its way, or here already
+            return False  # SocketClosed is on its way, or here already
+        else:
+            return True
+        return False
 
     def _new_dial(self) -> Dial:
         return self._world.sideband.dial(self.plan.call_id)

@@ -4,19 +4,20 @@ An event that is being sent is leased: it is due again when the lease is over, s
 which dies between sending and writing that down has it sent a second time, and never not at all.
 """
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sipagent.model import EventType, TenantName
 from sipagent.model.privacy import DAY
 from sipagent.store.facts import CallRow, StoredTurn
-from sipagent.store.purging import STEP, writing
+from sipagent.store.purging import PAUSE, STEP, writing
 from sipagent.store.reading.rows import CALL_COLUMNS, call_row
 from sipagent.store.summaries import Made, made_of
 from sipagent.store.tables import calls, messages, outbox, transfers, turns
@@ -27,6 +28,9 @@ DEAD_KEPT: Final = 30 * DAY
 
 LEASE: Final = 60.0
 """Seconds after which an event that was being sent is due again, whatever became of its sender."""
+
+CHANGED_AT_ONCE: Final = 1000
+"""Events that change in one transaction: some ten milliseconds on SQLite."""
 
 MOST_TURNS: Final = 1000
 _ANSWER_LENGTH: Final = 64
@@ -124,12 +128,12 @@ async def next_due(engine: AsyncEngine, endpoint: Endpoint) -> float | None:
 async def claim(
     engine: AsyncEngine, endpoint: Endpoint, now: float, limit: int, *, words: bool = False
 ) -> list[Material]:
-    """At most so many events of the webhook that are due, the oldest first, leased from now on.
-    With `words` the end of a call comes with what was said."""
+    """At most so many events of the webhook that are due, those due longest first, leased
+    from now on. With `words` the end of a call comes with what was said."""
     wanted = (
         select(*_COLUMNS)
         .where(_is(EventState.PENDING), _of(endpoint), outbox.c.next_at <= now)
-        .order_by(outbox.c.next_at, outbox.c.at, outbox.c.id)
+        .order_by(outbox.c.next_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -137,7 +141,7 @@ async def claim(
         rows = (await connection.execute(wanted)).mappings().all()
         due = [OutboxEvent(**row) for row in rows]
         if due:
-            leased = update(outbox).where(_is(EventState.PENDING), _among(due))
+            leased = update(outbox).where(_named(endpoint[1], rows))
             await connection.execute(leased.values(next_at=now + LEASE))
     if not due:
         return []
@@ -152,7 +156,11 @@ async def conclude(engine: AsyncEngine, ends: Sequence[Ended], now: float) -> No
             over = None if end.state is EventState.PENDING else now
             await connection.execute(
                 update(outbox)
-                .where(_among([end.event]), _is(EventState.PENDING))
+                .where(
+                    outbox.c.id == end.event.id,
+                    outbox.c.endpoint == end.event.endpoint,
+                    _unsettled(),
+                )
                 .values(
                     state=end.state.value,
                     answer=end.answer[:_ANSWER_LENGTH],
@@ -166,13 +174,36 @@ async def conclude(engine: AsyncEngine, ends: Sequence[Ended], now: float) -> No
 
 async def hasten(engine: AsyncEngine, endpoint: Endpoint, now: float) -> None:
     """Events that wait for another attempt at the webhook are due: it takes events again."""
-    waiting = outbox.c.next_at > now + LEASE
-    async with writing(engine) as connection:
-        await connection.execute(
-            update(outbox)
-            .where(_is(EventState.PENDING), _of(endpoint), waiting)
-            .values(next_at=now)
-        )
+    await _changed(engine, endpoint, outbox.c.next_at > now + LEASE, next_at=_in_turn(now))
+
+
+async def give_up(
+    engine: AsyncEngine, endpoint: Endpoint, now: float, since: float, answer: str
+) -> int:
+    """Events that have waited for the webhook since then or longer are dead; says how many there
+    were."""
+    dead = {"state": EventState.DEAD.value, "answer": answer, "ended_at": now}
+    return await _changed(engine, endpoint, outbox.c.since <= since, **dead)
+
+
+async def _changed(
+    engine: AsyncEngine, endpoint: Endpoint, which: ColumnElement[bool], **values: Any
+) -> int:
+    """How many events that wait for the webhook have these values now, which takes them out of
+    `which`. In steps: nobody else who writes is held up."""
+    some = select(outbox.c.id).where(_is(EventState.PENDING), _of(endpoint), which)
+    some = some.limit(CHANGED_AT_ONCE)
+    many = 0
+    while True:
+        async with engine.connect() as connection:
+            found = (await connection.execute(some)).mappings().all()
+        if found:
+            waiting = update(outbox).where(_named(endpoint[1], found), _unsettled(), which)
+            async with writing(engine) as connection:
+                many += (await connection.execute(waiting.values(values))).rowcount
+        if len(found) < CHANGED_AT_ONCE:
+            return many
+        await asyncio.sleep(PAUSE)
 
 
 async def listed(
@@ -217,7 +248,11 @@ async def replay(
     async with writing(engine) as connection:
         done = await connection.execute(
             again.values(
-                state=EventState.PENDING.value, since=now, next_at=now, attempts=0, ended_at=None
+                state=EventState.PENDING.value,
+                since=now,
+                next_at=_in_turn(now),
+                attempts=0,
+                ended_at=None,
             )
         )
     return done.rowcount
@@ -254,26 +289,40 @@ async def prune(engine: AsyncEngine, now: float) -> int:
     while True:
         async with writing(engine) as connection:
             some = select(outbox.c.id, outbox.c.endpoint).where(old).limit(STEP)
-            gone = [tuple(row) for row in (await connection.execute(some)).all()]
-            if gone:
-                named = tuple_(outbox.c.id, outbox.c.endpoint).in_(gone)
-                await connection.execute(delete(outbox).where(named))
-        pruned += len(gone)
+            gone = (await connection.execute(some)).mappings().all()
+            for endpoint in {row["endpoint"] for row in gone}:
+                of_it = [row for row in gone if row["endpoint"] == endpoint]
+                # One that is to be told again has not ended any more.
+                ended = delete(outbox).where(
+                    _named(endpoint, of_it), outbox.c.ended_at.is_not(None)
+                )
+                pruned += (await connection.execute(ended)).rowcount
         if len(gone) < STEP:
             return pruned
+        await asyncio.sleep(PAUSE)
+
+
+def _in_turn(now: float) -> ColumnElement[float]:
+    """When events are due that are all due now: the oldest is first, and none has to be sorted."""
+    return case((outbox.c.at < now, outbox.c.at), else_=now)
 
 
 def _is(state: EventState) -> ColumnElement[bool]:
     return outbox.c.state == state.value
 
 
+def _unsettled() -> ColumnElement[bool]:
+    """Pending, said of rows that are named: SQLite would else look through all that is."""
+    return outbox.c.state.not_in([EventState.DELIVERED.value, EventState.DEAD.value])
+
+
 def _of(endpoint: Endpoint) -> ColumnElement[bool]:
     return and_(outbox.c.tenant == endpoint[0], outbox.c.endpoint == endpoint[1])
 
 
-def _among(events: Iterable[OutboxEvent]) -> ColumnElement[bool]:
-    names = [(event.id, event.endpoint) for event in events]
-    return tuple_(outbox.c.id, outbox.c.endpoint).in_(names)
+def _named(endpoint: str, rows: Sequence[Mapping[Any, Any]]) -> ColumnElement[bool]:
+    """These events of one webhook, found by their key."""
+    return and_(outbox.c.id.in_([row["id"] for row in rows]), outbox.c.endpoint == endpoint)
 
 
 async def _material(connection: AsyncConnection, event: OutboxEvent, *, words: bool) -> Material:

@@ -1,5 +1,6 @@
 """The records of calls: the port's nouns become rows, and the writer stores them."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ SESSION_USED_EVERY: Final = 3600.0
 """Seconds after which a session that is in use is written again, so that it is seen to be."""
 
 MOST_SESSIONS: Final = 256
+LONGEST_AT_ONCE: Final = 1000
+"""Characters of a message that are gone through at once. A longer one that is full of numbers takes
+a tenth of a second: meanwhile other calls have their turn."""
 
 _TOLD_BY_OUTCOME: Final = frozenset({Happening.ANSWERED, Happening.GREETED, Happening.HEARD})
 
@@ -114,7 +118,10 @@ class StoreRecords:
 
     async def message(self, plan: CallPlan, message: Message) -> None:
         at = self._clock.wall()
-        row = message_row(plan, message, at)
+        if sum(map(len, message.fields.values())) <= LONGEST_AT_ONCE:
+            row = message_row(plan, message, at)
+        else:
+            row = await asyncio.to_thread(message_row, plan, message, at)
         self._announce(lambda told: told.message(plan, message, at))
         await self._writer.keep(RowKind.MESSAGE, row)
 
@@ -124,13 +131,13 @@ class StoreRecords:
     def ended(self, outcome: CallOutcome) -> None:
         self._began.pop(outcome.call_id, None)
         plan = self._read.pop(outcome.call_id, None)
+        after = None if plan is None else plan.after_call
 
         def end() -> None:
             # Whoever has the outcome stored says nothing of it again: this is stored before.
             self._announce(lambda told: told.ended(outcome))
-            wanted = None if plan is None else summary_row(plan, outcome.ended_at)
-            if wanted is not None:
-                self._writer.put(RowKind.SUMMARY, wanted)
+            if plan is not None and after is not None:
+                self._now(RowKind.SUMMARY, lambda: summary_row(plan, after, outcome.ended_at))
             self._now(RowKind.OUTCOME, lambda: rows.outcome_row(outcome, self._writing))
 
         self._writer.later(RowKind.OUTCOME, end)

@@ -105,7 +105,15 @@ _UNKNOWN: Final = "unknown"
 _ALIAS: Final = re.compile(
     r"call-id|session-id|x-inin-cnv|x-(.*[-_])?call[-_]?(sid|id|uuid|(leg|session|control)[-_]?id)"
 )
-_NUMBER: Final = re.compile(r"\+[0-9](?:[ ().-]?[0-9]){6,14}|[0-9]{7,15}")
+_NUMBER: Final = re.compile(
+    r"(?P<date>(?<![0-9+])(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?![0-9]))"
+    r"|\+[0-9](?:[ ().-]{0,3}[0-9]){6,14}"
+    r"|\(?[0-9](?:[ ().-]{0,2}[0-9]){8,14}"
+    r"|[0-9]{7,15}",
+    re.ASCII,
+)
+"""With its country, in groups, or in one piece. A date is none, also where a time follows it."""
+
 _A_NUMBER: Final = "+12025550100"
 _TELLING: Final = 9
 _FEWEST_TELLING: Final = 7
@@ -138,7 +146,10 @@ class Writing:
         """The text with each number in it as numbers of the tenant are stored."""
         if self.plain(tenant):
             return text
-        return _NUMBER.sub(lambda found: self.numbers.stored(tenant, found[0]), text)
+        return _NUMBER.sub(
+            lambda found: found[0] if found["date"] else self.numbers.stored(tenant, found[0]),
+            text,
+        )
 
     def within_json(self, tenant: TenantName, text: str) -> str:
         """JSON with each number in one of its strings as numbers of the tenant are stored."""

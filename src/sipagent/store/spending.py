@@ -83,6 +83,27 @@ def quotas_of(
             yield quota, tenant
 
 
+def quotas_for(
+    table: RoutingTable,
+    process: Quota | None,
+    numbers: StoredNumbers,
+    *,
+    tenant: TenantName,
+    account: str,
+    dialed: str | None,
+) -> Iterator[Quota]:
+    """Those of all quotas for which bills of such a call count; `dialed` is as it is stored. Of
+    numbers only those with a budget."""
+    named = {QuotaScope.TENANT: tenant, QuotaScope.ACCOUNT: account}
+    for quota, owner in quotas_of(table, process):
+        if quota.scope is QuotaScope.NUMBER:
+            paid = quota.day is not None or quota.month is not None
+            if paid and owner == tenant and dialed in _stored(quota.name, tenant, numbers):
+                yield quota
+        elif quota.scope is QuotaScope.PROCESS or quota.name == named[quota.scope]:
+            yield quota
+
+
 def _scope(
     quota: Quota, tenant: TenantName | None, numbers: StoredNumbers, now: float
 ) -> ColumnElement[bool]:

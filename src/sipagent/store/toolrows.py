@@ -8,12 +8,12 @@ and numbers stand as the tenant's numbers are stored. A message is kept as it wa
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from sipagent.model import CallPlan, Message, ToolUse
-from sipagent.model.redaction import redacted
 from sipagent.store.planned import tool_names
 from sipagent.store.rows import Row, Writing, clean, clipped
+from sipagent.store.sparing import in_each, spared
 
 MOST_SAID: Final = 4000
 """Characters that are kept of a tool call's arguments, and of its output."""
@@ -31,8 +31,6 @@ CUT: Final = "\N{HORIZONTAL ELLIPSIS}"
 _STRADDLING: Final = 512
 """More characters than a number has, however it is written: beyond a cut it may be half of one."""
 
-_MOST_DIGITS: Final = 400
-_DIGIT: Final = re.compile(r"\d")
 _ESCAPED: Final = re.compile(r"\\u00([0-7][0-9a-fA-F])")
 
 Hiding = Callable[[str], str]
@@ -42,7 +40,7 @@ def tool_row(plan: CallPlan, use: ToolUse, at: float, writing: Writing) -> Row:
     """The tool call; it began at `at`, unix seconds."""
 
     def hidden(text: str) -> str:
-        return writing.within(plan.tenant, _redacted(text, plan))
+        return writing.within(plan.tenant, spared(text, plan.redact))
 
     return (
         plan.call_id,
@@ -72,8 +70,8 @@ def message_row(plan: CallPlan, message: Message, at: float) -> Row:
 
 def _field(text: str, plan: CallPlan) -> str:
     if len(text) <= MOST_OF_FIELD:
-        return _cut(clean(_redacted(text, plan)), MOST_OF_FIELD)
-    begun = _redacted(text[: MOST_OF_FIELD + _STRADDLING], plan)[:-_STRADDLING]
+        return _cut(clean(spared(text, plan.redact)), MOST_OF_FIELD)
+    begun = spared(text[: MOST_OF_FIELD + _STRADDLING], plan.redact)[:-_STRADDLING]
     return _cut(clean(begun), MOST_OF_FIELD, more=True)
 
 
@@ -82,7 +80,7 @@ def _said(text: str, hidden: Hiding) -> str:
     if len(text) > MOST_SAID + _STRADDLING:
         return _cut(_begun(text[: MOST_SAID + _STRADDLING], hidden), MOST_SAID, more=True)
     try:
-        value = _each(json.loads(text), hidden)
+        value = in_each(json.loads(text), hidden)
     except (ValueError, RecursionError):
         return _cut(clean(hidden(text)), MOST_SAID)
     return _cut(clean(json.dumps(value, ensure_ascii=False)), MOST_SAID)
@@ -93,33 +91,6 @@ def _begun(text: str, hidden: Hiding) -> str:
     reason is read first."""
     plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
     return clean(hidden(plain))[:-_STRADDLING]
-
-
-def _each(value: Any, hidden: Hiding) -> Any:
-    """The JSON with all its texts and numbers hidden where they are to be."""
-    match value:
-        case str():
-            return hidden(value)
-        case bool() | None:
-            return value
-        case int() | float():
-            written = str(value)
-            shown = hidden(written)
-            return value if shown == written else shown
-        case list():
-            return [_each(one, hidden) for one in value]
-        case _:
-            return {hidden(key): _each(one, hidden) for key, one in value.items()}
-
-
-def _redacted(text: str, plan: CallPlan) -> str:
-    """The text without what its tenant does not want to be kept. Where it is made of digits, to
-    judge each number would take long: none of them is kept."""
-    if not plan.redact:
-        return text
-    if len(_DIGIT.findall(text)) > _MOST_DIGITS:
-        text = _DIGIT.sub("#", text)
-    return redacted(text, plan.redact)
 
 
 def _cut(text: str, most: int, *, more: bool = False) -> str:

@@ -15,13 +15,13 @@ from sipagent.testing.fakes import (
     FakeSocket,
     FakeTap,
     FakeTools,
-    MemoryRecords,
     a_forward,
     a_plan,
     a_profile,
     a_table,
 )
 from sipagent.testing.playbook import Playbook, Some
+from sipagent.testing.records import MemoryRecords
 from sipagent.testing.virtual import VirtualClock, VirtualTimeLoop
 
 __all__ = [

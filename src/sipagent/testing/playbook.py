@@ -58,7 +58,7 @@ class Playbook:
         """Let time pass, and every deadline in it be reached at its own time."""
         until = self.now + seconds
         while (earliest := self.state.deadlines.earliest) is not None and earliest <= until:
-            self.now = earliest
+            self.now = max(self.now, earliest)
             key = self.state.deadlines.due(self.now)
             assert key is not None
             self.feed(DeadlineReached(key))

@@ -14,10 +14,10 @@ from standardwebhooks import Webhook
 
 from sipagent.errors import EgressError, EgressTrouble, SecretError
 from sipagent.model import CallId, Consult, Consulted
+from sipagent.model.secret import ReadSecret
 from sipagent.routing import advice_of
 from sipagent.sessions.ports import Clock
 from sipagent.tools.egress import Answer, Ask, Egress
-from sipagent.tools.http import Secrets
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class EndpointConsultant:
     """The `Consultant` that goes through the egress guard."""
 
     egress: Egress
-    secrets: Secrets
+    secrets: ReadSecret
     clock: Clock
 
     async def ask(self, call_id: CallId, consult: Consult) -> Consulted:
@@ -80,7 +80,7 @@ class EndpointConsultant:
 
     async def _answer(self, call_id: CallId, consult: Consult) -> Answer:
         """Raises EgressError, SecretError and _UnsignedError."""
-        secret = await asyncio.to_thread(self.secrets, consult.tenant, consult.secret)
+        secret = self.secrets(consult.tenant, consult.secret)
         at = datetime.fromtimestamp(int(self.clock.wall()), UTC)
         told = {"call_id": call_id, "tenant": consult.tenant, **consult.known}
         body = json.dumps({"type": TYPE, "timestamp": at.isoformat(), "data": told})

@@ -218,13 +218,12 @@ class Egress:
             raise EgressError(EgressTrouble.TIMED_OUT, detail, sent=attempt.sent) from None
 
     async def _exchange(self, ask: Ask, target: Target) -> Answer:
-        headers = {"User-Agent": _AGENT, **ask.headers, "Accept-Encoding": "gzip"}
         try:
             async with self._opened().request(
                 ask.method,
                 URL(target.url, encoded=True),
                 data=ask.body,
-                headers=headers,
+                headers=ask.headers,
                 allow_redirects=False,
             ) as response:
                 packed = await _read(response, ask.most_bytes)
@@ -235,7 +234,10 @@ class Egress:
             raise _translated(error) from None
 
     def _opened(self) -> aiohttp.ClientSession:
-        """The pool, which is made when the first request needs it: it belongs to an event loop."""
+        """The pool, which is made when the first request needs it: it belongs to an event loop.
+        Raises EgressError for a request that has waited for room until all was closed."""
+        if self._closed:
+            raise EgressError(EgressTrouble.REFUSED, "closed")
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 ssl=self._context or True,
@@ -247,6 +249,7 @@ class Egress:
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": _AGENT, "Accept-Encoding": "gzip"},
                 timeout=_TIMEOUTS,
                 auto_decompress=False,
                 trust_env=False,
@@ -274,28 +277,38 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
         left -= len(chunk)
         if left < 0:
             response.close()
-            raise EgressError(EgressTrouble.TOO_LARGE, "answer", sent=True)
+            raise _unread(response, EgressTrouble.TOO_LARGE, "answer")
         pieces.append(chunk)
     return b"".join(pieces)
 
 
 def _unpacked(response: aiohttp.ClientResponse, packed: bytes, most: int) -> bytes:
-    """The body as it was before it was packed. A bomb is not unpacked beyond what is wanted."""
+    """The body as it was before it was packed. Raises EgressError where that is too long or none
+    that can be read."""
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     if coding in ("", "identity") or not packed:
         return packed
-    if coding not in ("gzip", "x-gzip"):
-        raise EgressError(EgressTrouble.UNREACHABLE, "answer's encoding", sent=True)
+    body = _unzipped(packed, most + 1) if coding in ("gzip", "x-gzip") else None
+    if body is None:
+        raise _unread(response, EgressTrouble.UNREACHABLE, "answer's encoding")
+    if len(body) > most:
+        raise _unread(response, EgressTrouble.TOO_LARGE, "answer")
+    return body
+
+
+def _unzipped(packed: bytes, most: int) -> bytes | None:
+    """At most so many bytes of what was packed: a bomb is not unpacked. None where it is broken."""
     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
-        body = unpacker.decompress(packed, most + 1)
+        body = unpacker.decompress(packed, most)
     except zlib.error:
-        raise EgressError(EgressTrouble.UNREACHABLE, "answer's encoding", sent=True) from None
-    if len(body) > most:
-        raise EgressError(EgressTrouble.TOO_LARGE, "answer", sent=True)
-    if not unpacker.eof:
-        raise EgressError(EgressTrouble.UNREACHABLE, "answer's encoding", sent=True)
-    return body
+        return None
+    return body if unpacker.eof or len(body) == most else None
+
+
+def _unread(response: aiohttp.ClientResponse, kind: EgressTrouble, detail: str) -> EgressError:
+    """An answer that came and cannot be read. Its status may still be worth something."""
+    return EgressError(kind, detail, sent=True, status=response.status)
 
 
 def _translated(error: Exception) -> EgressError:
@@ -316,6 +329,6 @@ def _shows(error: EgressError) -> bool | None:
         case EgressTrouble.TIMED_OUT:
             return False if error.sent else None
         case EgressTrouble.TOO_LARGE:
-            return True
+            return error.status not in _AWAY
         case EgressTrouble.REFUSED | EgressTrouble.CIRCUIT_OPEN:
             return None

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from sipagent.model import HttpRequest, Json, ToolName
+from sipagent.tools.targets import LONGEST_URL
 
 BODILESS: Final = frozenset({"GET", "HEAD", "DELETE"})
 """Methods whose requests have no body unless one is written."""
@@ -69,7 +70,10 @@ def fill(does: HttpRequest, values: Mapping[str, Any]) -> Filled:
         pairs += _pairs(left)
     else:
         body = _json(left)
-    return Filled(does.method, place + ("?" + "&".join(pairs) if pairs else ""), body)
+    url = place + ("?" + "&".join(pairs) if pairs else "")
+    if len(url) > LONGEST_URL:
+        raise ArgumentError("the arguments are too long")
+    return Filled(does.method, url, body)
 
 
 def _path(path: str, values: Mapping[str, Any]) -> str:

@@ -1,9 +1,8 @@
 """Tools that ask an HTTP API: the arguments fill the request, the answer is what the model gets."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from pydantic_core import from_json
@@ -12,31 +11,23 @@ from sipagent.errors import EgressError, EgressTrouble, SecretError
 from sipagent.model import (
     Effects,
     HttpRequest,
-    SecretName,
-    TenantName,
     Tool,
     ToolResult,
     ToolStatus,
 )
+from sipagent.model.secret import ReadSecret
 from sipagent.sessions.ports import Clock, ToolRequest
 from sipagent.tools.egress import Answer, Ask, Egress
 from sipagent.tools.filling import ArgumentError, DigitsMissingError, Filled, fill, values_of
-from sipagent.tools.output import UnfitError, cleaned, error_of, output_of, pointed
+from sipagent.tools.output import UnfitError, error_of, output_of, pointed
 from sipagent.tools.targets import TargetError, parse_target
-from sipagent.tools.words import in_doubt, timed_out
+from sipagent.tools.words import in_doubt, in_doubt_if_once, timed_out
 
 log = structlog.get_logger(__name__)
 
+_SERVERS_FAULT: Final = 500
 _MOST_OF_A_REFUSAL: Final = 2_048
 """Bytes of what a server says of a request that it does not take; longer ones are left out."""
-
-
-class Secrets(Protocol):
-    """The secrets that tools may use, as they are now."""
-
-    def __call__(self, tenant: TenantName, name: SecretName) -> str:
-        """The secret of this name that the tenant has been granted. Raises SecretError. May block
-        on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,7 @@ class HttpTools:
     """Runs tools that are HTTP requests."""
 
     egress: Egress
-    secrets: Secrets
+    secrets: ReadSecret
     clock: Clock
 
     async def run(self, request: ToolRequest, does: HttpRequest) -> ToolResult:
@@ -69,19 +60,18 @@ class HttpTools:
         except EgressError as error:
             result = _failed(error, tool)
         else:
-            result = result_of(answer, does)
+            result = _result(answer, does, tool)
         self._log(request, does, result, began)
         return result
 
     async def _answer(self, request: ToolRequest, does: HttpRequest, filled: Filled) -> Answer:
         """The answer to the request. Raises SecretError and EgressError."""
-        ends = self.clock.monotonic() + request.tool.timeout
         headers = {"Accept": "application/json"}
         if filled.body is not None:
             headers["Content-Type"] = "application/json"
         headers = merged(headers, does.headers)
         if does.secret is not None:
-            secret = await self._secret(request.plan.tenant, does.secret, request.tool.timeout)
+            secret = self.secrets(request.plan.tenant, does.secret)
             headers = merged(headers, {"Authorization": f"Bearer {secret}"})
         return await self.egress.request(
             Ask(
@@ -89,24 +79,18 @@ class HttpTools:
                 url=filled.url,
                 headers=headers,
                 body=filled.body,
-                within=max(0.0, ends - self.clock.monotonic()),
+                within=request.tool.timeout,
                 tenant=request.plan.tenant,
                 plain=does.plain,
             )
         )
 
-    async def _secret(self, tenant: TenantName, name: SecretName, within: float) -> str:
-        """The secret, read in a thread: it may stand on a disk that does not answer."""
-        try:
-            async with asyncio.timeout(within):
-                return await asyncio.to_thread(self.secrets, tenant, name)
-        except TimeoutError:
-            raise EgressError(EgressTrouble.TIMED_OUT, "secret") from None
-
     def _log(
         self, request: ToolRequest, does: HttpRequest, result: ToolResult, began: float
     ) -> None:
-        log.info(
+        # One that went well has its line in the log of calls.
+        told = log.debug if result.status is ToolStatus.DONE else log.info
+        told(
             "tool asked",
             tool=request.tool.name,
             host=host_of(does.url),
@@ -132,17 +116,21 @@ def host_of(url: str) -> str | None:
         return None
 
 
-def result_of(answer: Answer, does: HttpRequest) -> ToolResult:
+def _result(answer: Answer, does: HttpRequest, tool: Tool) -> ToolResult:
     """What an answer means to the model."""
     detail = f"HTTP {answer.status}"
-    if not 200 <= answer.status < 300:
-        return ToolResult(ToolStatus.FAILED, _refusal(answer, does), detail)
+    if not _is_success(answer.status):
+        return ToolResult(ToolStatus.FAILED, _refusal(answer, does, tool), detail)
     try:
         output = _output(answer, does)
     except (UnfitError, RecursionError, ValueError):
         words = "it was done, but its answer cannot be read"
         return ToolResult(ToolStatus.FAILED, error_of(words), f"{detail}, unreadable")
     return ToolResult(ToolStatus.DONE, output, detail)
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300
 
 
 def _output(answer: Answer, does: HttpRequest) -> str:
@@ -157,10 +145,10 @@ def _output(answer: Answer, does: HttpRequest) -> str:
     return output_of({"text": _text_of(answer)})
 
 
-def _refusal(answer: Answer, does: HttpRequest) -> str:
+def _refusal(answer: Answer, does: HttpRequest, tool: Tool) -> str:
     """What the model gets of an error: the status, and what the server says to it where the fault
     may be the arguments' (4xx). Where the tool says what may be read of an answer, no more is."""
-    words = f"the service answered with HTTP status {answer.status}"
+    words = _answered(answer.status, tool)
     told = does.response is None and 400 <= answer.status < 500
     if told and _is_json(answer) and 0 < len(answer.body) <= _MOST_OF_A_REFUSAL:
         try:
@@ -168,6 +156,13 @@ def _refusal(answer: Answer, does: HttpRequest) -> str:
         except (UnfitError, RecursionError, ValueError):
             pass
     return error_of(words, status=answer.status)
+
+
+def _answered(status: int, tool: Tool) -> str:
+    """What the model gets of an error in any case. One of the server's own (5xx) does not say how
+    far it had come: a gateway's may follow what was done."""
+    words = f"the service answered with HTTP status {status}"
+    return in_doubt_if_once(tool, words) if status >= _SERVERS_FAULT else words
 
 
 def _is_json(answer: Answer) -> bool:
@@ -184,12 +179,15 @@ def _text_of(answer: Answer) -> str:
     text = answer.body.decode("utf-8", "replace")
     if "\0" in text:
         raise UnfitError("no text")
-    return cleaned(text)
+    return text
 
 
 def _failed(error: EgressError, tool: Tool) -> ToolResult:
     """What the model gets where no answer came, and whether it may try again."""
     detail = str(error)
+    if error.status is not None and not _is_success(error.status):
+        told = error_of(_answered(error.status, tool), status=error.status)
+        return ToolResult(ToolStatus.FAILED, told, f"HTTP {error.status}, {detail}")
     match error.kind:
         case EgressTrouble.TIMED_OUT:
             return timed_out(tool, detail)
@@ -201,5 +199,9 @@ def _failed(error: EgressError, tool: Tool) -> ToolResult:
             return ToolResult(ToolStatus.FAILED, error_of(words), detail)
         case EgressTrouble.UNREACHABLE | EgressTrouble.CIRCUIT_OPEN:
             doubt = error.sent and tool.effects is Effects.ONCE
-            words = in_doubt() if doubt else "the service cannot be reached at the moment"
+            words = (
+                in_doubt("the connection was lost")
+                if doubt
+                else "the service cannot be reached at the moment"
+            )
             return ToolResult(ToolStatus.FAILED, error_of(words), detail)

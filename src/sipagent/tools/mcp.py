@@ -19,10 +19,10 @@ import structlog
 
 from sipagent import __version__
 from sipagent.concurrency import TaskOwner
-from sipagent.model import Effects, Json, McpCall, ToolResult, ToolStatus
+from sipagent.model import McpCall, ToolResult, ToolStatus
 from sipagent.sessions.ports import ToolRequest
 from sipagent.tools.output import UnfitError, cleaned, error_of, output_of, text_of
-from sipagent.tools.words import in_doubt, timed_out
+from sipagent.tools.words import in_doubt_if_once, timed_out
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 STARTED_WITHIN: Final = 20.0
-"""Seconds for a server to start and to say what it can do."""
+"""Seconds for a server to start."""
 
 STOPPED_WITHIN: Final = 10.0
 
@@ -42,8 +42,6 @@ LONGEST_PAUSE: Final = 60.0
 
 LASTED: Final = 60.0
 """A server that was up for so many seconds has lasted: the next pause is a short one."""
-
-_MOST_PAGES: Final = 20
 
 
 class UnavailableError(Exception):
@@ -66,15 +64,6 @@ class LocalServer:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     folder: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LocalTool:
-    """A tool as its server describes it. `parameters` is the JSON Schema of its arguments."""
-
-    name: str
-    description: str
-    parameters: Json
 
 
 class LocalServers:
@@ -114,26 +103,16 @@ class LocalServers:
                 task = self._owner.start(link.keep(), name=f"mcp:{name}")
                 self._held[name] = _Held(server, link, task)
 
-    async def tools(self, server: str) -> tuple[LocalTool, ...]:
-        """What a server offers, once it is up. Raises UnavailableError."""
-        client = await self._client(server)
-        try:
-            async with asyncio.timeout(STARTED_WITHIN):
-                return await _offered(client)
-        except Exception as error:
-            raise UnavailableError(server, f"does not list its tools: {_kind(error)}") from error
-
     async def run(self, request: ToolRequest, does: McpCall) -> ToolResult:
         """What the tool has given, within its time. Raises nothing but for being cancelled."""
         asked = False
-        scope = asyncio.timeout(request.tool.timeout)
         try:
-            async with scope:
+            async with asyncio.timeout(request.tool.timeout):
                 client = await self._client(does.server)
                 asked = True
                 given = await client.call_tool(does.tool, dict(request.arguments))
         except TimeoutError:
-            if scope.expired() and asked:
+            if asked:
                 return timed_out(request.tool)
             return _failure("the tool cannot be reached at the moment", "no server in time")
         except UnavailableError as error:
@@ -141,8 +120,7 @@ class LocalServers:
             return _failure("the tool cannot be reached at the moment", "no server")
         except Exception as error:  # noqa: BLE001  # what the library raises for what servers do
             log.warning("mcp tool failed", tool=request.tool.name, error=_kind(error))
-            doubt = request.tool.effects is Effects.ONCE
-            return _failure(in_doubt() if doubt else "the tool failed", _kind(error))
+            return _failure(in_doubt_if_once(request.tool, "the tool failed"), _kind(error))
         return _result(given)
 
     async def _client(self, server: str) -> "Client":
@@ -282,27 +260,12 @@ class _Watched:
         await self.aclose()
 
 
-async def _offered(client: "Client") -> tuple[LocalTool, ...]:
-    tools: list[LocalTool] = []
-    cursor: str | None = None
-    for _ in range(_MOST_PAGES):
-        page = await client.list_tools(cursor=cursor)
-        tools += [
-            LocalTool(tool.name, cleaned(tool.description or tool.name), tool.input_schema)
-            for tool in page.tools
-        ]
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    return tuple(tools)
-
-
 def _result(given: "CallToolResult") -> ToolResult:
     """What a server's answer means to the model: its structured content, or else its texts."""
     texts = [part.text for part in given.content if part.type == "text"]
     text = " ".join(texts)
     if given.is_error:
-        return _failure(cleaned(text)[:2_000] or "the tool failed", "its own error")
+        return _failure(cleaned(text, 2_000) or "the tool failed", "its own error")
     try:
         if given.structured_content is not None:
             return ToolResult(ToolStatus.DONE, output_of(given.structured_content))

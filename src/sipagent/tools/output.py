@@ -2,13 +2,16 @@
 and no more of it than it can use."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sipagent.sip.untrusted import visible
 
 MOST_BYTES: Final = 16 * 1024
 """Bytes of an output. A model that reads more takes longer to speak."""
+
+_ENOUGH: Final = MOST_BYTES + 1
+"""Characters of which it is known that they are too many."""
 
 _DEEPEST: Final = 64
 _SPACES: Final = str.maketrans("\t\n\r\v\f\u0085\u2028\u2029", "        ")
@@ -18,17 +21,18 @@ class UnfitError(ValueError):
     """A value that is no JSON."""
 
 
-def cleaned(text: str) -> str:
-    """The text without controls, bidi and zero-width characters; line breaks become spaces."""
+def cleaned(text: str, limit: int | None = None) -> str:
+    """The text without controls, bidi and zero-width characters, cut to `limit` characters; line
+    breaks become spaces."""
     if text.isascii() and text.isprintable():
-        return text
-    return visible(text.translate(_SPACES))
+        return text if limit is None else text[:limit]
+    return visible(text.translate(_SPACES), limit)
 
 
 def output_of(value: object) -> str:
     """A value as compact JSON of at most `MOST_BYTES`; what is longer says that it was cut. Raises
-    UnfitError for what is no JSON."""
-    written = _dumped(_clean(value, 0))
+    UnfitError for what is no JSON, as far as it is shown."""
+    written = _dumped(_Cleaning().clean(value, 0))
     if _size(written) <= MOST_BYTES:
         return written
     return _cut(written)
@@ -36,7 +40,7 @@ def output_of(value: object) -> str:
 
 def text_of(text: str) -> str:
     """Plain text as a tool has given it, of at most `MOST_BYTES`."""
-    clean = cleaned(text)
+    clean = cleaned(text, _ENOUGH)
     return clean if _size(clean) <= MOST_BYTES else _cut(clean)
 
 
@@ -71,23 +75,41 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8"))
 
 
-def _clean(value: object, depth: int) -> object:
-    """The value with all its texts cleaned."""
-    if isinstance(value, str):
-        return cleaned(value)
-    if depth >= _DEEPEST and isinstance(value, Mapping | list | tuple):
-        raise UnfitError("too deep")
-    if isinstance(value, Mapping):
-        return {_key(key): _clean(member, depth + 1) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(member, depth + 1) for member in value]
-    return value
+class _Cleaning:
+    """Cleans the texts of a value. What comes after what a model can be shown is left out: the work
+    is bounded by that, and not by what a server has sent."""
 
+    def __init__(self) -> None:
+        self._left = _ENOUGH
 
-def _key(key: object) -> str:
-    if not isinstance(key, str):
-        raise UnfitError("a name that is no text")
-    return cleaned(key)
+    def clean(self, value: object, depth: int) -> object:
+        self._left -= 1
+        if isinstance(value, str):
+            return self._text(value)
+        if depth >= _DEEPEST and isinstance(value, Mapping | list | tuple):
+            raise UnfitError("too deep")
+        if isinstance(value, Mapping):
+            return {self._key(key): self.clean(value[key], depth + 1) for key in self._some(value)}
+        if isinstance(value, list | tuple):
+            return [self.clean(member, depth + 1) for member in self._some(value)]
+        return value
+
+    def _some(self, members: Iterable[Any]) -> Iterator[Any]:
+        """The members until there is enough."""
+        for member in members:
+            if self._left <= 0:
+                return
+            yield member
+
+    def _key(self, key: object) -> str:
+        if not isinstance(key, str):
+            raise UnfitError("a name that is no text")
+        return self._text(key)
+
+    def _text(self, text: str) -> str:
+        clean = cleaned(text, _ENOUGH)
+        self._left -= len(clean)
+        return clean
 
 
 def pointed(value: Any, pointer: str) -> Any:

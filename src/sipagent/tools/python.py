@@ -20,7 +20,7 @@ from sipagent.model import Effects, Json, PythonCall, ToolResult, ToolStatus
 from sipagent.sessions.ports import ToolRequest
 from sipagent.tools.kit import SETTINGS, ToolCall, ToolError, ToolSettings
 from sipagent.tools.output import UnfitError, error_of, output_of, text_of
-from sipagent.tools.words import timed_out
+from sipagent.tools.words import in_doubt_if_once, timed_out
 
 log = structlog.get_logger(__name__)
 
@@ -209,7 +209,8 @@ def _crashed(request: ToolRequest, error: BaseException) -> ToolResult:
         function=None if code is None else code.co_qualname,
         line=None if trace is None else trace.tb_lineno,
     )
-    return _failure("the tool failed", type(error).__name__)
+    words = in_doubt_if_once(request.tool, "the tool failed")
+    return _failure(words, type(error).__name__)
 
 
 def _complaint(invalid: ValidationError) -> str:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
+from sipagent.concurrency import TaskOwner
 from sipagent.model import (
     CallPlan,
     HttpRequest,
@@ -22,15 +23,17 @@ from sipagent.tools.http import HttpTools
 from sipagent.tools.mcp import LocalServers
 from sipagent.tools.output import cleaned, error_of, output_of
 from sipagent.tools.python import PythonTools
-from sipagent.tools.words import timed_out
+from sipagent.tools.words import in_doubt_if_once, timed_out
 
 log = structlog.get_logger(__name__)
 
 LONGEST_FIELD: Final = 2_000
 """Characters of each field of a message."""
 
-_GRACE: Final = 1.0
-"""Seconds that a tool gets beyond its time to say itself that it was over."""
+_GRACE: Final = 0.25
+"""Seconds that a tool gets beyond its time to say itself that it was over, and then to end."""
+
+_ENDED_WITHIN: Final = 1.0
 
 TakesMessage = Callable[[CallPlan, Message], Awaitable[None]]
 Observe = Callable[[str, ToolStatus, float], None]
@@ -43,7 +46,10 @@ def _unobserved(kind: str, status: ToolStatus, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """The executors of effects. `messages` keeps a message, and returns when it is safe."""
+    """The executors of effects. `messages` keeps a message, and returns when it is safe.
+
+    Each tool is a task of its own: no call waits for one that does not end when it is cancelled.
+    """
 
     http: HttpTools
     python: PythonTools
@@ -51,24 +57,38 @@ class Toolbox:
     messages: TakesMessage
     clock: Clock
     observe: Observe = _unobserved
+    tasks: TaskOwner = field(default_factory=lambda: TaskOwner(_lost))
+
+    async def close(self) -> None:
+        """Cancel what is still running, and wait for it no longer than a moment."""
+        await self.tasks.cancel(_ENDED_WITHIN)
 
     async def run(self, request: ToolRequest) -> ToolResult:
         """What the tool has come to, within its time. Never raises but for being cancelled."""
         began = self.clock.monotonic()
-        result = await self._contained(request)
+        result = await self._in_time(request)
         took = self.clock.monotonic() - began
         self.observe(request.tool.does.kind, result.status, took)
         return result
 
-    async def _contained(self, request: ToolRequest) -> ToolResult:
-        """The result of a tool, whatever it does. Its own code keeps its time; this is for what
-        does not."""
-        scope = asyncio.timeout(request.tool.timeout + _GRACE)
+    async def _in_time(self, request: ToolRequest) -> ToolResult:
+        """The result of a tool. Its own code keeps its time; this is for what does not."""
+        name = f"running:{request.tool.name}:{request.plan.call_id}"
+        task = self.tasks.start(self._contained(request), name=name)
         try:
-            async with scope:
-                return await self._done(request)
-        except TimeoutError:
-            return timed_out(request.tool)
+            await asyncio.wait({task}, timeout=request.tool.timeout + _GRACE)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=_GRACE)
+        if not task.done():
+            log.warning("tool does not end", tool=request.tool.name)
+        return timed_out(request.tool) if not task.done() or task.cancelled() else task.result()
+
+    async def _contained(self, request: ToolRequest) -> ToolResult:
+        """The result of a tool, whatever happens in it."""
+        try:
+            return await self._done(request)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -109,12 +129,17 @@ class Toolbox:
         return ToolResult(ToolStatus.DONE, output_of({"status": "taken"}))
 
 
+def _lost(name: str, error: BaseException) -> None:
+    log.error("tool lost", task=name, error=type(error).__name__)
+
+
 def _broken(request: ToolRequest, error: BaseException) -> ToolResult:
     log.error("tool broke", tool=request.tool.name, error=type(error).__name__)
-    return ToolResult(ToolStatus.FAILED, error_of("the tool failed"), type(error).__name__)
+    words = in_doubt_if_once(request.tool, "the tool failed")
+    return ToolResult(ToolStatus.FAILED, error_of(words), type(error).__name__)
 
 
 def fields_of(does: TakeMessage, arguments: Mapping[str, object]) -> dict[str, str]:
     """What of the arguments is the message: its fields, each cut to `LONGEST_FIELD`."""
     given = ((name, arguments.get(name)) for name in does.fields)
-    return {name: cleaned(str(value))[:LONGEST_FIELD] for name, value in given if value is not None}
+    return {name: cleaned(str(value), LONGEST_FIELD) for name, value in given if value is not None}

@@ -4,21 +4,20 @@ from sipagent.model import Effects, Tool, ToolResult, ToolStatus
 from sipagent.tools.output import error_of
 
 
-def in_doubt() -> str:
-    """Of something that must happen once, and has perhaps."""
+def in_doubt(what: str) -> str:
+    """Of something that must happen once, and has perhaps; `what` has come between."""
     return (
-        "the connection was lost: it is not known whether it was done. "
+        f"{what}: it is not known whether it was done. "
         "Do not try again; tell the caller that it will be checked"
     )
 
 
+def in_doubt_if_once(tool: Tool, what: str) -> str:
+    """What has gone wrong once the tool had begun."""
+    return in_doubt(what) if tool.effects is Effects.ONCE else what
+
+
 def timed_out(tool: Tool, detail: str = "no answer in time") -> ToolResult:
     """Of a tool that has not answered in its time."""
-    if tool.effects is Effects.ONCE:
-        words = (
-            "no answer in time: it is not known whether it was done. "
-            "Do not try again; tell the caller that it will be checked"
-        )
-    else:
-        words = "no answer in time"
+    words = in_doubt_if_once(tool, "no answer in time")
     return ToolResult(ToolStatus.TIMED_OUT, error_of(words), detail)

@@ -246,13 +246,14 @@ class _Adviser:
                     self._warn(source, ("destinations", name), message, hint)
 
     def _unproven(self, agent: _Agent) -> None:
-        """Requests that tell a caller's number which nobody has proven: anybody can claim one."""
+        """Requests that rest on nothing but a caller's number, which anybody can claim."""
         leaf = agent.leaves.get("tools")
         for template in agent.profile.tools:
             does, requires = template.tool.does, template.tool.requires
             bound = templates_of(template) if isinstance(does, HttpRequest) else ()
             claimed = any("caller" in text.reads for text in bound)
-            if leaf is None or not claimed or template.pin is not None or requires is not None:
+            alone = not template.tool.parameters.get("properties")
+            if leaf is None or not claimed or not alone or template.pin or requires is not None:
                 continue
             name = quoted(template.tool.name)
             message = f"the tool {name} trusts the number that a caller shows, which can be forged"

@@ -11,6 +11,7 @@ from sipagent.config.schema.base import (
     TEXT,
     Entry,
     Name,
+    Reference,
     VariableName,
     Word,
     shaped,
@@ -63,7 +64,7 @@ class AgentsFile(Entry):
     )
     hours: dict[Name, Hours] = Field(default={}, description=_HOURS)
     destinations: dict[Name, Destination] = Field(default={}, description=_DESTINATIONS)
-    fallback: Name = Field(
+    fallback: Reference = Field(
         default=ABSENT, description="The destination when agent, model or budget fails."
     )
     agents: dict[Name, AgentEntry] = Field(default={}, description="The agents by name.")
@@ -85,7 +86,7 @@ class TenantFile(Entry):
 
     version: int = Field(default=1, ge=1, le=1, description="The version of this format.")
     tenant: Name = Field(description="Whose file this is.")
-    fallback: Name = Field(
+    fallback: Reference = Field(
         default=ABSENT, description="The destination when agent, model or budget fails."
     )
     vars: dict[VariableName, Value] = Field(

@@ -14,6 +14,7 @@ from sipagent.config.schema.base import (
     Hidden,
     LanguageTag,
     Name,
+    Reference,
     Share,
     VariableName,
     Word,
@@ -185,8 +186,6 @@ NumberEntry = Annotated[
     ),
 ]
 
-FailureStep = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-
 
 class DestinationEntry(Entry):
     to: Word = Field(description="A number with +, a tel: or sip: URI, or a template of one.")
@@ -195,7 +194,7 @@ class DestinationEntry(Entry):
     )
     hours: Word = Field(default=ABSENT, description="When it can be reached: hours by name.")
     on_failure: Annotated[
-        Annotated[FailureStep, Tag(TEXT)] | Annotated[list[FailureStep], Tag(LIST)],
+        Annotated[Reference, Tag(TEXT)] | Annotated[list[Reference], Tag(LIST)],
         shaped("resume, take_message, hang_up, a destination, or a list of them"),
     ] = Field(default=ABSENT, description="What follows when nobody takes the call there.")
     allow_own_number: bool = Field(

@@ -53,7 +53,12 @@ from sipagent.tools.python import PythonTools, UnusableError
 
 _FIELDS: Final = ("message",)
 _LONGEST_TIMEOUT: Final = 300.0
-_OF_HOSTED: Final = ("server_url", "headers", "auth", "allowed_tools")
+_SHORTEST_KEY: Final = 1.0
+_LONGEST_KEY: Final = 60.0
+_OF_HOSTED: Final = (
+    *("server_url", "description", "headers", "auth", "allowed_tools"),
+    "require_approval",
+)
 _OF_LOCAL: Final = ("command", "tools", "environment")
 
 
@@ -138,7 +143,7 @@ class _Reader:
                 fields = given(settings.fields) or _FIELDS
                 self._add(built_in.take_message(tuple(fields), given(settings.description)))
             case DigitsTool():
-                self._digits(settings)
+                self._digits(settings, steps)
             case HttpTool():
                 self._http(settings, steps)
             case McpTool():
@@ -177,7 +182,9 @@ class _Reader:
             purposes = {DestinationName(name): _purpose(self.book.space, name) for name in names}
             self._add(built_in.transfer(purposes))
 
-    def _digits(self, written: DigitsTool) -> None:
+    def _digits(self, written: DigitsTool, steps: Steps) -> None:
+        if not _SHORTEST_KEY <= seconds(written.timeout) <= _LONGEST_KEY:
+            self.book.complain(Complaint((*steps, "timeout"), "a caller has 1s to 1m for a key"))
         digits = CollectDigits(
             given(written.length),
             written.terminator,

@@ -1,8 +1,15 @@
-"""JSON Schemas of a tool's arguments: judged when they are loaded, and closed."""
+"""JSON Schemas of a tool's arguments: judged when they are loaded, and closed.
+
+A model's arguments are judged between the events of all calls. So a schema must not be one that
+takes long: written out, with what each `$ref` leads to in its place, it has few parts, and its
+patterns are small.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import unquote
 
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.words import LONGEST_SHOWN, quoted
@@ -12,10 +19,30 @@ MAX_SCHEMA_BYTES: Final = 16 * 1024
 
 NO_PARAMETERS: Final[Json] = {"type": "object", "properties": {}, "additionalProperties": False}
 
+MOST_PARTS: Final = 256
+"""Schemas that a schema has within itself, written out."""
+
+LARGEST_PATTERNS: Final = 64 * 1024
+"""Bytes of all patterns of a schema, compiled, each as often as it stands there: matching takes as
+long as they are large."""
+
+_SMALLEST: Final = 1024
+
 _TYPES: Final = "string, integer, number, boolean, array, object or null"
 
 _COMBINED: Final = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "$ref", "patternProperties"})
 """Keywords beside which `additionalProperties` would refuse what they allow."""
+
+_ONE: Final = (
+    *("items", "additionalProperties", "contains", "propertyNames", "not", "if", "then", "else"),
+    *("unevaluatedItems", "unevaluatedProperties"),
+)
+_LISTED: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
+_NAMED: Final = ("properties", "patternProperties", "dependentSchemas", "dependencies")
+"""Keywords with schemas: one, a list of them, and some by name."""
+
+_ELSEWHERE: Final = frozenset({"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef"})
+"""Keywords by which a `$ref` may mean something else than a place in the schema."""
 
 
 def closed(schema: Mapping[str, Any]) -> Json:
@@ -51,11 +78,78 @@ def problems_of(schema: Mapping[str, Any], steps: Steps) -> Iterator[Complaint]:
     if size > MAX_SCHEMA_BYTES:
         yield Complaint(steps, f"the schema is longer than {MAX_SCHEMA_BYTES // 1024} KiB")
         return
-    problem = _uncompilable(dict(closed(schema)), steps)
+    problem = _uncompilable(dict(closed(schema)), steps) or _costly(schema, steps)
     if problem is not None:
         yield problem
         return
     yield from _unnamed(schema, steps)
+
+
+def _costly(schema: Mapping[str, Any], steps: Steps) -> Complaint | None:
+    """Why arguments would take long to be judged by this schema, which can be compiled."""
+    patterns: list[str] = []
+    for count, (part, where) in enumerate(_parts(schema, steps), 1):
+        if foreign := sorted(_ELSEWHERE & part.keys()):
+            hint = "a $ref is written as in #/$defs/NAME"
+            return Complaint((*where, foreign[0]), "cannot be used here", hint, at_key=True)
+        if "$ref" in part and not f"{part['$ref']}/".startswith("#/"):
+            return Complaint((*where, "$ref"), "a $ref leads to what the schema does not have")
+        if count > MOST_PARTS:
+            message = f"written out, the schema has more than {MOST_PARTS} schemas within itself"
+            return Complaint(steps, message, "no $ref may lead back to where it stands")
+        patterns += [part["pattern"]] if "pattern" in part else ()
+        patterns += part.get("patternProperties", ())
+    if sum(map(_size, patterns)) > LARGEST_PATTERNS:
+        hint = "write maxLength in place of large repetitions such as {1,500}"
+        return Complaint(steps, "the patterns are too large together", hint)
+    return None
+
+
+def _parts(schema: Mapping[str, Any], steps: Steps) -> Iterator[tuple[Mapping[str, Any], Steps]]:
+    """The schema and all within it, each as often as it is come to: without end where a `$ref`
+    leads back."""
+    waiting: list[tuple[Any, Steps]] = [(schema, steps)]
+    while waiting:
+        part, where = waiting.pop()
+        if not isinstance(part, dict):
+            continue
+        yield part, where
+        waiting += [(part[key], (*where, key)) for key in _ONE if key in part]
+        for key in _LISTED:
+            waiting += [(each, (*where, key, at)) for at, each in enumerate(part.get(key, ()))]
+        for key in _NAMED:
+            waiting += [(each, (*where, key, name)) for name, each in part.get(key, {}).items()]
+        if isinstance(part.get("$ref"), str):
+            waiting.append((_led_to(schema, part["$ref"]), where))
+
+
+def _led_to(schema: Mapping[str, Any], ref: str) -> Any:
+    """The place that a `$ref` (RFC 6901, as a fragment) leads to; None where there is none."""
+    found: Any = schema
+    for step in ref.removeprefix("#").split("/")[1:]:
+        name = unquote(step).replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list):
+            found = found[int(name)] if name.isdecimal() and int(name) < len(found) else None
+        else:
+            found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _size(pattern: str) -> int:
+    """The bytes of the pattern, compiled, rounded up to a power of two."""
+    from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
+
+    size = _SMALLEST
+    while size <= LARGEST_PATTERNS:
+        try:
+            options = RegexOptions(size_limit=size)
+            Draft202012Validator({"pattern": pattern}, pattern_options=options)
+        except ValidationError:
+            size *= 2
+        else:
+            break
+    return size
 
 
 def _uncompilable(schema: dict[str, Any], steps: Steps) -> Complaint | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sipagent.config.findings import Complaint, Steps
 from sipagent.config.gathering import Role
-from sipagent.config.reach import grants_of
+from sipagent.config.reach import grants_of, host_refusal
 from sipagent.config.schema.base import given
 from sipagent.config.schema.tools import Auth, HttpTool, McpTool
 from sipagent.config.skills.notebook import Notebook
@@ -227,13 +227,14 @@ def verify_url(url: str, steps: Steps, book: Notebook, *, written: str | None = 
     if _BRACE.search(authority):
         book.complain(Complaint(steps, "this is not the URL of a fixed host", example))
         return False
-    hosts = given(grants_of(book.space).http_hosts) or []
-    if book.source.role is Role.TENANT and target.host not in hosts:
-        hint = "the operator grants hosts under `tenants`"
-        message = f"the tenant may not ask the host {quoted(target.host)}"
-        book.complain(Complaint(steps, message, hint))
-        return False
-    return True
+    own = book.source.role is Role.TENANT
+    refusal = host_refusal(book.space, target.host) if own else None
+    if refusal is not None:
+        book.complain(Complaint(steps, *refusal))
+    elif own and target.scheme == "http":
+        told = "http is refused, but for hosts in SIPAGENT_HTTP_TOOLS_ALLOW"
+        book.source.warn(Complaint(steps, told, "write https://"))
+    return refusal is None
 
 
 def _unfilled(tool: HttpTool, steps: Steps, known: set[str]) -> Iterator[Complaint]:
@@ -265,7 +266,12 @@ def _pointers(response: Any) -> Mapping[str, str] | None:
 
 def verify_server(tool: McpTool, steps: Steps, book: Notebook) -> bool:
     """Complain of what is wrong with a server that the provider asks."""
-    usable = verify_url(tool.server_url, (*steps, "server_url"), book)
+    where = (*steps, "server_url")
+    usable = verify_url(tool.server_url, where, book)
+    if usable and not tool.server_url.lower().startswith("https://"):
+        message = "what is asked and sent there would not be encrypted"
+        book.complain(Complaint(where, message, "write https://"))
+        usable = False
     return usable & _verify_auth(given(tool.auth), given(tool.headers), steps, book)
 
 

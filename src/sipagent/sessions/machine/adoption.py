@@ -4,7 +4,7 @@ Nothing is done twice: there is no second greeting and no second REFER, and whet
 be answered is found out at its socket.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -23,7 +23,6 @@ from sipagent.sessions.machine.greeting import FirstWords, Stage
 from sipagent.sessions.machine.life import Lifecycle, Phase
 from sipagent.sessions.machine.outputs import Outputs
 from sipagent.sessions.machine.playback import Playback
-from sipagent.sessions.machine.responses import Responses
 from sipagent.sessions.machine.speech import speech
 from sipagent.sessions.machine.toolcalls import SEEN
 from sipagent.sessions.machine.transcript import Transcript
@@ -79,7 +78,7 @@ def adopted(plan: CallPlan, past: Past) -> CallState:
         greeting=_greeting(state.greeting, past),
         forwarding=_forwarding(state.forwarding, watched),
         # Nobody is to talk into a transfer that is under way.
-        responses=Responses(parting=watched is not None, count=before * _TURNS_EACH),
+        responses=replace(state.responses, parting=watched is not None, count=before * _TURNS_EACH),
         playback=Playback(parting=watched is not None),
         transcript=Transcript(begun=before * _TURNS_EACH),
         spending=replace(state.spending, cost=past.cost, lost=unheard),
@@ -87,7 +86,7 @@ def adopted(plan: CallPlan, past: Past) -> CallState:
         disclosure=Disclosure(over=True) if Mark.DISCLOSURE in past.marks else state.disclosure,
         attendance=Attendance(attended=Mark.SOMEBODY in past.marks or sent.count > 0),
         toolcalls=replace(state.toolcalls, seen=_begun(past)[-SEEN:], used=len(_begun(past))),
-        outputs=Outputs(orphans=_orphans(past)),
+        outputs=Outputs(orphans=_untold(past, _begun(past)), undone=_undone(past)),
         transfer=_transferring(state.transfer, sent),
         deadlines=_deadlines(watched, sent),
     )
@@ -116,13 +115,23 @@ def _deadlines(watched: float | None, sent: History) -> Deadlines:
 
 def _begun(past: Past) -> tuple[str, ...]:
     """The tool calls that have begun, of tools that reach beyond the call."""
-    keys = (key.partition(":") for key in past.marks)
-    return tuple(rest for mark, _, rest in keys if mark == Mark.TOOL)
+    return _marked(past, Mark.TOOL)
 
 
-def _orphans(past: Past) -> tuple[str, ...]:
+def _undone(past: Past) -> tuple[str, ...]:
+    """Those of which nothing has been done: they waited for their turn, or for the caller."""
+    begun = frozenset(_begun(past))
+    return _untold(past, (one for one in _marked(past, Mark.ASKED) if one not in begun))
+
+
+def _untold(past: Past, calls: Iterable[str]) -> tuple[str, ...]:
     """Those of which nobody is known to have sent the output."""
-    return tuple(one for one in _begun(past) if f"{Mark.TOLD}:{one}" not in past.marks)
+    return tuple(one for one in calls if f"{Mark.TOLD}:{one}" not in past.marks)
+
+
+def _marked(past: Past, kind: Mark) -> tuple[str, ...]:
+    keys = (key.partition(":") for key in past.marks)
+    return tuple(rest for mark, _, rest in keys if mark == kind)
 
 
 def _lifecycle(fresh: Lifecycle, past: Past, *, watching: bool) -> Lifecycle:

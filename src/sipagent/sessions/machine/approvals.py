@@ -4,6 +4,8 @@ An approval that nobody answers stalls the call, and after such a tool the model
 it is asked (OpenAI, guide "Realtime with MCP").
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from sipagent.model import CallPlan, McpServer
@@ -19,11 +21,15 @@ class Approvals(Struct, frozen=True):
     colleagues: tuple[tuple[str, tuple[McpServer, ...]], ...] = ()
 
 
+_NOBODY: Final = Approvals()
+
 Heeded = ApprovalAsked | ResponseDone | AgentTaken
 Result = tuple[Approvals, tuple[Approve | AnswerDue, ...]]
 
 
 def approvals(plan: CallPlan) -> Approvals:
+    if not (plan.skills.servers or plan.colleagues):
+        return _NOBODY
     own = () if plan.agent is None else ((str(plan.agent), plan.skills.servers),)
     others = tuple((str(one.agent), one.skills.servers) for one in plan.colleagues)
     return Approvals(plan.skills.servers, (*own, *others))
@@ -34,7 +40,8 @@ def step(state: Approvals, event: Heeded, _: float) -> Result:
         case ApprovalAsked(request_id, label, tool):
             approved = any(_allows(server, label, tool) for server in state.servers)
             return state, (Approve(request_id, approved),)
-        case ResponseDone(served=True):
+        case ResponseDone(served=True, calls=()):
+            # Beside calls of functions it is spoken of with them, when the last has ended.
             return state, (AnswerDue(),)
         case AgentTaken(agent):
             servers = dict(state.colleagues).get(agent, ())

@@ -70,24 +70,24 @@ class CallState(Struct, frozen=True):
     lifecycle: Lifecycle
     greeting: FirstWords
     forwarding: Forwarding = field(default_factory=Forwarding)
-    responses: Responses = field(default_factory=Responses)
-    playback: Playback = field(default_factory=Playback)
-    transcript: Transcript = field(default_factory=Transcript)
-    spending: Spending = field(default_factory=Spending)
-    recovery: Recovery = field(default_factory=Recovery)
-    attendance: Attendance = field(default_factory=Attendance)
-    duration: Duration = field(default_factory=Duration)
-    toolcalls: ToolCalls = field(default_factory=ToolCalls)
-    outputs: Outputs = field(default_factory=Outputs)
-    fillers: Fillers = field(default_factory=Fillers)
-    approvals: Approvals = field(default_factory=Approvals)
-    leaving: Leaving = field(default_factory=Leaving)
-    speech: Speech = field(default_factory=Speech)
+    responses: Responses = Responses()
+    playback: Playback = Playback()
+    transcript: Transcript = Transcript()
+    spending: Spending = Spending()
+    recovery: Recovery = Recovery()
+    attendance: Attendance = Attendance()
+    duration: Duration = Duration()
+    toolcalls: ToolCalls = ToolCalls()
+    outputs: Outputs = Outputs()
+    fillers: Fillers = Fillers()
+    approvals: Approvals = Approvals()
+    leaving: Leaving = Leaving()
+    speech: Speech = Speech()
     digits: Digits = field(default_factory=Digits)
-    silence: Quiet = field(default_factory=Quiet)
-    disclosure: Disclosure = field(default_factory=Disclosure)
-    transfer: Transferring = field(default_factory=Transferring)
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    silence: Quiet = Quiet()
+    disclosure: Disclosure = Disclosure()
+    transfer: Transferring = Transferring()
+    deadlines: Deadlines = Deadlines()
 
     @property
     def over(self) -> bool:
@@ -162,10 +162,12 @@ def new_state(plan: CallPlan) -> CallState:
         ),
         greeting=first_words(plan),
         forwarding=forwarding.forwarding(plan.refer_to),
+        responses=responses.responses(plan),
         spending=spending.spending(plan),
         recovery=recovery.recovery(plan),
         duration=duration.duration(plan),
         speech=speech.speech(plan),
+        leaving=leaving.leaving(plan),
         digits=digits.digits(plan),
         silence=silence.quiet(plan),
         disclosure=disclosure.disclosure(plan),

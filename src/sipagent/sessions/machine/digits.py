@@ -127,6 +127,8 @@ class Digits(Struct, frozen=True):
     over: bool = False
 
 
+_UNUSED: Final = Digits(over=True)
+
 Heeded = (
     DigitPressed
     | DigitsAsked
@@ -159,6 +161,8 @@ Result = tuple[Digits, tuple[Output, ...]]
 
 def digits(plan: CallPlan) -> Digits:
     """The state of a call in which no key has been pressed."""
+    if not (plan.colleagues or plan.skills.keys or plan.skills.tools):
+        return _UNUSED
     own = () if plan.agent is None else ((plan.agent, plan.skills),)
     skilled = (*own, *((one.agent, one.skills) for one in plan.colleagues))
     used = any(
@@ -166,7 +170,7 @@ def digits(plan: CallPlan) -> Digits:
         for _, skills in skilled
     )
     if plan.refer_to is not None or not used:
-        return Digits(over=True)
+        return _UNUSED
     return Digits(plan.skills.keys, tuple((agent, skills.keys) for agent, skills in skilled))
 
 

@@ -73,6 +73,8 @@ class Forwarding:
         return replace(self, stage=Stage.WATCHING, until=until)
 
 
+_NOWHERE: Final = Forwarding()
+
 Heeded = (
     CallBegun
     | CallAnswered
@@ -92,7 +94,7 @@ Result = tuple[Forwarding, tuple[Output, ...]]
 
 def forwarding(target: str | None) -> Forwarding:
     """The state of a call that is to be sent to `target`, or nowhere."""
-    return Forwarding() if target is None else Forwarding(Stage.DUE, target)
+    return _NOWHERE if target is None else Forwarding(Stage.DUE, target)
 
 
 def step(state: Forwarding, event: Heeded, now: float) -> Result:

@@ -100,9 +100,13 @@ Output = (
 
 
 def step(state: FirstWords, event: Heeded, now: float) -> tuple[FirstWords, tuple[Output, ...]]:
+    if isinstance(event, CallLive | CallResumed):
+        return _attached(state, now)
+    if state.stage is Stage.DONE:
+        return state, ()
+    if state.stage is Stage.UNRESTORED:
+        return _unrestored(state, event)
     match state.stage, event:
-        case _, CallLive() | CallResumed():
-            return _attached(state, now)
         case Stage.SPEAKING, PlaybackEnded() | ResponseDropped() | DeadlineReached():
             return _said(state, event, now)
         case Stage.SPEAKING | Stage.RESTORING, CallerCommitted():
@@ -115,18 +119,22 @@ def step(state: FirstWords, event: Heeded, now: float) -> tuple[FirstWords, tupl
             return _restored(state, Stage.UNRESTORED)
         case Stage.RESTORING, ProviderFault() if event.request_id == _REQUEST:
             return _restored(state, Stage.UNRESTORED)
-        case Stage.UNRESTORED, CallerCommitted() if state.answers:
-            return state, (ResponseWanted(Purpose.REPLY),)
-        case Stage.UNRESTORED, SessionUpdated():
-            return replace(state, stage=Stage.DONE), ()
         case _:
             return state, ()
+
+
+def _unrestored(state: FirstWords, event: Heeded) -> tuple[FirstWords, tuple[Output, ...]]:
+    if isinstance(event, CallerCommitted) and state.answers:
+        return state, (ResponseWanted(Purpose.REPLY),)
+    if isinstance(event, SessionUpdated):
+        return replace(state, stage=Stage.DONE), ()
+    return state, ()
 
 
 def _attached(state: FirstWords, now: float) -> tuple[FirstWords, tuple[Output, ...]]:
     match state.stage:
         case Stage.DUE:
-            wish = ResponseWanted(Purpose.GREETING, state.instructions)
+            wish = ResponseWanted(Purpose.GREETING, state.instructions, tools=False)
             deadline = DeadlineWanted(Timer.GREETING_HEARD, now + HEARD_WITHIN)
             return replace(state, stage=Stage.SPEAKING), (wish, deadline)
         case Stage.SPEAKING:

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sipagent.model import Reason
+from sipagent.model import CallPlan, HangUp, Reason
 from sipagent.sessions.machine.events import CallerStarted, DeadlineReached, Timer
 from sipagent.sessions.machine.outputs import error, output
 from sipagent.sessions.machine.signals import (
@@ -62,7 +62,8 @@ class Stage(StrEnum):
 class Leaving(Struct, frozen=True):
     """`id` is the tool call that asked, `response_id` the response whose words are the goodbye,
     None if one is asked for. `played` are the responses that have been heard last: a goodbye may
-    have been before the model says that it is done. `going`: the call is being sent on."""
+    have been before the model says that it is done. `going`: the call is being sent on. `parting`:
+    it ends by other means, or its agent cannot hang up."""
 
     stage: Stage = Stage.IDLE
     id: str = ""
@@ -71,6 +72,16 @@ class Leaving(Struct, frozen=True):
     played: tuple[str, ...] = ()
     going: bool = False
     parting: bool = False
+
+
+_NEVER: Final = Leaving(parting=True)
+
+
+def leaving(plan: CallPlan) -> Leaving:
+    """The state of a call whose agent has not wanted to hang up, or never can."""
+    skilled = (plan.skills, *(one.skills for one in plan.colleagues))
+    able = any(isinstance(tool.does, HangUp) for skills in skilled for tool in skills.tools)
+    return Leaving() if able else _NEVER
 
 
 Heeded = (
@@ -108,7 +119,7 @@ def step(state: Leaving, event: Heeded, now: float) -> Result:
             return state, ()
         case CallerStarted() if state.withdrawn < WITHDRAWN_AT_MOST:
             return _withdraw(state)
-        case ResponseDropped(Purpose.GOODBYE) if state.response_id is None:
+        case ResponseDropped(Purpose.FAREWELL) if state.response_id is None:
             return _linger(state, now)
         case DeadlineReached(Timer.FAREWELL_HEARD | Timer.LEAVE) | CallDropped():
             return replace(state, stage=Stage.IDLE, parting=True), (
@@ -126,7 +137,7 @@ def _begin(state: Leaving, event: HangUpAsked, now: float) -> Result:
     state = replace(state, stage=Stage.SPEAKING, id=event.id, response_id=None)
     cap = DeadlineWanted(Timer.FAREWELL_HEARD, now + HEARD_WITHIN)
     if not event.spoken:
-        return state, (ResponseWanted(Purpose.GOODBYE, _SAY_GOODBYE, tools=False), cap)
+        return state, (ResponseWanted(Purpose.FAREWELL, _SAY_GOODBYE, tools=False), cap)
     state = replace(state, response_id=event.response_id)
     return _linger(state, now) if event.response_id in state.played else (state, (cap,))
 
@@ -135,7 +146,7 @@ def _played(state: Leaving, event: PlaybackEnded, now: float) -> Result:
     state = replace(state, played=(*state.played, event.response_id)[-_PLAYED:])
     if state.stage is not Stage.SPEAKING:
         return state, ()
-    asked = state.response_id is None and event.purpose is Purpose.GOODBYE
+    asked = state.response_id is None and event.purpose is Purpose.FAREWELL
     return _linger(state, now) if asked or event.response_id == state.response_id else (state, ())
 
 
@@ -148,4 +159,4 @@ def _linger(state: Leaving, now: float) -> Result:
 def _withdraw(state: Leaving) -> Result:
     ended = IntentEnded(state.id, _WITHDRAWN, speak=False)
     state = replace(state, stage=Stage.IDLE, id="", withdrawn=state.withdrawn + 1)
-    return state, (*_NO_DEADLINES, ResponseUnneeded(Purpose.GOODBYE), ended)
+    return state, (*_NO_DEADLINES, ResponseUnneeded(Purpose.FAREWELL), ended)

@@ -37,6 +37,7 @@ from sipagent.sessions.machine.signals import (
     CallLive,
     CallOver,
     CallResumed,
+    CallUnheard,
     DeadlineDropped,
     DeadlineWanted,
     EndWanted,
@@ -141,6 +142,7 @@ Output = (
     | Finish
     | CallAnswered
     | CallLive
+    | CallUnheard
     | CallDropped
     | CallResumed
     | ModelFailed
@@ -162,7 +164,7 @@ def part(state: Lifecycle, end: Finish, goodbye: str | None, now: float) -> Resu
     """End the call, after a goodbye if there is one."""
     if goodbye is None:
         return hang_up(state, end)
-    wish = ResponseWanted(Purpose.GOODBYE, goodbye)
+    wish = ResponseWanted(Purpose.GOODBYE, goodbye, tools=False)
     cap = DeadlineWanted(Timer.GOODBYE_HEARD, now + GOODBYE_WITHIN)
     return replace(state, phase=Phase.GOODBYE, end=end), (Parting(), wish, cap)
 

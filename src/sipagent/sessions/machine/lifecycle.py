@@ -68,6 +68,7 @@ from sipagent.sessions.machine.signals import (
     CallDropped,
     CallLive,
     CallResumed,
+    CallUnheard,
     DeadlineWanted,
     EndWanted,
     FallbackWanted,
@@ -86,6 +87,8 @@ from sipagent.sessions.machine.signals import (
 
 def step(state: Lifecycle, event: Heeded, now: float) -> Result:
     """Late events of a phase that has passed are no-ops: both sides act at once on a phone."""
+    if isinstance(event, PlaybackEnded) and event.purpose is not Purpose.GOODBYE:
+        return state, ()
     if isinstance(event, TransferGoing):
         return replace(state, referred=event.going and event.referred), ()
     return _PHASES[state.phase](state, event, now)
@@ -249,7 +252,7 @@ def _live(state: Lifecycle, event: Heeded, now: float) -> Result:
         case EndWanted() | EndRequested():
             return _end(state, event, now)
         case (
-            PlaybackEnded(purpose=Purpose.GOODBYE)
+            PlaybackEnded()
             | ResponseDropped(Purpose.GOODBYE)
             | DeadlineReached(Timer.GOODBYE_HEARD)
         ) if state.end is not None:
@@ -282,7 +285,7 @@ def _probe(state: Lifecycle, detail: str, now: float) -> Result:
     loss = Loss(now, parting=parting) if state.loss is None else state.loss.again(now, parting)
     gone = Finish(Reason.LINE_CLOSED, None)
     state = replace(state, phase=Phase.PROBING, end=lost(detail), gone=gone, attached=False)
-    return replace(state, loss=loss), (Probe(),)
+    return replace(state, loss=loss), (Probe(), CallUnheard())
 
 
 def _probing(state: Lifecycle, event: Heeded, now: float) -> Result:
@@ -296,7 +299,8 @@ def _probing(state: Lifecycle, event: Heeded, now: float) -> Result:
         case Probed():
             dropped = RecordStep(Happening.DROPPED, state.end.detail)
             state, outputs = _dial_again(replace(state, phase=Phase.REATTACHING), now)
-            return state, (dropped, CallDropped(), *outputs)
+            going_on = () if state.phase is Phase.HANGING_UP else (CallDropped(),)
+            return state, (dropped, *going_on, *outputs)
         case EndRequested():
             return replace(state, asked=event), ()
         case EndWanted(reason, goodbye):

@@ -42,20 +42,33 @@ UNKNOWN: Final = (
     " done. Do not try it again; say so if it matters."
 )
 
+UNDONE: Final = (
+    "This has not been done: the connection was lost before. Try it again if it is still wanted."
+)
+
+
+class Presumed(Struct, frozen=True):
+    """The response that was taken for the answer that was asked for, which may turn out to be voice
+    detection's own. `knows`: it has begun after all that was sent till then."""
+
+    response_id: str
+    knows: bool
+
 
 class Outputs(Struct, frozen=True):
-    """`unconfirmed` are outputs of which the provider has told nothing yet. `wish` is what the
-    model is to be asked, `asked` says that the request is on its way or waits for its turn.
-    `orphans` are calls of tools that began under an owner before. `presumed` is the response that
-    was taken for the answer last: it may turn out to be voice detection's own."""
+    """`unconfirmed` are outputs of which the provider has told nothing yet. `due`: the model is to
+    speak of some; `asked` says that the request is on its way or waits for its turn. `orphans` are
+    calls of tools that began under an owner before, `undone` those that did not come to begin.
+    `presumed` is the response that was taken for the answer last."""
 
     unconfirmed: tuple[SendOutput, ...] = ()
-    wish: AnswerDue | None = None
+    due: bool = False
     asked: bool = False
     live: bool = False
     parting: bool = False
     orphans: tuple[str, ...] = ()
-    presumed: str | None = None
+    undone: tuple[str, ...] = ()
+    presumed: Presumed | None = None
 
 
 Heeded = (
@@ -99,26 +112,29 @@ def step(state: Outputs, event: Heeded, _: float) -> Result:
             left = tuple(one for one in state.unconfirmed if one.id != call_id)
             return replace(state, unconfirmed=left), ()
         case AnswerDue():
-            return _ask(replace(state, wish=event, asked=False))
+            return _ask(replace(state, due=True, asked=False))
         case ResponseStarted():
             return _started(state, event)
         case ResponseDropped(Purpose.TOOL):
-            return replace(state, wish=None, asked=False), ()
+            return replace(state, due=False, asked=False), ()
         case _:
             return _course(state, event)
 
 
 def _started(state: Outputs, event: ResponseStarted) -> Result:
     if event.purpose is Purpose.TOOL:
-        return replace(state, wish=None, asked=False, presumed=event.response_id), ()
+        presumed = Presumed(event.response_id, not state.unconfirmed)
+        return replace(state, due=False, asked=False, presumed=presumed), ()
     if event.purpose is not None:
         return state, ()
-    if event.response_id == state.presumed:
+    knows, before = not state.unconfirmed, state.presumed
+    if before is not None and event.response_id == before.response_id:
         # So the request is still to be answered, and `responses` has it.
-        state = replace(state, wish=AnswerDue(), asked=True)
-    if state.wish is None or state.unconfirmed:
+        knows = before.knows and not state.due
+        state = replace(state, due=True, asked=True, presumed=None)
+    if not state.due or not knows:
         return state, ()
-    return replace(state, wish=None, asked=False), (ResponseUnneeded(Purpose.TOOL),)
+    return replace(state, due=False, asked=False), (ResponseUnneeded(Purpose.TOOL),)
 
 
 def _course(state: Outputs, event: Heeded) -> Result:
@@ -131,7 +147,7 @@ def _course(state: Outputs, event: Heeded) -> Result:
         case CallDropped():
             return replace(state, live=False, asked=False), ()
         case Parting():
-            return replace(state, parting=True, wish=None), ()
+            return replace(state, parting=True, due=False), ()
         case CallOver():
             return Outputs(parting=True), ()
         case _:
@@ -147,21 +163,21 @@ def _send(state: Outputs, call_id: str, text: str) -> Result:
 
 
 def _ask(state: Outputs) -> Result:
-    if state.wish is None or state.asked or not state.live or state.parting:
+    if not state.due or state.asked or not state.live or state.parting:
         return state, ()
-    wanted = ResponseWanted(Purpose.TOOL, state.wish.instructions)
-    return replace(state, asked=True), (wanted,)
+    return replace(state, asked=True), (ResponseWanted(Purpose.TOOL),)
 
 
 def _resumed(state: Outputs) -> Result:
     """Send what may not have arrived. Of what began under another owner nobody knows the end."""
     state = replace(state, live=True)
     again: tuple[Output, ...] = state.unconfirmed
-    if state.orphans and not state.parting:
-        wish, orphans = state.wish or AnswerDue(), state.orphans
-        state = replace(state, orphans=(), wish=wish)
-        for orphan in orphans:
-            state, sent = _send(state, orphan, error(UNKNOWN, status="unknown"))
+    if (state.orphans or state.undone) and not state.parting:
+        told = [(one, error(UNKNOWN, status="unknown")) for one in state.orphans]
+        told += [(one, error(UNDONE)) for one in state.undone]
+        state = replace(state, orphans=(), undone=(), due=True)
+        for orphan, words in told:
+            state, sent = _send(state, orphan, words)
             again = (*again, *sent)
     state, asked = _ask(state)
     return state, (*again, *asked)

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sipagent.model import Mark
+from sipagent.model import CallPlan, Mark
 from sipagent.sessions.machine.commands import CancelResponse, CreateResponse
 from sipagent.sessions.machine.events import (
     AudioStopped,
@@ -47,10 +47,12 @@ _ANSWERS: Final = (Purpose.REPLY, Purpose.FILLER, Purpose.SILENCE)
 
 
 class Asked(Struct, frozen=True):
-    """A `response.create` that has been sent and not answered yet."""
+    """A `response.create` that has been sent and not answered yet. `needless`: if it is refused it
+    is not sent again."""
 
     request_id: str
     wish: ResponseWanted
+    needless: bool = False
 
 
 class Active(Struct, frozen=True):
@@ -68,7 +70,8 @@ class Responses(Struct, frozen=True):
     """`taken` is a response without a tag that counts as ours because it came when ours was due.
     `greeted`: the greeting has been asked for, and marked. `parting`: nothing but a goodbye is to
     be said any more. `mute`: there is no socket to ask by, and what came of an earlier request is
-    not told."""
+    not told. `armed`: there are tools, which a response may have to do without.
+    `tagless`: the provider gives no tags back."""
 
     wishes: tuple[ResponseWanted, ...] = ()
     asked: Asked | None = None
@@ -77,6 +80,8 @@ class Responses(Struct, frozen=True):
     greeted: bool = False
     parting: bool = False
     mute: bool = False
+    armed: bool = False
+    tagless: bool = False
     count: int = 0
 
 
@@ -105,15 +110,22 @@ Output = (
 )
 
 
+def responses(plan: CallPlan) -> Responses:
+    """The state of a call in which nothing has been asked for."""
+    armed = bool(plan.skills.tools or plan.skills.servers)
+    armed = armed or any(one.skills.tools or one.skills.servers for one in plan.colleagues)
+    return Responses(armed=armed)
+
+
 def step(state: Responses, event: Heeded, now: float) -> tuple[Responses, tuple[Output, ...]]:
     if isinstance(event, CallOver):
-        return Responses(count=state.count), ()
+        return Responses(armed=state.armed, count=state.count), ()
     if isinstance(event, CallDropped):
         return _dropped(state)
     if isinstance(event, ResponseOverdue):
         return state, _cancel(state.active)
     if isinstance(event, ResponseUnneeded):
-        return replace(state, wishes=_without(state.wishes, event.purpose)), ()
+        return _unneeded(state, event.purpose), ()
     state, outputs = _take(state, event)
     state, request = _next(state, now)
     return state, (*outputs, *request)
@@ -145,6 +157,13 @@ def _take(state: Responses, event: Heeded) -> tuple[Responses, tuple[Output, ...
             return state, ()
 
 
+def _unneeded(state: Responses, purpose: Purpose) -> Responses:
+    asked = state.asked
+    if asked is not None and asked.wish.purpose is purpose:
+        state = replace(state, asked=replace(asked, needless=True))
+    return replace(state, wishes=_without(state.wishes, purpose))
+
+
 def _dropped(state: Responses) -> tuple[Responses, tuple[Output, ...]]:
     """Forget what was going on. Only a goodbye is asked for again: a second greeting or reply would
     be heard twice."""
@@ -158,7 +177,12 @@ def _dropped(state: Responses) -> tuple[Responses, tuple[Output, ...]]:
 
 def _created(state: Responses, event: ResponseCreated) -> tuple[Responses, tuple[Output, ...]]:
     asked, taken = state.asked, state.taken
-    if asked is not None and event.tag in (None, asked.wish.purpose.tag):
+    if asked is not None and event.tag is None and asked.wish.purpose is Purpose.GREETING:
+        # Voice detection makes none while a greeting is due.
+        state = replace(state, tagless=True)
+    if asked is not None and (
+        event.tag == asked.wish.purpose.tag or (event.tag is None and state.tagless)
+    ):
         active = Active(event.response_id, asked)
         state = replace(
             state, asked=None, active=active, taken=active if event.tag is None else None
@@ -218,7 +242,7 @@ def _refused(state: Responses, fault: ProviderFault) -> tuple[Responses, tuple[O
     if state.active is None and not outputs:
         # The error overtook nothing: the end of the response that is in the way comes after it.
         state = replace(state, active=Active(_SOMEBODY_ELSES))
-    if asked.wish.purpose not in _ANSWERS:
+    if asked.wish.purpose not in _ANSWERS and not asked.needless:
         state = replace(state, wishes=_with(state.wishes, asked.wish))
     return state, outputs
 
@@ -243,9 +267,8 @@ def _next(state: Responses, now: float) -> tuple[Responses, tuple[Output, ...]]:
     # A greeting that was refused because the model was busy has not been asked for yet.
     mark = Mark.GREETING if wish.purpose is Purpose.GREETING and not state.greeted else None
     state = replace(state, greeted=state.greeted or mark is not None)
-    request = CreateResponse(
-        asked.request_id, wish.purpose.tag, wish.instructions, mark, wish.tools
-    )
+    tools = wish.tools or not state.armed
+    request = CreateResponse(asked.request_id, wish.purpose.tag, wish.instructions, mark, tools)
     return state, (request, DeadlineWanted(Timer.RESPONSE_BEGUN, now + ANSWER_WITHIN))
 
 

@@ -12,17 +12,19 @@ from sipagent.sessions.machine.events import Timer
 class Purpose(IntEnum):
     """Why the model is asked to speak. Of two wishes that meet, the smaller goes first.
 
-    CONNECTING: a transfer takes its time. TOOL: there are outputs of tools. FILLER: a tool takes
-    its time. SILENCE: nobody has spoken for a while.
+    GOODBYE: the call is ended. FAREWELL: its agent hangs up. CONNECTING: a transfer takes its time.
+    TOOL: there are outputs of tools. FILLER: a tool takes its time. SILENCE: nobody has spoken for
+    a while.
     """
 
     GOODBYE = 0
-    CONNECTING = 1
-    TOOL = 2
-    GREETING = 3
-    REPLY = 4
-    FILLER = 5
-    SILENCE = 6
+    FAREWELL = 1
+    CONNECTING = 2
+    TOOL = 3
+    GREETING = 4
+    REPLY = 5
+    FILLER = 6
+    SILENCE = 7
 
     @property
     def tag(self) -> str:
@@ -54,6 +56,10 @@ class ForwardGivenUp(Struct, frozen=True):
 
 class CallLive(Struct, frozen=True):
     """The socket is attached: the agent may speak."""
+
+
+class CallUnheard(Struct, frozen=True):
+    """The socket is lost. Whether the call has ended with it is being found out."""
 
 
 class CallDropped(Struct, frozen=True):
@@ -190,9 +196,7 @@ class OutputReady(Struct, frozen=True):
 
 
 class AnswerDue(Struct, frozen=True):
-    """The model is to speak of what tools have come to, as `instructions` say, if they do."""
-
-    instructions: str | None = None
+    """The model is to speak of what tools have come to."""
 
 
 class FillerOffered(Struct, frozen=True):
@@ -284,20 +288,19 @@ class LanguageTaken(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class IntentEnded:
-    """What a tool call that the call itself did has come to. `speak`: the model is to answer, with
-    these `instructions` if there are any."""
+    """What a tool call that the call itself did has come to. `speak`: the model is to answer."""
 
     id: str
     output: str = field(repr=False)
     done: bool = True
     speak: bool = True
-    instructions: str | None = None
 
 
 Signal = (
     CallBegun
     | CallAnswered
     | CallLive
+    | CallUnheard
     | CallDropped
     | CallResumed
     | GreetingOver

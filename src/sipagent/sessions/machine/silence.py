@@ -145,6 +145,8 @@ class Quiet(Struct, frozen=True):
         return since + rule.after
 
 
+_UNHEEDED: Final = Quiet(over=True)
+
 Heeded = (
     CallLive
     | CallDropped
@@ -174,6 +176,8 @@ Result = tuple[Quiet, tuple[Output, ...]]
 
 def quiet(plan: CallPlan) -> Quiet:
     """The state of a call in which nobody has been silent yet."""
+    if plan.skills.silence is None and not plan.colleagues:
+        return _UNHEEDED
     transcribes = _transcribes(plan.session, otherwise=False)
     first = Bearing(plan.agent, plan.skills, transcribes)
     others = (
@@ -182,7 +186,7 @@ def quiet(plan: CallPlan) -> Quiet:
     )
     agents = (first, *others)
     if plan.refer_to is not None or all(one.skills.silence is None for one in agents):
-        return Quiet(over=True)
+        return _UNHEEDED
     return Quiet(Manners(first, agents))
 
 

@@ -89,6 +89,9 @@ class Speech(Struct, frozen=True):
         return next((one for one in self.cast if one.agent == agent), None)
 
 
+_ALWAYS_SO: Final = Speech()
+"""Of a call that can be given to nobody else, in no other language."""
+
 Heeded = CallBegun | CallResumed | LanguageAsked | AgentAsked | SessionUpdated | ProviderFault
 Output = UpdateSession | Inform | Note | RecordStep | AgentTaken | LanguageTaken | IntentEnded
 Result = tuple[Speech, tuple[Output, ...]]
@@ -96,8 +99,8 @@ Result = tuple[Speech, tuple[Output, ...]]
 
 def speech(plan: CallPlan, marks: Iterable[str] = ()) -> Speech:
     """The state of a call in which what these marks say has been changed."""
-    if plan.agent is None:
-        return Speech()
+    if plan.agent is None or not (plan.colleagues or plan.skills.tongues):
+        return _ALWAYS_SO
     sessions = {one.agent: one.session for one in plan.colleagues}
     first = Cast(plan.agent, plan.skills, sessions.get(plan.agent))
     others = (Cast(one.agent, one.skills, one.session) for one in plan.colleagues)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from sipagent.model import (
     AgentName,
     CallPlan,
+    CollectDigits,
     HangUp,
     Json,
     Mark,
@@ -28,7 +29,7 @@ from sipagent.model import (
 )
 from sipagent.sessions.machine import fillers, intents
 from sipagent.sessions.machine.arguments import Unfit, fitting
-from sipagent.sessions.machine.commands import CancelTool, RecordTool, RunTool
+from sipagent.sessions.machine.commands import CancelTool, Note, RecordTool, RunTool
 from sipagent.sessions.machine.events import FunctionCall, ResponseDone, ToolEnded
 from sipagent.sessions.machine.gates import Keys, tried
 from sipagent.sessions.machine.intents import Intended
@@ -83,14 +84,14 @@ class Running(Struct, frozen=True):
 
 
 class Group(Struct, frozen=True):
-    """The calls of one response. `leaving` is its hang-up, which waits for the others. `answer` is
-    what the model is to be asked when all have ended, None if nothing is to be said."""
+    """The calls of one response. `leaving` is its hang-up, which waits for the others. `answer`:
+    when all have ended the model is to speak of them."""
 
     id: str
     spoken: bool
     leaving: Running | None = None
     failed: bool = False
-    answer: AnswerDue | None = None
+    answer: bool = False
 
 
 class ToolCalls(Struct, frozen=True):
@@ -123,6 +124,7 @@ Output = (
     | RunTool
     | CancelTool
     | RecordTool
+    | Note
     | OutputReady
     | AnswerDue
     | FillerOffered
@@ -133,6 +135,8 @@ Result = tuple[ToolCalls, tuple[Output, ...]]
 
 def toolcalls(plan: CallPlan) -> ToolCalls:
     """The state of a call in which no tool has been asked for."""
+    if not (plan.skills.tools or plan.colleagues):
+        return ToolCalls(plan.agent)
     own = () if plan.agent is None else ((plan.agent, plan.skills.tools),)
     others = tuple((one.agent, one.skills.tools) for one in plan.colleagues)
     return ToolCalls(plan.agent, plan.skills.tools, (*own, *others), keys=Keys(plan.attested))
@@ -145,11 +149,10 @@ def step(state: ToolCalls, event: Heeded, now: float) -> Result:
         case ResponseDone() if not state.parting:
             return _asked(state, event, now)
         case ToolEnded(call_id, result):
-            return _over(state, call_id, result, AnswerDue(), now)
+            return _over(state, call_id, result, now)
         case IntentEnded(call_id):
             result = ToolResult(ToolStatus.DONE if event.done else ToolStatus.FAILED, event.output)
-            answer = AnswerDue(event.instructions) if event.speak else None
-            return _over(state, call_id, result, answer, now)
+            return _over(state, call_id, result, now, answer=event.speak)
         case DigitsCollected(tool, digits):
             return replace(state, keys=state.keys.pressed(tool, digits)), ()
         case AgentTaken(agent):
@@ -169,7 +172,7 @@ def _asked(state: ToolCalls, event: ResponseDone, now: float) -> Result:
     idle = not state.running
     ids = tuple(call.id for call in calls)
     state = replace(state, seen=(*state.seen, *ids)[-SEEN:])
-    state = state.keeping(Group(event.response_id, event.spoken))
+    state = state.keeping(Group(event.response_id, event.spoken, answer=event.served))
     outputs: tuple[Output, ...] = ()
     for place, call in enumerate(calls):
         if place < AT_ONCE:
@@ -179,8 +182,15 @@ def _asked(state: ToolCalls, event: ResponseDone, now: float) -> Result:
         outputs = (*outputs, *more)
     busy = (ToolsBusy(busy=True),) if idle and state.running else ()
     state, started = _start_next(state)
+    waiting = (one for one in state.running if one.arguments is not None and one.id in ids)
+    notes = tuple(_noted(one) for one in waiting)
     state, done = _settle(state, event.response_id, now)
-    return state, (*outputs, *busy, *started, *done)
+    return state, (*outputs, *busy, *started, *notes, *done)
+
+
+def _noted(asked: Running) -> Note:
+    """So that whoever takes the call over can say that nothing has been done."""
+    return Note(f"{Mark.ASKED}:{key_of(asked.id)}")
 
 
 def _begin(state: ToolCalls, call: FunctionCall, group_id: str, now: float) -> Result:
@@ -201,7 +211,9 @@ def _begin(state: ToolCalls, call: FunctionCall, group_id: str, now: float) -> R
         return _leave(state, running, group, now)
     if not running.reaches_out:
         state = replace(state, running=(*state.running, replace(running, arguments=None)))
-        return state, intents.begun(tool, call.id, arguments, group_id, spoken=group.spoken)
+        noted = (_noted(running),) if isinstance(tool.does, CollectDigits) else ()
+        begun = intents.begun(tool, call.id, arguments, group_id, spoken=group.spoken)
+        return state, (*noted, *begun)
     if state.used >= EFFECTS:
         return _refuse(
             state, call, group_id, now, "too many tools have been used in this call", tool
@@ -212,7 +224,7 @@ def _begin(state: ToolCalls, call: FunctionCall, group_id: str, now: float) -> R
 def _leave(state: ToolCalls, running: Running, group: Group, now: float) -> Result:
     """Keep the hang-up for when all else has ended. Another one beside it changes nothing."""
     if group.leaving is None:
-        return state.keeping(replace(group, leaving=running)), ()
+        return state.keeping(replace(group, leaving=running)), (_noted(running),)
     result = ToolResult(ToolStatus.DONE, output({"status": "being hung up already"}))
     return state, (OutputReady(running.id, result.output), RecordTool(_use(running, result, now)))
 
@@ -227,7 +239,7 @@ def _refuse(
 ) -> Result:
     """End a call before it has begun. The name of a tool that there is not is the model's word."""
     group = state.group(group_id)
-    state = state.keeping(replace(group, failed=True, answer=group.answer or AnswerDue()))
+    state = state.keeping(replace(group, failed=True, answer=True))
     told = error(why)
     name = ToolName("") if tool is None else tool.name
     use = ToolUse(
@@ -268,7 +280,7 @@ def _start_next(state: ToolCalls) -> Result:
 
 
 def _over(
-    state: ToolCalls, call_id: str, result: ToolResult, answer: AnswerDue | None, now: float
+    state: ToolCalls, call_id: str, result: ToolResult, now: float, *, answer: bool = True
 ) -> Result:
     """A call has come to its end, and perhaps its response's calls have."""
     ended = next((one for one in state.running if one.id == call_id), None)
@@ -276,9 +288,10 @@ def _over(
         return state, ()
     state = replace(state, running=tuple(one for one in state.running if one is not ended))
     group = state.group(ended.group)
-    failed = group.failed or result.status is not ToolStatus.DONE
-    kept = answer if group.answer is None or (answer and answer.instructions) else group.answer
-    state = state.keeping(replace(group, failed=failed, answer=kept))
+    ok = result.status is ToolStatus.DONE
+    # A caller who speaks takes a hang-up back, and is answered without being asked for.
+    answer = (answer or group.answer) and not (ok and isinstance(ended.tool.does, HangUp))
+    state = state.keeping(replace(group, failed=group.failed or not ok, answer=answer))
     outputs: tuple[Output, ...] = (
         OutputReady(call_id, result.output),
         RecordTool(_use(ended, result, now)),
@@ -297,14 +310,12 @@ def _settle(state: ToolCalls, group_id: str, now: float) -> Result:
     leaving = group.leaving
     if leaving is None:
         state = replace(state, groups=tuple(one for one in state.groups if one.id != group_id))
-        return state, () if group.answer is None or state.parting else (group.answer,)
-    state = state.keeping(
-        Group(group_id, group.spoken, answer=group.answer if group.failed else None)
-    )
+        return state, (AnswerDue(),) if group.answer and not state.parting else ()
+    state = state.keeping(Group(group_id, group.spoken, answer=group.answer))
     state = replace(state, running=(*state.running, replace(leaving, arguments=None)))
     if group.failed:
         off = ToolResult(ToolStatus.FAILED, error("not hung up: something else has failed"))
-        return _over(state, leaving.id, off, AnswerDue(), now)
+        return _over(state, leaving.id, off, now)
     begun = intents.begun(leaving.tool, leaving.id, {}, group_id, spoken=group.spoken)
     return state, (ToolsBusy(busy=True), *begun)
 

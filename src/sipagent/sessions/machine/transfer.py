@@ -58,6 +58,7 @@ from sipagent.sessions.machine.signals import (
     CallLive,
     CallOver,
     CallResumed,
+    CallUnheard,
     DeadlineDropped,
     DeadlineWanted,
     EndWanted,
@@ -83,10 +84,16 @@ STILL_AFTER: Final = 8.0
 
 _PLAYED: Final = 8
 
+_STILL: Final = (Stage.IDLE, Stage.OVER)
+_OF_ATTEMPTS: Final = frozenset({AudioStarted, CallerStarted, CallerStopped, ResponseDropped})
+"""What matters only while the call is being sent somewhere."""
+
 _FAILURES: Final = {Answer.BARRED: TransferEnd.BARRED, Answer.GONE: TransferEnd.GONE}
 
 
 def step(state: Transferring, event: Heeded, now: float) -> Result:
+    if type(event) in _OF_ATTEMPTS and state.stage in _STILL:
+        return state, ()
     match event:
         case TransferAsked():
             return _asked(state, event, now)
@@ -96,8 +103,8 @@ def step(state: Transferring, event: Heeded, now: float) -> Result:
             return replace(state, agent=agent), ()
         case CallLive() | CallResumed():
             return _attached(state, now)
-        case CallDropped():
-            return replace(state, live=False), ()
+        case CallUnheard() | CallDropped():
+            return _detached(state, event)
         case PlaybackEnded(response_id):
             state = replace(state, played=(*state.played, response_id)[-_PLAYED:])
             return _going_on(state, event, now)
@@ -110,7 +117,7 @@ def step(state: Transferring, event: Heeded, now: float) -> Result:
 
 
 def _going_on(state: Transferring, event: Heeded, now: float) -> Result:
-    if state.stage is Stage.SPEAKING:
+    if state.stage is Stage.SPEAKING and state.live:
         return _speaking(state, event)
     if state.stage is Stage.WATCHING and state.attempt is not None:
         return _watching(state, state.attempt, event, now)
@@ -235,6 +242,14 @@ def _watching(state: Transferring, attempt: Attempt, event: Heeded, now: float) 
             return state, ()
 
 
+def _detached(state: Transferring, event: CallUnheard | CallDropped) -> Result:
+    """A call that is there still is sent on: nobody will tell when the words before a REFER have
+    been heard."""
+    if isinstance(event, CallDropped) and state.stage is Stage.SPEAKING:
+        return _refer(state)
+    return replace(state, live=False), ()
+
+
 def _attached(state: Transferring, now: float) -> Result:
     state = replace(state, live=True)
     if state.stage is not Stage.WATCHING or state.attempt is None:
@@ -256,7 +271,7 @@ def _failed(state: Transferring, attempt: Attempt, end: TransferEnd, now: float)
     )
     state = replace(state, attempt=None, late=False)
     if over:
-        return state, outputs
+        return state, (*outputs, TransferGoing(going=False))
     if end is TransferEnd.GONE:
         state, last = _over(state, error(connecting.ENDING))
         return state, (*outputs, *last, EndWanted(Reason.LINE_CLOSED))

@@ -37,6 +37,7 @@ from sipagent.sessions.machine.signals import (
     CallLive,
     CallOver,
     CallResumed,
+    CallUnheard,
     DeadlineDropped,
     DeadlineWanted,
     EndWanted,
@@ -96,6 +97,7 @@ class Transferring(Struct, frozen=True):
 Heeded = (
     CallBegun
     | CallLive
+    | CallUnheard
     | CallDropped
     | CallResumed
     | AgentTaken
@@ -132,6 +134,8 @@ Result = tuple[Transferring, Outputs]
 
 def transferring(plan: CallPlan) -> Transferring:
     """The state of a call that nobody has asked to be sent anywhere."""
+    if not plan.ways.destinations:
+        return Transferring(agent=plan.agent)
     agents = {plan.agent: plan.skills} | {one.agent: one.skills for one in plan.colleagues}
     takers = {agent: tool for agent, skills in agents.items() if (tool := _taker(skills))}
     ways = {way.destination: way for way in plan.ways.destinations}
