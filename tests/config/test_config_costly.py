@@ -68,6 +68,20 @@ def test_a_call_does_not_carry_megabytes(languages: int, tmp_path: Path) -> None
         assert "instructions and tools of one call would be more than 1 MiB" in found
 
 
+def test_tools_that_agents_share_count_for_each(tmp_path: Path) -> None:
+    url = "https://api.acme.example/x"
+    tool = f"{{http: {{name: t, url: '{url}', body: {{text: {'x' * 400_000}}}}}}}"
+    agents = (
+        f"  c: {{tools: [&t {tool}]}}\n"
+        "  b: {tools: [*t, {switch_agent: [c]}]}\n  a: {tools: [*t, {switch_agent: [b]}]}\n"
+    )
+    granted = MAIN.replace("acme: {}", "acme: {grants: {http_hosts: [api.acme.example]}}")
+    tenant = f"tenant: acme\nagents:\n{agents}"
+    path = write(tmp_path, {"agents.yaml": granted, "tenants/acme/tenant.yaml": tenant})
+    (found,) = told(path)
+    assert "agents.a: instructions and tools of one call would be more than 1 MiB" in found
+
+
 def doubling(steps: int, word: str = "allOf") -> dict[str, Any]:
     """A schema of which each part asks twice for the next one."""
     parts = {f"d{n}": {word: [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(steps)}

@@ -188,6 +188,23 @@ def test_the_hash_changes_with_a_prompt_file_and_not_with_an_order(folder: Path)
     assert parse(two, file="f", base=folder).table.config_hash != before
 
 
+def test_the_order_of_what_has_none_is_no_other_version(tmp_path: Path) -> None:
+    text = (
+        "version: 1\ndefaults: {model: m, callers: {deny: ['+44*', '+49*']}}\n"
+        "tenants: {default: {grants: {transfer_countries: [US, CA], sip_hosts: [a.x, b.x],"
+        " secrets: {hook: {file: f}}}}}\nagents: {a: {}, b: {}}\nnumbers:\n"
+        "  '+17134810111': [{when: {caller: ['+1406*', '+1407*']}, reject: 480}, a]\n"
+        "  default: {consult: {url: 'https://x.example/', secret: {secret: hook}, agents: [a, b],"
+        " otherwise: a}}\n"
+    )
+    before = parse(text, file="f", base=tmp_path).table.config_hash
+    for one in ("'+44*', '+49*'", "US, CA", "a.x, b.x", "'+1406*', '+1407*'", "a, b"):
+        first, second = one.split(", ")
+        swapped = text.replace(f"[{one}]", f"[{second}, {first}]")
+        assert swapped != text
+        assert parse(swapped, file="f", base=tmp_path).table.config_hash == before, one
+
+
 def test_a_thousand_agents_and_ten_thousand_numbers(tmp_path: Path) -> None:
     leaves = (
         "instructions: Be kind., greeting: {say: Hello, interruptible: false}, voice: marin, "

@@ -17,7 +17,7 @@ from sipagent.routing.skills import MOST_COLLEAGUES
 
 TEXTS: Final = frozenset({"instructions", "greeting", "disclosure", "silence"})
 MOST_CARRIED: Final = 1024 * 1024
-"""Bytes of the sessions that the plan of one call holds."""
+"""Bytes of the sessions and tools that the plan of one call holds."""
 
 
 @dataclass(slots=True)
@@ -96,12 +96,13 @@ def _others(persona: Persona) -> Iterator[AgentName]:
 
 
 def _carried(persona: Persona) -> int:
-    """How many bytes of sessions a call holds for the persona at most, values of variables aside:
-    in each of its languages where it can change them."""
+    """How many bytes a call holds for the persona at most, values of variables aside: its tools,
+    and its session in each of the languages that it can change to."""
     editions = persona.profile.editions
     each = [
         len(msgspec.json.encode(edition.session))
         + len((source_of(edition.instructions) or "").encode())
         for edition in editions
     ]
-    return sum(each) if any(edition.tongue for edition in editions) else max(each)
+    tools = len(msgspec.json.encode([template.tool for template in persona.profile.tools]))
+    return tools + (sum(each) if any(edition.tongue for edition in editions) else max(each))
