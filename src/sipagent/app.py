@@ -44,7 +44,7 @@ from sipagent.toolroom import Toolroom
 from sipagent.tools.addresses import Allow
 from sipagent.tools.consulting import EndpointConsultant
 from sipagent.tools.egress import Egress
-from sipagent.tools.mcp import LocalServer
+from sipagent.tools.local import LocalServer
 from sipagent.upkeep import Readiness, Upkeep, accounts_of, described_account
 
 

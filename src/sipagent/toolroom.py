@@ -9,7 +9,8 @@ from sipagent.model import SecretName, TenantName
 from sipagent.sessions.ports import Clock, Records
 from sipagent.tools.egress import Egress
 from sipagent.tools.http import HttpTools
-from sipagent.tools.mcp import LocalServer, LocalServers
+from sipagent.tools.local import LocalServer
+from sipagent.tools.mcp import LocalServers
 from sipagent.tools.python import PythonTools
 from sipagent.tools.runner import Observe, Toolbox
 

@@ -15,6 +15,7 @@ from sipagent.model import (
     Accept,
     AgentName,
     AgentProfile,
+    CallFacts,
     CallPlan,
     CollectDigits,
     Decision,
@@ -550,3 +551,18 @@ def test_what_depends_on_the_call_is_made_for_each(tenant: TenantProfile) -> Non
     first, second = (accepted(decide(a_call(), table, now)) for now in (NOW, NOW + 60.0))
     assert first.ways is not second.ways
     assert table.gear == {}
+
+
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "name": "transfer"}], ids=["any", "this"]
+)
+def test_a_model_need_not_choose_what_a_call_does_without(choice: Any) -> None:
+    profile = able(sending(DESK))
+    (edition,) = profile.editions
+    edition = replace(edition, session={**edition.session, "tool_choice": choice})
+    call = planned(house(place(DESK, Rendered(fails))), replace(profile, editions=(edition,)))
+    assert (call.session["tools"], call.session["tool_choice"]) == ([], "auto")
+
+
+def fails(_: CallFacts) -> str:
+    raise TemplateError("there is no such variable")

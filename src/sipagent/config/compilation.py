@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import astuple, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, fields
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,7 +11,6 @@ import msgspec
 
 from sipagent.config.places import Filled
 from sipagent.config.privacy import privacy_facts
-from sipagent.config.skills.granted import Granted
 from sipagent.config.skills.requests import Unquoted
 from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.model import (
@@ -47,7 +46,8 @@ from sipagent.routing import (
     WithHeader,
 )
 from sipagent.routing.hours import Hours
-from sipagent.tools.mcp import LocalServer
+from sipagent.routing.table import AgentKey
+from sipagent.tools.local import LocalServer
 
 ENVIRONMENT_ACCOUNT: Final = AccountName("default")
 """The account that the environment describes, where the file has none."""
@@ -56,56 +56,42 @@ _HASH_LENGTH: Final = 12
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
-def table_of(
-    profiles: Iterable[AgentProfile],
-    routes: Iterable[Route],
-    tenants: Mapping[TenantName, TenantProfile],
-    trunks: Mapping[TrunkName, Trunk],
-    accounts: Iterable[AccountSpec],
-    region: str | None,
-    destinations: Mapping[DestinationName, Destination],
-    trunk_secrets: Mapping[TrunkName, SecretSource],
-    quotas: Mapping[AccountName, Quota],
-    reserves: Mapping[TenantName, int],
-    webhook_secrets: Mapping[tuple[TenantName, str], SecretSource],
-    granted: Granted,
-    servers: Mapping[str, LocalServer],
-    callers: Callers | None = None,
-) -> RoutingTable:
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """All parts of one version. `secrets` say where they stand, by what has them."""
+
+    agents: Mapping[AgentKey, AgentProfile]
+    routes: tuple[Route, ...]
+    tenants: Mapping[TenantName, TenantProfile]
+    trunks: Mapping[TrunkName, Trunk]
+    accounts: tuple[AccountSpec, ...]
+    region: str | None
+    destinations: Mapping[DestinationName, Destination]
+    secrets: Mapping[Any, SecretSource]
+    quotas: Mapping[AccountName, Quota]
+    reserves: Mapping[TenantName, int]
+    servers: Mapping[str, LocalServer]
+    callers: Callers | None = None
+
+
+def table_of(parts: Compiled) -> RoutingTable:
     """The table of one version. A number is in the directory of its tenant's account; one whose
     tenant has none is in all of them."""
-    agents = {(profile.tenant, profile.name): profile for profile in profiles}
-    lines = tuple(routes)
-    specs = tuple(accounts)
-    names = [spec.name for spec in specs] or [ENVIRONMENT_ACCOUNT]
-    directories = {name: NumberDirectory.of(_of_account(lines, tenants, name)) for name in names}
+    names = [spec.name for spec in parts.accounts] or [ENVIRONMENT_ACCOUNT]
+    directories = {
+        name: NumberDirectory.of(_of_account(parts.routes, parts.tenants, name)) for name in names
+    }
     return RoutingTable(
         directories=MappingProxyType(directories),
-        agents=MappingProxyType(agents),
-        tenants=MappingProxyType(dict(tenants)),
-        config_hash=_hash(
-            agents,
-            lines,
-            tenants,
-            trunks,
-            specs,
-            region,
-            destinations,
-            {
-                **trunk_secrets,
-                **webhook_secrets,
-                **{("granted", *named): secret for named, secret in granted.items()},
-            },
-            quotas,
-            servers,
-            callers,
-        ),
-        trunks=MappingProxyType(dict(trunks)),
-        region=region,
-        destinations=MappingProxyType(dict(destinations)),
-        quotas=MappingProxyType(dict(quotas)),
-        reserves=MappingProxyType(dict(reserves)),
-        callers=callers,
+        agents=MappingProxyType(dict(parts.agents)),
+        tenants=MappingProxyType(dict(parts.tenants)),
+        config_hash=_hash(parts),
+        trunks=MappingProxyType(dict(parts.trunks)),
+        region=parts.region,
+        destinations=MappingProxyType(dict(parts.destinations)),
+        quotas=MappingProxyType(dict(parts.quotas)),
+        reserves=MappingProxyType(dict(parts.reserves)),
+        callers=parts.callers,
     )
 
 
@@ -115,42 +101,30 @@ def _of_account(
     return (line for line in lines if tenants[line.tenant].account in (None, name))
 
 
-def _hash(
-    agents: Mapping[Any, AgentProfile],
-    routes: tuple[Route, ...],
-    tenants: Mapping[TenantName, TenantProfile],
-    trunks: Mapping[TrunkName, Trunk],
-    accounts: tuple[AccountSpec, ...],
-    region: str | None,
-    destinations: Mapping[DestinationName, Destination],
-    secrets: Mapping[Any, SecretSource],
-    quotas: Mapping[AccountName, Quota],
-    servers: Mapping[str, LocalServer],
-    callers: Callers | None,
-) -> str:
+def _hash(parts: Compiled) -> str:
     """12 hex digits that change when anything changes that a call could notice."""
     digest = hashlib.sha256()
-    for name in sorted(agents):
-        digest.update(_canonical(agent_facts(agents[name])))
-    for route in sorted(routes, key=lambda route: route.key):
+    for route in sorted(parts.routes, key=lambda route: route.key):
         digest.update(repr(route_facts(route)).encode())
-    for tenant in sorted(tenants):
-        digest.update(_canonical(_tenant_facts(tenants[tenant])))
-    for trunk in sorted(trunks):
-        digest.update(_canonical(_trunk_facts(trunks[trunk])))
-    for spec in sorted(accounts, key=lambda spec: spec.name):
-        digest.update(_canonical(_account_facts(spec)))
-    for named, secret in sorted(secrets.items(), key=lambda item: repr(item[0])):
-        digest.update(_canonical([named, _place(secret)]))
-    for _, quota in sorted(quotas.items()):
-        digest.update(_canonical(_quota(quota)))
-    for label, server in sorted(servers.items()):
-        started = [label, list(server.command), sorted(server.environment.items())]
-        digest.update(_canonical(started))
-    digest.update(_canonical(caller_facts(callers)))
-    digest.update(_canonical(region))
-    digest.update(_canonical([_destination(found) for _, found in sorted(destinations.items())]))
+    for facts in _facts(parts):
+        digest.update(_canonical(facts))
     return digest.hexdigest()[:_HASH_LENGTH]
+
+
+def _facts(parts: Compiled) -> Iterator[Any]:
+    """Everything but the numbers, in an order that does not depend on how it is written."""
+    yield from (agent_facts(agent) for _, agent in sorted(parts.agents.items()))
+    yield from (_tenant_facts(tenant) for _, tenant in sorted(parts.tenants.items()))
+    yield from (_trunk_facts(trunk) for _, trunk in sorted(parts.trunks.items()))
+    yield from (_account_facts(spec) for spec in sorted(parts.accounts, key=lambda one: one.name))
+    for named, secret in sorted(parts.secrets.items(), key=lambda item: repr(item[0])):
+        yield [named, _place(secret)]
+    yield from (_quota(quota) for _, quota in sorted(parts.quotas.items()))
+    for label, server in sorted(parts.servers.items()):
+        yield [label, list(server.command), sorted(server.environment.items())]
+    yield caller_facts(parts.callers)
+    yield parts.region
+    yield [_destination(found) for _, found in sorted(parts.destinations.items())]
 
 
 def _account_facts(spec: AccountSpec) -> list[Any]:

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 from sipagent.config.callers import CallerRules, warn_of_unattested
-from sipagent.config.compilation import ENVIRONMENT_ACCOUNT, table_of
+from sipagent.config.compilation import ENVIRONMENT_ACCOUNT, Compiled, table_of
 from sipagent.config.findings import Findings, Place, Report
 from sipagent.config.gathering import MAX_FILE_BYTES, Context, Gathered, gather
 from sipagent.config.leaves import verify_extends, verify_source
@@ -37,11 +37,18 @@ from sipagent.config.texts import Texts
 from sipagent.config.validation import verify_sections
 from sipagent.config.webhooks import Secrets, verify_webhooks, webhook_secrets
 from sipagent.errors import Finding
-from sipagent.model import DEFAULT_TENANT, Json, TenantName, TrunkName
+from sipagent.model import (
+    DEFAULT_TENANT,
+    Destination,
+    DestinationName,
+    Json,
+    TenantName,
+    TrunkName,
+)
 from sipagent.providers.accounts import AccountSpec
 from sipagent.providers.secrets import SecretSource
-from sipagent.routing import RoutingTable
-from sipagent.tools.mcp import LocalServer
+from sipagent.routing import Callers, Route, RoutingTable, TenantProfile, Trunk
+from sipagent.tools.local import LocalServer
 
 _SILENT: Final[Json] = {
     "type": "realtime",
@@ -131,6 +138,26 @@ class _Loading:
 
 
 @dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a version has beside its table, by what asks for it."""
+
+    trunk_secrets: Mapping[TrunkName, SecretSource]
+    webhook_secrets: Secrets
+    granted: Granted
+    servers: Mapping[str, LocalServer]
+
+    @property
+    def named(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @property
+    def places(self) -> dict[Any, SecretSource]:
+        """Where all secrets stand."""
+        granted = {("granted", *named): secret for named, secret in self.granted.items()}
+        return {**self.trunk_secrets, **self.webhook_secrets, **granted}
+
+
+@dataclass(frozen=True, slots=True)
 class _Parts:
     """The parts of one configuration, compiled in the order in which they need each other."""
 
@@ -142,20 +169,61 @@ class _Parts:
     def compiled(self, *, region_unknown: bool) -> dict[str, Any]:
         operations = Operations(self.gathered, self.base)
         accounts, trunks = tuple(operations.accounts()), operations.trunks()
-        texts = Texts(self.report)
         prices = price_list(self.gathered)
         charges = Charges(prices, accounts, self.gathered.context.environment)
-        kits = Kits(texts, self.base)
-        places, squad = Places(texts), Squad(Personas(texts, charges, kits))
+        texts = Texts(self.report)
+        places = Places(texts)
+        squad = Squad(Personas(texts, charges, Kits(texts, self.base)))
         self._verify_all(places, squad)
-        names = [account.name for account in accounts]
         limits = Limits(self.gathered, self.spaces)
-        region = self.gathered.main.draft.file.defaults.region
-        callers = CallerRules(region, self.report)
+        callers = CallerRules(self._region, self.report)
+        names = [account.name for account in accounts]
         tenancy = Tenancy(self.gathered, self.spaces, places, names, limits, callers)
         destinations = tenancy.destinations()
+        lines = self._lines(places, squad, destinations, trunks, callers, region_unknown)
+        tenants = tenancy.profiles(destinations, self._silent())
+        self._verify_together(lines, tenants, accounts, limits)
+        everywhere = self._everywhere(callers)
+        warn_of_unattested(callers.wanting, squad.usable, trunks)
+        self.report.raise_if_any()
+        secrets = _Kept(
+            operations.trunk_secrets(),
+            webhook_secrets(self.spaces, operations),
+            granted_secrets(self.spaces, operations),
+            local_servers(squad.usable),
+        )
+        parts = Compiled(
+            agents={(one.profile.tenant, one.profile.name): one.profile for one in squad.usable},
+            routes=tuple(lines),
+            tenants=tenants,
+            trunks=trunks,
+            accounts=accounts,
+            region=self._region,
+            destinations=tenancy.shared(destinations),
+            secrets=secrets.places,
+            quotas=limits.accounts(names or [ENVIRONMENT_ACCOUNT]),
+            reserves=limits.reserves(),
+            servers=secrets.servers,
+            callers=everywhere,
+        )
+        return {"table": table_of(parts), "prices": prices, "accounts": accounts, **secrets.named}
+
+    @property
+    def _region(self) -> str | None:
+        return self.gathered.main.draft.file.defaults.region
+
+    def _lines(
+        self,
+        places: Places,
+        squad: Squad,
+        destinations: Mapping[TenantName, Mapping[DestinationName, Destination]],
+        trunks: Mapping[TrunkName, Trunk],
+        callers: CallerRules,
+        region_unknown: bool,
+    ) -> tuple[Route, ...]:
+        """The numbers. What their destinations must not be is told as well."""
         own: set[str] = set()
-        rehearsal = Rehearsal(squad, places, destinations, own, region)
+        rehearsal = Rehearsal(squad, places, destinations, own, self._region)
         routes = Routes(
             self.gathered, self.spaces, places, trunks, rehearsal, self.base, own, callers
         )
@@ -164,49 +232,25 @@ class _Parts:
             verify_loops(space, destinations[tenant], own)
             verify_reach(space, destinations[tenant])
             verify_webhooks(space)
-        tenants = tenancy.profiles(destinations, self._silent())
+        return tuple(lines)
+
+    def _verify_together(
+        self,
+        lines: tuple[Route, ...],
+        tenants: Mapping[TenantName, TenantProfile],
+        accounts: tuple[AccountSpec, ...],
+        limits: Limits,
+    ) -> None:
         for complaint in verify_silent(self.gathered, lines, tenants, accounts):
             self.gathered.main.complain(complaint)
-        quotas = limits.accounts(names or [ENVIRONMENT_ACCOUNT])
         for complaint in limits.verify_ways_out(tenants):
             self.gathered.main.warn(complaint)
-        servers = local_servers(squad.usable)
-        everywhere = callers.compiled(
-            given(self.gathered.main.draft.file.defaults.callers),
-            "defaults",
-            InYaml(self.gathered.main, ("defaults",)),
-            None,
-        )
-        warn_of_unattested(callers.wanting, squad.usable, trunks)
-        self.report.raise_if_any()
-        profiles = [persona.profile for persona in squad.usable]
-        trunk_secrets = operations.trunk_secrets()
-        hooks = webhook_secrets(self.spaces, operations)
-        granted = granted_secrets(self.spaces, operations)
-        return {
-            "table": table_of(
-                profiles,
-                lines,
-                tenants,
-                trunks,
-                accounts,
-                region,
-                tenancy.shared(destinations),
-                trunk_secrets,
-                quotas,
-                limits.reserves(),
-                hooks,
-                granted,
-                servers,
-                everywhere,
-            ),
-            "prices": prices,
-            "accounts": accounts,
-            "trunk_secrets": trunk_secrets,
-            "webhook_secrets": hooks,
-            "granted": granted,
-            "servers": servers,
-        }
+
+    def _everywhere(self, callers: CallerRules) -> Callers | None:
+        """The callers' rules of all numbers."""
+        main = self.gathered.main
+        written = given(main.draft.file.defaults.callers)
+        return callers.compiled(written, "defaults", InYaml(main, ("defaults",)), None)
 
     def _verify_all(self, places: Places, squad: Squad) -> None:
         seen: set[int] = set()

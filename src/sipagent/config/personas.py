@@ -41,7 +41,7 @@ from sipagent.model import (
     Prices,
     Text,
 )
-from sipagent.tools.mcp import LocalServer
+from sipagent.tools.local import LocalServer
 
 _SPOKEN: Final = ("greeting", "disclosure")
 _TEXTS: Final = (*_SPOKEN, "silence")

@@ -6,6 +6,7 @@ from typing import Any, Final
 from sipagent.errors import SecretError
 from sipagent.model.ids import SecretName, TenantName
 from sipagent.model.json import Json
+from sipagent.model.offer import offering
 
 ReadSecret = Callable[[TenantName, SecretName], str]
 """The secret that a tenant has been granted, as it is now: whoever has it keeps it at hand, and
@@ -32,20 +33,7 @@ def with_secrets(session: Json, read: ReadSecret) -> Json:
         return session
     sent = [tool if not _is_marked(tool) else _opened(tool, read) for tool in tools]
     left = [tool for tool in sent if tool is not None]
-    if len(left) < len(sent) and not _can_choose(session, left):
-        session = {**session, "tool_choice": "auto"}
-    return {**session, "tools": left}
-
-
-def _can_choose(session: Json, tools: list[Any]) -> bool:
-    """Whether a model with these tools can do as the session's `tool_choice` says."""
-    match session.get("tool_choice", "auto"):
-        case {"type": "mcp", "server_label": label}:
-            return any(tool.get("server_label") == label for tool in tools)
-        case "required":
-            return bool(tools)
-        case _:
-            return True
+    return offering(session, left)
 
 
 def _opened(tool: Json, read: ReadSecret) -> Json | None:

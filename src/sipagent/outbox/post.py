@@ -33,6 +33,8 @@ class GuardedPost:
         try:
             answer = await self.egress.request(ask)
         except EgressError as error:
+            if error.status is not None:  # it was answered, with a body that nobody needs
+                return Posted(error.status)
             return Posted(None, f"{error.kind}: {error.detail}")
         wish = retry_after(answer.headers.get("retry-after"), self.wall())
         return Posted(answer.status, retry_after=wish)

@@ -25,6 +25,7 @@ from sipagent.model import (
     TransferTo,
 )
 from sipagent.model.builtin import offer, switch_agent, transfer
+from sipagent.model.offer import offering
 from sipagent.routing.circumstances import Circumstances, facts_of, trusted
 
 MOST_COLLEAGUES: Final = 8
@@ -171,7 +172,7 @@ class Part:
 def offered(session: Json, tools: tuple[Tool, ...]) -> Json:
     """The session with these tools in place of its functions."""
     hosted = [tool for tool in session.get("tools", ()) if tool["type"] != "function"]
-    return {**session, "tools": [*(offer(tool) for tool in tools), *hosted]}
+    return offering(session, [*(offer(tool) for tool in tools), *hosted])
 
 
 def colleague_of(part: Part, session: Json, skills: Skills) -> Colleague:

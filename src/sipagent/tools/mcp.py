@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -21,6 +21,7 @@ from sipagent import __version__
 from sipagent.concurrency import TaskOwner
 from sipagent.model import McpCall, ToolResult, ToolStatus
 from sipagent.sessions.ports import ToolRequest
+from sipagent.tools.local import LocalServer
 from sipagent.tools.output import UnfitError, cleaned, error_of, output_of, text_of
 from sipagent.tools.words import in_doubt_if_once, timed_out
 
@@ -54,16 +55,6 @@ class UnavailableError(Exception):
 
     def __str__(self) -> str:
         return f"the MCP server {self.server!r} {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class LocalServer:
-    """How a server is started. It sees `environment`, and of ours only what every program needs
-    (PATH, HOME ...): no credentials."""
-
-    command: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    folder: Path | None = None
 
 
 class LocalServers:

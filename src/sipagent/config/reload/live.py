@@ -26,7 +26,7 @@ from sipagent.errors import Finding, SecretError, StoreError
 from sipagent.model import SecretName, TenantName, TrunkName
 from sipagent.routing import Controls, RoutingTable
 from sipagent.routing.trunks import alike
-from sipagent.tools.mcp import LocalServer
+from sipagent.tools.local import LocalServer
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from sipagent.config.spaces import Space
 from sipagent.config.words import quoted
 from sipagent.model import SecretName, TenantName
 from sipagent.providers.secrets import SecretSource
-from sipagent.tools.mcp import LocalServer
+from sipagent.tools.local import LocalServer
 
 Granted = Mapping[tuple[TenantName, SecretName], SecretSource]
 """Where the secrets stand that a tenant's tools may use."""

@@ -48,7 +48,7 @@ from sipagent.model import (
 )
 from sipagent.model import builtin as built_in
 from sipagent.model.secret import secret_mark
-from sipagent.tools.mcp import LocalServer
+from sipagent.tools.local import LocalServer
 from sipagent.tools.python import PythonTools, UnusableError
 
 _FIELDS: Final = ("message",)
