@@ -117,7 +117,6 @@ def build(
     Raises SettingsError for accounts, and StoreError for a data directory, that cannot be used.
     """
     clock, metrics = clock or SystemClock(), Metrics()
-    records = records or LogRecords(metrics)
     # One TLS context for REST and sockets: a default one costs 14 to 18 ms of CPU.
     context = httpx.create_ssl_context()
     fixed = Fixed(configuration) if isinstance(configuration, RoutingTable) else configuration
@@ -127,27 +126,23 @@ def build(
         accounts = accounts_of(() if live is None else live.loaded.accounts, environment)
     providers = Accounts(accounts, context, metrics.odd, granted=fixed.secret)
     house = Storehouse(settings, lambda: fixed.table, metrics, clock) if keep else None
-    engine = EmbeddedEngine(clock) if house is None else house.engine
-    recent = RecentEnds(clock)
-    records = EachOf(*(() if house is None else (house.records,)), records, recent)
-    if house is not None:
-        house.forget = recent.forget
-    gate = Gate(engine, Breakers(clock), Headroom(clock))
+    books = _books(house, records or LogRecords(metrics), clock)
+    gate = Gate(books.engine, Breakers(clock), Headroom(clock))
     if egress is None:
         egress = Egress(Allow.parse(settings.http_tools_allow), context, clock=clock)
-    room = Toolroom(fixed, egress, records, clock, metrics.tools.observe)
+    room = Toolroom(fixed, egress, books.records, clock, metrics.tools.observe)
     runner = room.toolbox if tools is None else tools(room.toolbox)
-    supervisor = _supervisor(providers, engine, records, tap, clock, gate, runner)
+    supervisor = _supervisor(providers, books, tap, clock, gate, runner)
     intake = Intake(
         configuration=fixed,
         engine=gate,
         supervisor=supervisor,
-        records=records,
+        records=books.records,
         ring_window=settings.ring_window,
         clock=clock,
         process=settings.process_quota,
         consultant=EndpointConsultant(egress, fixed.secret, clock),
-        recent=recent,
+        recent=books.recent,
     )
     connections = ConnectionStats()
     _observe(metrics, supervisor, connections, providers)
@@ -161,22 +156,39 @@ def build(
     return Service(app, providers, supervisor, intake, connections, drain, house)
 
 
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """Where it is written who holds which call, and what became of them."""
+
+    engine: Engine
+    records: Records
+    recent: RecentEnds
+
+
+def _books(house: Storehouse | None, records: Records, clock: Clock) -> _Books:
+    """The house's, if there is one, and these records."""
+    recent = RecentEnds(clock)
+    if house is None:
+        return _Books(EmbeddedEngine(clock), EachOf(records, recent), recent)
+    house.forget = recent.forget
+    return _Books(house.engine, EachOf(house.records, records, recent), recent)
+
+
 def _supervisor(
     providers: Accounts,
-    engine: Engine,
-    records: Records,
+    books: _Books,
     tap: Tap | None,
     clock: Clock,
     gate: Gate,
     tools: ToolRunner,
 ) -> Supervisor:
     """All calls, with the gate told how they end and what is left of their accounts' limits."""
-    watched = WatchedRecords(records, gate.breakers)
+    watched = WatchedRecords(books.records, gate.breakers)
     limits = gate.headroom.heed
     return Supervisor(
         Surroundings(
             providers,
-            engine,
+            books.engine,
             watched,
             tap or Unwatched(),
             clock,

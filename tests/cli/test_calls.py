@@ -179,6 +179,18 @@ def test_everything_of_one_call(kept: Place) -> None:
     )
 
 
+def test_a_transfer_is_a_step_with_what_came_of_it(kept: Place) -> None:
+    sent = {"call_id": "rtc_2", "number": 1, "tenant": "acme", "at": BEGAN + 1.5}
+    sent |= {"destination": "desk", "target": f"tel:{CALLER}", "answer": "done"}
+    keep(kept, sent | {"outcome": "not_taken"}, table=tables.transfers)
+    steps = (a_step("rtc_2", 1, "answered"), a_step("rtc_2", 2, "not_transferred"))
+    keep(kept, *steps, table=tables.happenings)
+    text = kept.run("calls", "show", "rtc_2").stdout
+    places = [text.index(word) for word in ("answered\n", "transfer 1", "not_transferred")]
+    assert places == sorted(places)
+    assert "transfer 1 to desk: done, not_taken\n" in text
+
+
 def test_a_call_as_data(kept: Place) -> None:
     keep(kept, a_turn("rtc_1"), table=tables.turns)
     silent = kept.json("calls", "show", "rtc_1")

@@ -137,3 +137,16 @@ def test_a_part_of_the_main_file_is_told_as_one(key: str, tmp_path: Path) -> Non
     lines = told(write(tmp_path, {"agents.yaml": f"{key}\nagents: {{a: {{}}}}\n"}))
     (line,) = lines
     assert "is a part of the main file that includes it (check that one" in line
+
+
+def test_a_keyword_that_counts_for_nothing_is_told(tmp_path: Path) -> None:
+    schema = (
+        "{properties: {maxlength: {$ref: '#/$defs/one'}, c: {minimum: 1, x-note: a}},"
+        " $defs: {one: {type: string, max_length: 3}}}"
+    )
+    tool = f"{{name: t, url: 'https://a.example', parameters: {schema}}}"
+    main = MAIN.replace("{a: {}}", f"{{a: {{tools: [{{http: {tool}}}]}}}}")
+    config = loaded(tmp_path, {"agents.yaml": main + "numbers: {default: a}\n"})
+    (warning,) = config.warnings
+    assert "parameters.properties.maxlength.max_length" in str(warning)
+    assert 'JSON Schema has no such keyword (did you mean "maxLength"?)' in str(warning)

@@ -198,6 +198,8 @@ def test_what_answers_say_of_an_accounts_health(statuses: list[int], code: str |
         ([("reject", 403), ("accept", 200)], True),
         ([("reject", 403), ("accept", 404)], False),
         ([("hangup", 403), ("hangup", 404)], True),
+        ([("refer", 403)], True),
+        ([("accept", 403), ("refer", 403), ("refer", 200)], False),
         ([("accept", 403), ("wait", 299), ("hangup", 404)], False),
         ([("accept", 403), ("wait", 300), ("hangup", 404)], True),
         ([("accept", 403), ("wait", 200), ("accept", 403), ("wait", 200), ("hangup", 404)], False),

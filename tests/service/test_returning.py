@@ -24,7 +24,7 @@ CALLER, OTHER = "+14067704205", "+17135550199"
 AGENTS = f"""
 version: 1
 defaults: {{model: gpt-realtime-2.1}}
-agents: {{reception: {{instructions: Be kind.}}}}
+agents: {{reception: {{instructions: Be kind., greeting: Hello.}}}}
 destinations: {{front_desk: "+17134810199"}}
 numbers:
   "{AGENT}": reception

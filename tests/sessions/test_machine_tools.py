@@ -70,7 +70,7 @@ DONE = ToolResult(ToolStatus.DONE, '{"eta":"Tuesday"}')
 
 
 def run(call_id: str, name: str = "order_status", **fields: Any) -> Some:
-    return Some(RunTool, id=call_id, mark=f"tool:{call_id}", **fields)
+    return Some(RunTool, id=call_id, mark=f"tool:{call_id}:{name}", **fields)
 
 
 def told(call_id: str, **fields: Any) -> Some:
@@ -87,6 +87,7 @@ def outputs(call: Playbook) -> dict[str, Any]:
 
 
 SPEAKS = Some(CreateResponse, tag="tool", tools=True)
+HUNG_UP = Some(RecordTool)
 
 
 def test_a_tool_runs_when_the_response_is_done_and_the_model_is_asked_once() -> None:
@@ -318,8 +319,10 @@ def test_an_output_that_was_confirmed_is_not_sent_again() -> None:
 
 
 def test_whoever_takes_the_call_over_answers_what_the_owner_before_has_begun() -> None:
-    marks = {Mark.ATTACHED: 1.0, "tool:c1": 2.0, "told:c1": 3.0, "tool:c2": 4.0}
+    marks = {Mark.ATTACHED: 1.0, "tool:c1:order_status": 2.0, "told:c1": 3.0}
+    marks["tool:c2:order_status"] = 4.0
     call = Playbook(a_plan_with(lookup()), Past(2, marks, rings=False), now=9.0)
+    assert recorded(call) == [("order_status", ToolStatus.UNKNOWN)]
     call.feed(SocketOpened())
     assert list(outputs(call)) == ["c2"]
     assert outputs(call)["c2"]["status"] == "unknown"
@@ -346,7 +349,7 @@ def test_a_tool_of_the_provider_is_approved_by_the_plan_and_spoken_of() -> None:
 def test_a_tool_that_must_run_once_is_marked() -> None:
     once = replace(lookup(), effects=Effects.ONCE)
     call = responds(held(once), asks("c1"))
-    call.expect(Some(RunTool, tool=once, mark="tool:c1"))
+    call.expect(Some(RunTool, tool=once, mark="tool:c1:order_status"))
 
 
 # -- hanging up -----------------------------------------------------------------------------------
@@ -363,16 +366,27 @@ def test_the_agent_hangs_up_a_moment_after_its_goodbye_has_been_heard() -> None:
     call.expect()
     call.wait(3.0).expect()
     call.feed(AudioStopped("r1")).wait(0.6).expect()
-    call.wait(0.2).expect(HangUp(Reason.AGENT_HUNG_UP))
+    call.wait(0.2).expect(HangUp(Reason.AGENT_HUNG_UP), HUNG_UP)
     call.feed(HangUpAnswered(Answer.DONE), SocketClosed(1006))
     assert call.commands[-1] == Finish(Reason.AGENT_HUNG_UP, None)
+
+
+def test_a_hang_up_that_was_done_is_recorded_as_such_and_told_to_nobody() -> None:
+    call = leaves(held(HANG_UP)).feed(AudioStopped("r1")).wait(0.8)
+    assert recorded(call) == [("hang_up", ToolStatus.DONE)]
+    assert outputs(call) == {}
+
+
+def test_a_caller_who_is_quicker_than_the_hang_up_leaves_it_undone() -> None:
+    call = leaves(held(HANG_UP)).feed(AudioStopped("r1"), SocketClosed(1006), Probed(alive=False))
+    assert recorded(call) == [("hang_up", ToolStatus.CANCELLED)]
 
 
 def test_a_goodbye_that_was_heard_before_the_response_was_done_counts() -> None:
     call = held(HANG_UP)
     call.feed(ResponseCreated("r1", None), AudioStarted("r1"), AudioStopped("r1"))
     call.feed(ResponseDone("r1", completed=True, calls=(asks("h1", "hang_up", "{}"),), spoken=True))
-    call.wait(0.8).expect(HangUp(Reason.AGENT_HUNG_UP))
+    call.wait(0.8).expect(HangUp(Reason.AGENT_HUNG_UP), HUNG_UP)
 
 
 def test_an_agent_that_said_nothing_says_goodbye_first() -> None:
@@ -380,13 +394,13 @@ def test_an_agent_that_said_nothing_says_goodbye_first() -> None:
     call.expect(Some(CreateResponse, tag="farewell", tools=False))
     call.feed(ResponseCreated("r2", "farewell"), AudioStarted("r2"))
     call.feed(ResponseDone("r2", completed=True), AudioStopped("r2")).wait(0.8)
-    call.expect(HangUp(Reason.AGENT_HUNG_UP))
+    call.expect(HangUp(Reason.AGENT_HUNG_UP), HUNG_UP)
 
 
 def test_a_goodbye_that_never_comes_is_not_waited_for() -> None:
     call = leaves(held(HANG_UP))
     call.wait(14.9).expect()
-    call.wait(0.2).expect(HangUp(Reason.AGENT_HUNG_UP))
+    call.wait(0.2).expect(HangUp(Reason.AGENT_HUNG_UP), HUNG_UP)
 
 
 @pytest.mark.parametrize("moment", ["while it is said", "a moment after it"])
@@ -414,10 +428,10 @@ def test_a_hang_up_waits_for_the_tools_beside_it() -> None:
         asks("h1", "hang_up", "{}"),
         spoken=True,
     )
-    call.expect(run("m1"))
+    call.expect(run("m1", "take_message"))
     call.feed(AudioStopped("r1")).wait(5.0).expect()
     call.feed(ToolEnded("m1", DONE)).wait(0.8)
-    call.expect(Some(RecordTool), told("m1"), HangUp(Reason.AGENT_HUNG_UP))
+    call.expect(Some(RecordTool), told("m1"), HangUp(Reason.AGENT_HUNG_UP), HUNG_UP)
 
 
 def test_a_hang_up_is_off_if_a_tool_beside_it_has_failed() -> None:
@@ -446,7 +460,7 @@ def test_an_end_that_the_operator_wants_comes_first() -> None:
 def test_a_socket_that_is_lost_during_the_goodbye_ends_the_call() -> None:
     call = leaves(held(HANG_UP))
     call.feed(SocketClosed(1006), Probed(alive=True))
-    assert call.commands[-1] == HangUp(Reason.AGENT_HUNG_UP)
+    assert call.commands[-2:] == [HangUp(Reason.AGENT_HUNG_UP), HUNG_UP]
 
 
 # -- a model that does whatever its caller says ---------------------------------------------------

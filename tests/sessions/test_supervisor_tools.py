@@ -69,7 +69,7 @@ async def test_a_tool_runs_beside_its_call_and_its_output_goes_back() -> None:
     socket.end()
     await house.over()
     assert [use.result for use in house.records.tools] == [ToolStatus.DONE]
-    assert ("rtc_1", "tool:c1") in house.engine.notes
+    assert ("rtc_1", "tool:c1:order_status") in house.engine.notes
     assert ("rtc_1", "told:c1") in house.engine.notes
 
 
@@ -78,7 +78,7 @@ async def test_a_tool_that_must_run_once_is_marked_before_it_runs() -> None:
     socket = await held(house, a_plan_with(ONCE))
     respond(socket, asks("c1"))
     await begun(house, 1)
-    assert ("rtc_1", "tool:c1") in house.engine.marks
+    assert ("rtc_1", "tool:c1:order_status") in house.engine.marks
     house.tools.end("c1")
     await socket.sent_until(2)
     socket.end()
@@ -87,7 +87,7 @@ async def test_a_tool_that_must_run_once_is_marked_before_it_runs() -> None:
 
 async def test_a_tool_that_has_been_marked_before_does_not_run_again() -> None:
     house = House()
-    house.engine.already.add("tool:c1")
+    house.engine.already.add("tool:c1:order_status")
     socket = await held(house, a_plan_with(ONCE))
     respond(socket, asks("c1"))
     output, *_ = await socket.sent_until(1)
@@ -156,7 +156,7 @@ async def test_an_adopter_tells_what_is_not_known_and_runs_nothing() -> None:
     plan = a_plan_with(ONCE)
     at = house.clock.wall() - 9.0
     call = IncomingCall(plan.call_id, WebhookId("wh_1"), plan.account, Invite())
-    marks = dict.fromkeys(("accepted", "attached", "tool:c1"), at + 1.0)
+    marks = dict.fromkeys(("accepted", "attached", "tool:c1:order_status"), at + 1.0)
     left = HeldCall(call, Decision(Accept(plan), trace=()), at, 2, marks)
     house.supervisor.adopt([left], 120.0)
     socket = await house.sideband.socket()
@@ -166,6 +166,8 @@ async def test_an_adopter_tells_what_is_not_known_and_runs_nothing() -> None:
     assert house.tools.requests == []
     socket.end()
     await house.over()
+    (use,) = house.records.tools
+    assert (use.name, use.result, use.began) == ("order_status", ToolStatus.UNKNOWN, 1.0)
 
 
 async def test_an_output_that_went_nowhere_is_not_noted_as_told() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sipagent.simulator.usage import Ledger
 from tests.simulator.support import ACCEPT, Table, assert_official
 
 SPOKEN_RESPONSE = [
@@ -416,6 +417,13 @@ def test_the_bill_of_a_call_is_the_sum_of_its_responses() -> None:
         assert usage["input_tokens"] == details["text_tokens"] + details["audio_tokens"]
         assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
         assert details["cached_tokens"] <= usage["input_tokens"]
+
+
+def test_no_more_is_cached_than_is_put_in() -> None:
+    ledger = Ledger()
+    ledger.charge("long " * 500, "Hello.", "")
+    details = ledger.charge("Say hello.", "Hello.", "")["input_token_details"]
+    assert details["cached_tokens_details"]["text_tokens"] <= details["text_tokens"]
 
 
 def test_a_failed_response_has_no_usage_and_says_why() -> None:

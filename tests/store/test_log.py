@@ -87,11 +87,14 @@ def test_the_end_of_a_transfer_is_a_line_of_its_own() -> None:
 def test_a_tool_is_told_without_what_it_was_given_and_gave() -> None:
     plan = replace(planned(), skills=Skills((a_tool("order_status"),)))
     with capture_logs() as lines:
-        LogRecords(Metrics()).tool(plan, used(arguments="my secret", output="another secret"))
+        LogRecords(Metrics()).tool(
+            plan, used(arguments="my secret", output="another secret", detail="HTTP 200")
+        )
         LogRecords(Metrics()).tool(plan, used(name="call +17135550100", agent=AgentName("b")))
 
     known, unknown = lines
     assert (known["event"], known["tool"], known["status"]) == ("tool used", "order_status", "done")
+    assert known["detail"] == "HTTP 200"
     assert (known["ms"], known["agent"]) == (400, "reception")
     assert (unknown["tool"], unknown["agent"]) == ("unknown", "b")
     assert "secret" not in str(lines)

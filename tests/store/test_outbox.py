@@ -64,7 +64,7 @@ def with_tool() -> CallPlan:
 
 def used(name: str = "hang_up") -> ToolUse:
     said = {"arguments": '{"card": "4111"}', "output": "secret"}
-    return ToolUse("fc_1", ToolName(name), 2.0, 2.5, ToolStatus.DONE, "ok", **said)
+    return ToolUse("fc_1", ToolName(name), 2.00049, 2.5, ToolStatus.DONE, "ok", **said)
 
 
 async def test_a_call_s_events_stand_in_the_outbox_of_each_webhook_that_wants_them(
@@ -90,7 +90,8 @@ async def test_a_call_s_events_stand_in_the_outbox_of_each_webhook_that_wants_th
             ("transfer.failed", "crm"),
         ]
         rows = {row["type"]: row for row in await kept.rows(tables.outbox)}
-        assert json.loads(rows["tool.called"]["data"])["name"] == "hang_up"
+        tool = json.loads(rows["tool.called"]["data"])
+        assert (tool["name"], tool["began"], tool["ended"]) == ("hang_up", 2.0, 2.5)
         assert json.loads(rows["transfer.failed"]["data"]) == {
             "number": 1,
             "destination": "desk",

@@ -133,6 +133,18 @@ def test_what_came_of_a_transfer_is_told_as_far_as_it_is_known(end: str | None) 
     assert ends == ([TRANSFER_ENDS[TransferEnd(str(end))]] if known else [])
 
 
+def test_a_transfer_is_told_where_it_was_asked_for_and_never_left_out() -> None:
+    steps = tuple(step("retried", 10 + second) for second in range(60))
+    sent = StoredTransfer(1, BEGAN + 12.5, "desk", "tel:+18005550100", "done", "taken")
+    told = tell(a_story(happenings=steps, transfers=(sent,)), numbers=False).happened
+    place = next(at for at, line in enumerate(told) if "a transfer to desk" in line)
+    assert "After 12 s" in told[place - 1]
+    assert "After 13 s" in told[place + 1]
+    late = replace(sent, at=BEGAN + 300)
+    told = tell(a_story(happenings=steps, transfers=(late,)), numbers=False).happened
+    assert any("a transfer to desk" in line for line in told)
+
+
 def test_every_step_has_a_sentence() -> None:
     assert set(STEPS) == set(Happening)
     assert set(TRANSFER_ENDS) == set(TransferEnd)

@@ -23,7 +23,7 @@ TOLD = {
     ToolStatus.FAILED: "used order_status: it failed after 0.4 s",
     ToolStatus.TIMED_OUT: "used order_status: it had no answer within 0.4 s",
     ToolStatus.REFUSED: "used order_status: it was refused, and nothing was done",
-    ToolStatus.CANCELLED: "used order_status: it was given up after 0.4 s, as the caller had gone",
+    ToolStatus.CANCELLED: "used order_status: it was given up after 0.4 s, as the call had ended",
     ToolStatus.UNKNOWN: (
         "used order_status: what came of it is not known, as the process that ran it had ended"
     ),

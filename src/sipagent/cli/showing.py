@@ -74,10 +74,6 @@ def _steps(story: Story, numbers: bool) -> Iterator[str]:
     began_at = story.call.began_at
     for when, what in sorted(_happened(story, numbers), key=lambda step: step[0]):
         yield f"{seconds(when - began_at):>10}  {what}"
-    for sent in story.transfers:
-        where = sent.destination or plain(sent.target, numbers=numbers)
-        told = f"transfer {sent.number} to {where}: {plain(sent.answer, numbers=True)}"
-        yield f"{seconds(sent.at - began_at):>10}  {told}"
 
 
 def _happened(story: Story, numbers: bool) -> Iterator[tuple[float, str]]:
@@ -90,6 +86,13 @@ def _happened(story: Story, numbers: bool) -> Iterator[tuple[float, str]]:
         yield use.at, f"tool {plain(use.name, numbers=True)}: {status}{detail}"
     for message in story.messages:
         yield message.at, "message taken"
+    for sent in story.transfers:
+        where = sent.destination or plain(sent.target, numbers=numbers)
+        came = f", {plain(sent.outcome, numbers=True)}" if sent.outcome else ""
+        yield (
+            sent.at,
+            f"transfer {sent.number} to {where}: {plain(sent.answer, numbers=True)}{came}",
+        )
 
 
 def _usage(story: Story) -> Iterator[str]:

@@ -184,14 +184,12 @@ class _Parts:
         tenants = tenancy.profiles(destinations, self._silent())
         self._verify_together(lines, tenants, accounts, limits)
         everywhere = self._everywhere(callers)
+        quotas = limits.accounts(names or [ENVIRONMENT_ACCOUNT])
+        servers = local_servers(squad.usable)
         warn_of_unattested(callers.wanting, squad.usable, trunks)
+        # What complains stands above.
         self.report.raise_if_any()
-        secrets = _Kept(
-            operations.trunk_secrets(),
-            webhook_secrets(self.spaces, operations),
-            granted_secrets(self.spaces, operations),
-            local_servers(squad.usable),
-        )
+        secrets = self._kept(operations, servers)
         parts = Compiled(
             agents={(one.profile.tenant, one.profile.name): one.profile for one in squad.usable},
             routes=tuple(lines),
@@ -201,12 +199,20 @@ class _Parts:
             region=self._region,
             destinations=tenancy.shared(destinations),
             secrets=secrets.places,
-            quotas=limits.accounts(names or [ENVIRONMENT_ACCOUNT]),
+            quotas=quotas,
             reserves=limits.reserves(),
-            servers=secrets.servers,
+            servers=servers,
             callers=everywhere,
         )
         return {"table": table_of(parts), "prices": prices, "accounts": accounts, **secrets.named}
+
+    def _kept(self, operations: Operations, servers: Mapping[str, LocalServer]) -> _Kept:
+        return _Kept(
+            operations.trunk_secrets(),
+            webhook_secrets(self.spaces, operations),
+            granted_secrets(self.spaces, operations),
+            servers,
+        )
 
     @property
     def _region(self) -> str | None:

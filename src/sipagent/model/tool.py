@@ -172,7 +172,7 @@ class ToolStatus(StrEnum):
 
     DONE: it has an output. FAILED: it has none, and says so. TIMED_OUT: no answer in its time; what
     it does may have happened. REFUSED: nothing was done, because of its arguments, its name or what
-    it requires. CANCELLED: the caller had gone. UNKNOWN: it began in a process that is no more.
+    it requires. CANCELLED: the call had ended. UNKNOWN: it began in a process that is no more.
     """
 
     DONE = "done"

@@ -9,6 +9,7 @@ import jsonschema_rs
 from pydantic_core import from_json
 
 from sipagent.config.findings import Place
+from sipagent.model import ToolUse
 from sipagent.scenarios.reading import request_of
 from sipagent.scenarios.scenario import Expectation, Scenario
 from sipagent.scenarios.schema import (
@@ -179,8 +180,7 @@ def _called(what: Called, run: Run) -> str | None:
     for call in calls:
         call_id = call.get("call_id", "")
         use = results.get(call_id)
-        result = None if use is None else use.result
-        reason = _call_differs(what, call["arguments"], result, outputs.get(call_id))
+        reason = _call_differs(what, call["arguments"], use, outputs.get(call_id))
         if reason is None:
             return None
         reasons.append(reason)
@@ -199,16 +199,23 @@ def _name_of(note: Mapping[str, Any]) -> str | None:
 
 
 def _call_differs(
-    what: Called, arguments: str, result: str | None, output: str | None
+    what: Called, arguments: str, use: ToolUse | None, output: str | None
 ) -> str | None:
     if not includes(_json(arguments), what.arguments):
         return f"its arguments were {arguments}"
     fields = what.model_fields_set
-    if "result" in fields and result != what.result:
-        return f"it was {result or 'never done'}: {output}"
+    if "result" in fields and (use is None or use.result != what.result):
+        return f"{_came(use)}: {output}"
     if "output" in fields and not _has(output or "", what.output):
         return f"the model got {output}"
     return None
+
+
+def _came(use: ToolUse | None) -> str:
+    """What a call has come to, and why."""
+    if use is None:
+        return "it was never done"
+    return f"it came to {use.result}{f' ({use.detail})' if use.detail else ''}"
 
 
 def _outputs(run: Run) -> dict[str, str]:
@@ -250,7 +257,19 @@ def _requested(what: Requested, run: Run) -> str | None:
     if not fitting:
         others = ", ".join(f"{asked.method} {asked.url}" for asked in run.asked)
         return f"the requests made: {others}" if others else "no request was made"
-    return "; ".join(f"it had the body {asked.body}" for asked in fitting)
+    return "; ".join(_differs(asked, what) for asked in fitting)
+
+
+def _differs(asked: Asked, what: Requested) -> str:
+    """What of a request is not as expected."""
+    others = [
+        f"{name} was {asked.headers.get(name.lower(), 'not sent')}"
+        for name, value in what.headers.items()
+        if asked.headers.get(name.lower()) != value
+    ]
+    if others:
+        return f"of its headers {', '.join(others)}"
+    return f"it had the body {asked.body}" if asked.body else "it had no body"
 
 
 def _request_has(asked: Asked, what: Requested) -> bool:

@@ -44,8 +44,9 @@ class Ledger:
         """The usage of one response, whose output becomes context of the next."""
         text = self.context_text + text_tokens(instructions)
         audio = self.context_audio
-        cached_text = self.seen_text // _CACHE_BLOCK * _CACHE_BLOCK
-        cached_audio = self.seen_audio // _CACHE_BLOCK * _CACHE_BLOCK
+        # Instructions of one response alone may have been longer than these.
+        cached_text = min(self.seen_text, text) // _CACHE_BLOCK * _CACHE_BLOCK
+        cached_audio = min(self.seen_audio, audio) // _CACHE_BLOCK * _CACHE_BLOCK
         out_text, out_audio = text_tokens(spoken + written), agent_tokens(spoken)
         self.seen_text, self.seen_audio = text, audio
         self.context_text += out_text

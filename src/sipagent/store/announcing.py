@@ -110,8 +110,8 @@ class Announcer:
             "name": use.name if use.name in tool_names(plan) else UNKNOWN_TOOL,
             "status": use.result,
             "detail": None if use.detail is None else clipped(use.detail, 200),
-            "began": use.began,
-            "ended": use.ended,
+            "began": round(use.began, 3),
+            "ended": round(use.ended, 3),
         }
         self.tell(
             plan.tenant,

@@ -120,6 +120,7 @@ class LogRecords:
             agent=plan.agent if use.agent is None else use.agent,
             tool=use.name if use.name in tool_names(plan) else UNKNOWN_TOOL,
             status=use.result,
+            detail=use.detail,
             ms=round((use.ended - use.began) * 1000),
         )
 

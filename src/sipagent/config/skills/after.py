@@ -4,7 +4,7 @@ from sipagent.config.leaves import Leaf
 from sipagent.config.pricing import Charges
 from sipagent.config.schema.base import given
 from sipagent.config.schema.persona import AfterCall as Written
-from sipagent.config.skills.parameters import closed, problems_of
+from sipagent.config.skills.parameters import closed, misspelled, problems_of
 from sipagent.model import AfterCall
 
 _EXTRACT = "extract"
@@ -25,6 +25,8 @@ def after_call_of(leaf: Leaf | None, charges: Charges, account: str | None) -> A
             leaf.source.complain(complaint)
         if problems:
             return None
+        for doubt in misspelled(extract, (*leaf.steps, _EXTRACT)):
+            leaf.source.warn(doubt)
     prices = charges.of({"model": written.model}, account)
     return AfterCall(
         model=written.model,

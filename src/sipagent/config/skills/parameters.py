@@ -44,6 +44,15 @@ _NAMED: Final = ("properties", "patternProperties", "dependentSchemas", "depende
 _ELSEWHERE: Final = frozenset({"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef"})
 """Keywords by which a `$ref` may mean something else than a place in the schema."""
 
+_KEYWORDS: Final = (
+    *(*_ONE, *_LISTED, *_NAMED, "$ref", "$defs", "type", "enum", "const", "pattern", "format"),
+    *("minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    *("multipleOf", "minItems", "maxItems", "uniqueItems", "minContains", "maxContains"),
+    *("minProperties", "maxProperties", "required", "dependentRequired", "default", "description"),
+)
+_MEANT: Final = {word.lower(): word for word in _KEYWORDS}
+_JOINTS: Final = str.maketrans("", "", "_- ")
+
 
 def closed(schema: Mapping[str, Any]) -> Json:
     """The schema, in which no object has members that it does not name, unless it says so."""
@@ -83,6 +92,17 @@ def problems_of(schema: Mapping[str, Any], steps: Steps) -> Iterator[Complaint]:
         yield problem
         return
     yield from _unnamed(schema, steps)
+
+
+def misspelled(schema: Mapping[str, Any], steps: Steps) -> Iterator[Complaint]:
+    """Keywords that JSON Schema does not have, so that they count for nothing, and that are almost
+    ones that it has. Of a schema without problems."""
+    for part, where in _parts(schema, steps):
+        for key in part:
+            meant = _MEANT.get(str(key).translate(_JOINTS).lower())
+            if meant not in (None, key):
+                message, hint = "JSON Schema has no such keyword", f"did you mean {quoted(meant)}?"
+                yield Complaint((*where, key), message, hint, at_key=True)
 
 
 def _costly(schema: Mapping[str, Any], steps: Steps) -> Complaint | None:

@@ -12,7 +12,7 @@ from sipagent.config.reach import grants_of, host_refusal
 from sipagent.config.schema.base import given
 from sipagent.config.schema.tools import Auth, HttpTool, McpTool
 from sipagent.config.skills.notebook import Notebook
-from sipagent.config.skills.parameters import NO_PARAMETERS, closed, problems_of
+from sipagent.config.skills.parameters import NO_PARAMETERS, closed, misspelled, problems_of
 from sipagent.config.templates.compiled import CompiledTemplate
 from sipagent.config.words import quoted
 from sipagent.model import (
@@ -106,7 +106,11 @@ def parameters_of(written: Mapping[str, Any] | None, steps: Steps, book: Noteboo
     problems = tuple(problems_of(written, steps))
     for problem in problems:
         book.complain(problem)
-    return None if problems else closed(written)
+    if problems:
+        return None
+    for doubt in misspelled(written, steps):
+        book.source.warn(doubt)
+    return closed(written)
 
 
 @dataclass(frozen=True, slots=True)

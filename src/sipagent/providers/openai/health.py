@@ -18,6 +18,8 @@ _HEALS: Final = frozenset({404, 409})
 """Refusals that nobody hears without credentials that work, as any answer below 400."""
 
 _ACCEPT: Final = "accept"
+_REFER: Final = "refer"
+"""May be forbidden by the carrier alone: that says nothing of the account."""
 
 FORBIDDEN_FOR: Final = 300.0
 """Seconds after a 403 in which only what was forbidden can show that it is allowed again."""
@@ -64,7 +66,7 @@ class AccountHealth:
             return
         if status == _UNAUTHORIZED:
             self._ill("unauthorized", "The provider refuses every key or token of the account.")
-        elif status == _FORBIDDEN:
+        elif status == _FORBIDDEN and action != _REFER:
             self._note_forbidden(action)
             self._ill("forbidden", "The account's key or identity may not do what calls need.")
         elif self.trouble is not None and self._heals(self.trouble, status, action):

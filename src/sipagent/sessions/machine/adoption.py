@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sipagent.model import CallPlan, Mark, Reason
+from sipagent.model import CallPlan, Mark, Reason, ToolName
 from sipagent.sessions.machine.attempts import History, attempts, history
 from sipagent.sessions.machine.attendance import Attendance
 from sipagent.sessions.machine.call import CallState, new_state
@@ -21,10 +21,10 @@ from sipagent.sessions.machine.events import Timer
 from sipagent.sessions.machine.forwarding import WATCH, Forwarding
 from sipagent.sessions.machine.greeting import FirstWords, Stage
 from sipagent.sessions.machine.life import Lifecycle, Phase
-from sipagent.sessions.machine.outputs import Outputs
+from sipagent.sessions.machine.outputs import Outputs, parted
 from sipagent.sessions.machine.playback import Playback
 from sipagent.sessions.machine.speech import speech
-from sipagent.sessions.machine.toolcalls import SEEN
+from sipagent.sessions.machine.toolcalls import SEEN, Lost
 from sipagent.sessions.machine.transcript import Transcript
 from sipagent.sessions.machine.transferring import Stage as TransferStage
 from sipagent.sessions.machine.transferring import Transferring
@@ -85,7 +85,9 @@ def adopted(plan: CallPlan, past: Past) -> CallState:
         speech=speech(plan, past.marks),
         disclosure=Disclosure(over=True) if Mark.DISCLOSURE in past.marks else state.disclosure,
         attendance=Attendance(attended=Mark.SOMEBODY in past.marks or sent.count > 0),
-        toolcalls=replace(state.toolcalls, seen=_begun(past)[-SEEN:], used=len(_begun(past))),
+        toolcalls=replace(
+            state.toolcalls, seen=_begun(past)[-SEEN:], used=len(_begun(past)), lost=_lost(past)
+        ),
         outputs=Outputs(orphans=_untold(past, _begun(past)), undone=_undone(past)),
         transfer=_transferring(state.transfer, sent),
         deadlines=_deadlines(watched, sent),
@@ -129,9 +131,21 @@ def _untold(past: Past, calls: Iterable[str]) -> tuple[str, ...]:
     return tuple(one for one in calls if f"{Mark.TOLD}:{one}" not in past.marks)
 
 
+def _lost(past: Past) -> tuple[Lost, ...]:
+    """Those of which nobody is known to have heard the end."""
+    untold = frozenset(_untold(past, _begun(past)))
+    begun = ((*parted(key), at) for key, at in past.marks.items())
+    return tuple(
+        Lost(call_id, ToolName(name), at)
+        for mark, call_id, name, at in begun
+        if mark == Mark.TOOL and call_id in untold
+    )
+
+
 def _marked(past: Past, kind: Mark) -> tuple[str, ...]:
-    keys = (key.partition(":") for key in past.marks)
-    return tuple(rest for mark, _, rest in keys if mark == kind)
+    """The ids of the tool calls that are so marked."""
+    keys = (parted(key) for key in past.marks)
+    return tuple(call_id for mark, call_id, _ in keys if mark == kind)
 
 
 def _lifecycle(fresh: Lifecycle, past: Past, *, watching: bool) -> Lifecycle:

@@ -50,6 +50,7 @@ _SAY_GOODBYE: Final = (
 _WITHDRAWN: Final = output(
     {"status": "not hung up", "why": "the caller spoke: answer, and hang up when all is said"}
 )
+_HUNG_UP: Final = output({"status": "hung up"})
 _BEING_SENT: Final = error("the call is being transferred, and ends by itself when it has been")
 
 
@@ -125,6 +126,8 @@ def step(state: Leaving, event: Heeded, now: float) -> Result:
             return replace(state, stage=Stage.IDLE, parting=True), (
                 *_NO_DEADLINES,
                 EndWanted(Reason.AGENT_HUNG_UP),
+                # After the end: it is for the records, and nobody is told any more.
+                IntentEnded(state.id, _HUNG_UP, speak=False),
             )
         case _:
             return state, ()

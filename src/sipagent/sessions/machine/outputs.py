@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sipagent.model import Mark, is_call_id
+from sipagent.model import Mark, ToolName, is_call_id
 from sipagent.sessions.machine.commands import SendOutput
 from sipagent.sessions.machine.events import OutputAdded
 from sipagent.sessions.machine.signals import (
@@ -22,6 +22,7 @@ from sipagent.sessions.machine.signals import (
     CallLive,
     CallOver,
     CallResumed,
+    HangingUp,
     OutputReady,
     Parting,
     Purpose,
@@ -82,6 +83,7 @@ Heeded = (
     | CallResumed
     | CallOver
     | Parting
+    | HangingUp
 )
 Output = SendOutput | ResponseWanted | ResponseUnneeded
 Result = tuple[Outputs, tuple[Output, ...]]
@@ -102,6 +104,18 @@ def key_of(call_id: str) -> str:
     return (
         call_id if is_call_id(call_id) else sha256(call_id.encode("utf-8", "replace")).hexdigest()
     )
+
+
+def begun_mark(call_id: str, name: ToolName) -> str:
+    """What is written down before a tool begins: which call of which tool it was."""
+    return f"{Mark.TOOL}:{key_of(call_id)}:{name}"
+
+
+def parted(mark: str) -> tuple[str, str, str]:
+    """The kind of a tool call's mark, the call's id, and the tool's name if it has it."""
+    kind, _, rest = mark.partition(":")
+    call_id, _, name = rest.partition(":")
+    return kind, call_id, name
 
 
 def step(state: Outputs, event: Heeded, _: float) -> Result:
@@ -146,7 +160,7 @@ def _course(state: Outputs, event: Heeded) -> Result:
             return _resumed(state)
         case CallDropped():
             return replace(state, live=False, asked=False), ()
-        case Parting():
+        case Parting() | HangingUp():
             return replace(state, parting=True, due=False), ()
         case CallOver():
             return Outputs(parting=True), ()

@@ -33,10 +33,11 @@ from sipagent.sessions.machine.commands import CancelTool, Note, RecordTool, Run
 from sipagent.sessions.machine.events import FunctionCall, ResponseDone, ToolEnded
 from sipagent.sessions.machine.gates import Keys, tried
 from sipagent.sessions.machine.intents import Intended
-from sipagent.sessions.machine.outputs import error, key_of, output
+from sipagent.sessions.machine.outputs import begun_mark, error, key_of, output
 from sipagent.sessions.machine.signals import (
     AgentTaken,
     AnswerDue,
+    CallBegun,
     CallOver,
     DigitsCollected,
     FillerOffered,
@@ -61,6 +62,22 @@ of a number that was cut in two here is kept."""
 
 SEEN: Final = 128
 """Ids of tool calls that are remembered."""
+
+
+class Refusal(Struct, frozen=True):
+    """Why a call does not begin: `why` for the records, which nothing of a caller's gets into, and
+    `words` for the model."""
+
+    why: str
+    words: str
+
+    def __repr__(self) -> str:
+        return f"Refusal({self.why!r})"
+
+
+_NO_SUCH_TOOL: Final = Refusal("no such tool", "there is no tool of this name")
+_TOO_MANY_AT_ONCE: Final = Refusal("too many at once", "too many calls at once")
+_TOO_MANY: Final = Refusal("too many", "too many tools have been used in this call")
 
 
 class Running(Struct, frozen=True):
@@ -94,11 +111,20 @@ class Group(Struct, frozen=True):
     answer: bool = False
 
 
+class Lost(Struct, frozen=True):
+    """A tool call that has begun in a process that is no more."""
+
+    id: str
+    name: ToolName
+    began: float
+
+
 class ToolCalls(Struct, frozen=True):
     """`tools` are those of the `agent` that has the call, `agents` those of each that may.
     `running` are in the order in which they were asked for, and those with `arguments` wait for
     their turn. `seen` are ids of the last calls: an event that comes twice is acted on once. `used`
-    counts what has reached out."""
+    counts what has reached out. `lost` has begun under an owner before, and nobody knows its
+    end."""
 
     agent: AgentName | None = None
     tools: tuple[Tool, ...] = ()
@@ -108,6 +134,7 @@ class ToolCalls(Struct, frozen=True):
     keys: Keys = field(default_factory=Keys)
     seen: tuple[str, ...] = ()
     used: int = 0
+    lost: tuple[Lost, ...] = ()
     parting: bool = False
 
     def group(self, group_id: str) -> Group:
@@ -118,7 +145,16 @@ class ToolCalls(Struct, frozen=True):
         return replace(self, groups=(*others, group))
 
 
-Heeded = ResponseDone | ToolEnded | IntentEnded | DigitsCollected | AgentTaken | Parting | CallOver
+Heeded = (
+    ResponseDone
+    | ToolEnded
+    | IntentEnded
+    | DigitsCollected
+    | AgentTaken
+    | CallBegun
+    | Parting
+    | CallOver
+)
 Output = (
     Intended
     | RunTool
@@ -157,6 +193,8 @@ def step(state: ToolCalls, event: Heeded, now: float) -> Result:
             return replace(state, keys=state.keys.pressed(tool, digits)), ()
         case AgentTaken(agent):
             return replace(state, agent=agent, tools=dict(state.agents).get(agent, ())), ()
+        case CallBegun():
+            return _told_of_lost(state, now)
         case Parting():
             return replace(state, parting=True), ()
         case CallOver():
@@ -178,7 +216,7 @@ def _asked(state: ToolCalls, event: ResponseDone, now: float) -> Result:
         if place < AT_ONCE:
             state, more = _begin(state, call, event.response_id, now)
         else:
-            state, more = _refuse(state, call, event.response_id, now, "too many calls at once")
+            state, more = _refuse(state, call, event.response_id, now, _TOO_MANY_AT_ONCE)
         outputs = (*outputs, *more)
     busy = (ToolsBusy(busy=True),) if idle and state.running else ()
     state, started = _start_next(state)
@@ -186,6 +224,12 @@ def _asked(state: ToolCalls, event: ResponseDone, now: float) -> Result:
     notes = tuple(_noted(one) for one in waiting)
     state, done = _settle(state, event.response_id, now)
     return state, (*outputs, *busy, *started, *notes, *done)
+
+
+def _told_of_lost(state: ToolCalls, now: float) -> Result:
+    """Record what an owner before has begun: it may have been done."""
+    uses = (ToolUse(one.id, one.name, one.began, now, ToolStatus.UNKNOWN) for one in state.lost)
+    return replace(state, lost=()), tuple(RecordTool(use) for use in uses)
 
 
 def _noted(asked: Running) -> Note:
@@ -197,14 +241,15 @@ def _begin(state: ToolCalls, call: FunctionCall, group_id: str, now: float) -> R
     """Check a call, and begin what it asks for."""
     tool = next((one for one in state.tools if one.name == call.name), None)
     if tool is None:
-        return _refuse(state, call, group_id, now, "there is no tool of this name")
+        return _refuse(state, call, group_id, now, _NO_SUCH_TOOL)
     arguments = fitting(tool.parameters, call.arguments)
     if isinstance(arguments, Unfit):
-        return _refuse(state, call, group_id, now, f"nothing was done: {arguments.why}", tool)
+        unfit = Refusal("arguments", f"nothing was done: {arguments.why}")
+        return _refuse(state, call, group_id, now, unfit, tool)
     keys, refusal = tried(tool.requires, state.keys)
     state = replace(state, keys=keys)
     if refusal is not None:
-        return _refuse(state, call, group_id, now, refusal, tool)
+        return _refuse(state, call, group_id, now, Refusal("requires", refusal), tool)
     running = Running(call.id, group_id, tool, call.arguments, now, arguments, state.agent)
     group = state.group(group_id)
     if isinstance(tool.does, HangUp):
@@ -215,9 +260,7 @@ def _begin(state: ToolCalls, call: FunctionCall, group_id: str, now: float) -> R
         begun = intents.begun(tool, call.id, arguments, group_id, spoken=group.spoken)
         return state, (*noted, *begun)
     if state.used >= EFFECTS:
-        return _refuse(
-            state, call, group_id, now, "too many tools have been used in this call", tool
-        )
+        return _refuse(state, call, group_id, now, _TOO_MANY, tool)
     return replace(state, running=(*state.running, running), used=state.used + 1), ()
 
 
@@ -234,13 +277,13 @@ def _refuse(
     call: FunctionCall,
     group_id: str,
     now: float,
-    why: str,
+    refusal: Refusal,
     tool: Tool | None = None,
 ) -> Result:
     """End a call before it has begun. The name of a tool that there is not is the model's word."""
     group = state.group(group_id)
     state = state.keeping(replace(group, failed=True, answer=True))
-    told = error(why)
+    told = error(refusal.words)
     name = ToolName("") if tool is None else tool.name
     use = ToolUse(
         call.id,
@@ -248,6 +291,7 @@ def _refuse(
         now,
         now,
         ToolStatus.REFUSED,
+        refusal.why,
         arguments=_cut(call.arguments),
         output=_cut(told),
         agent=state.agent,
@@ -264,7 +308,7 @@ def _start_next(state: ToolCalls) -> Result:
         return state, ()
     outputs: list[Output] = []
     for one in due:
-        mark = f"{Mark.TOOL}:{key_of(one.id)}"
+        mark = begun_mark(one.id, one.tool.name)
         assert one.arguments is not None
         digits, agent = state.keys.digits, state.agent
         outputs.append(RunTool(one.id, one.tool, one.arguments, mark, digits, agent))

@@ -18,12 +18,12 @@ from msgspec.structs import replace
 
 from sipagent.model import (
     Happening,
-    Mark,
     Reachable,
     Reason,
     Transfer,
     TransferEnd,
 )
+from sipagent.model.builtin import TRANSFER
 from sipagent.sessions.machine import connecting
 from sipagent.sessions.machine.attempts import (
     HANG_UP,
@@ -50,7 +50,7 @@ from sipagent.sessions.machine.events import (
     Referred,
     Timer,
 )
-from sipagent.sessions.machine.outputs import error, key_of, output
+from sipagent.sessions.machine.outputs import begun_mark, error, output
 from sipagent.sessions.machine.signals import (
     AgentTaken,
     CallBegun,
@@ -140,7 +140,7 @@ def _asked(state: Transferring, asked: TransferAsked, now: float) -> Result:
     state = replace(state, id=asked.id, chain=Chain().through(way))
     state, outputs = _begun(state, asked, way, now)
     # Whoever takes the call over before there is an output says that none will come.
-    begun = () if asked.id is None else (Note(f"{Mark.TOOL}:{key_of(asked.id)}"),)
+    begun = () if asked.id is None else (Note(begun_mark(asked.id, TRANSFER)),)
     return state, (*begun, *outputs)
 
 

@@ -105,20 +105,23 @@ def _step(step: TraceStep, numbers: bool) -> str:
 def _happened(story: Story, numbers: bool) -> Iterator[str]:
     began_at = story.call.began_at
     steps = sorted(_steps(story, numbers), key=lambda step: step[0])
-    for when, what in steps[:_MOST_STEPS]:
-        yield f"After {seconds(when - began_at)} {what}."
+    told = [*steps[:_MOST_STEPS], *_transfers(story, numbers)]
+    for when, what in sorted(told, key=lambda step: step[0]):
+        yield f"After {seconds(when - began_at)} {what}"
     more = len(steps) - _MOST_STEPS
     if more > 0:
         yield f"{count(more, 'further step')} followed."
-    for sent in story.transfers:
-        where = sent.destination or plain(sent.target, numbers=numbers)
-        yield (
-            f"After {seconds(sent.at - began_at)} a transfer to {where} was asked for; the"
-            f" provider's answer: {plain(sent.answer, numbers=numbers)}.{_came(sent)}"
-        )
     if story.call.turns:
         were = "was" if story.call.turns == 1 else "were"
         yield f"{count(story.call.turns, 'turn')} {were} spoken."
+
+
+def _transfers(story: Story, numbers: bool) -> Iterator[tuple[float, str]]:
+    for sent in story.transfers:
+        where = sent.destination or plain(sent.target, numbers=numbers)
+        answer = plain(sent.answer, numbers=numbers)
+        told = f"a transfer to {where} was asked for; the provider's answer: {answer}."
+        yield sent.at, f"{told}{_came(sent)}"
 
 
 def _came(sent: StoredTransfer) -> str:
@@ -131,11 +134,11 @@ def _came(sent: StoredTransfer) -> str:
 def _steps(story: Story, numbers: bool) -> Iterator[tuple[float, str]]:
     """What happened, was used and was taken, each with its time."""
     for step in story.steps:
-        yield step.at, _happening(step, numbers)
+        yield step.at, f"{_happening(step, numbers)}."
     for use in story.tools:
-        yield use.at, f"the agent {tell_use(use, numbers=numbers)}"
+        yield use.at, f"the agent {tell_use(use, numbers=numbers)}."
     for message in story.messages:
-        yield message.at, "a message was taken"
+        yield message.at, "a message was taken."
 
 
 def _happening(step: StoredHappening, numbers: bool) -> str:

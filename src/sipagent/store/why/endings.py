@@ -43,7 +43,8 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         "If the number is yours, add the line below to numbers of the agents file.",
     ),
     Reason.RULE: Ending(
-        "A rule of the number, or an order of the operator's, refuses such calls.",
+        "A rule of the number or about its callers, or an order of the operator's, refuses such"
+        " calls.",
         "If it should have been answered, see the rules above; `sipagent route NUMBER` tells what"
         " would happen now, `sipagent orders list` which orders are in force.",
     ),

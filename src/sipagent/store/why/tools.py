@@ -35,7 +35,7 @@ def tell_use(use: StoredToolCall, *, numbers: bool) -> str:
         case ToolStatus.REFUSED:
             what = "it was refused, and nothing was done"
         case ToolStatus.CANCELLED:
-            what = f"it was given up after {took}, as the caller had gone"
+            what = f"it was given up after {took}, as the call had ended"
         case ToolStatus.UNKNOWN:
             what = "what came of it is not known, as the process that ran it had ended"
         case other:
