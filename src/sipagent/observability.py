@@ -7,6 +7,8 @@ line carries secrets, whole phone numbers, or words that were spoken.
 import json
 import logging
 import sys
+import time
+from datetime import UTC, datetime
 from typing import Final, TextIO
 
 import msgspec
@@ -33,6 +35,7 @@ _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
 )
 
 
+_LEVELS: Final = {"warn": "warning", "exception": "error"}
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=repr)
 
 
@@ -51,11 +54,7 @@ def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -
     say are heard only from WARNING on, whatever the level.
     """
     stream = stream or sys.stderr
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    shared: list[Processor] = [_Usual()]
     renderer: list[Processor] = (
         [_TRACEBACKS, structlog.processors.JSONRenderer(_to_json)]
         if json
@@ -82,6 +81,29 @@ def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -
     )
 
 
+class _Usual:
+    """What every line has: the context of its call, its level, and when it was written, in UTC.
+
+    One step in place of three of the library's, and the date of a second is made once in it.
+    """
+
+    __slots__ = ("_second", "_written")
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._written = ""
+
+    def __call__(self, logger: object, method: str, event: EventDict) -> EventDict:
+        event = structlog.contextvars.merge_contextvars(logger, method, event)
+        event["level"] = _LEVELS.get(method, method)
+        second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        if second != self._second:
+            moment = datetime.fromtimestamp(second, UTC)
+            self._second, self._written = second, moment.strftime("%Y-%m-%dT%H:%M:%S")
+        event["timestamp"] = f"{self._written}.{nanoseconds // 1000:06d}Z"
+        return event
+
+
 def keep_loggers() -> None:
     """From now on each logger is made once, as `configure_logging` said last: to make one anew is a
     fifth of what a line costs."""
@@ -90,12 +112,12 @@ def keep_loggers() -> None:
 
 def _console(_: object, __: str, event: EventDict) -> str:
     """`12:00:01 info  call ended  call_id=... outcome=...`, and a traceback below, if any."""
-    time = str(event.pop("timestamp", ""))[11:19]
+    moment = str(event.pop("timestamp", ""))[11:19]
     level = str(event.pop("level", ""))
     message = str(event.pop("event", ""))
     trace = event.pop("exception", None)
     pairs = " ".join(f"{key}={_plain(value)}" for key, value in event.items() if value is not None)
-    line = f"{time} {level:<7} {message:<24} {pairs}".rstrip()
+    line = f"{moment} {level:<7} {message:<24} {pairs}".rstrip()
     return f"{line}\n{trace}" if trace else line
 
 

@@ -118,7 +118,7 @@ def test_a_call_is_shown_with_what_its_agent_did(kept: Place) -> None:
         "agent: Hello.",
         "caller: Where is it?",
         'tool order_status: given {"order_no": "7"}, gave {"call back": "+14*******00"}',
-        'tool order_status: given (masked), gave {"call back": "+14*******00"}',
+        'tool order_status: given (not kept), gave {"call back": "+14*******00"}',
         "agent: On its way.",
         "message: name: Ann; message: Call +14*******00.",
     ]

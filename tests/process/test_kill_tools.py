@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 from sipagent.simulator import Simulator, running_simulator
 from tests.process.running import SECRET, Process, environment, start
+from tests.waiting import eventually
 
 ONCE = "+17134810111"
 AGENTS = """
@@ -112,7 +114,8 @@ async def test_a_tool_that_must_run_once_does_wherever_the_process_dies(tmp_path
             process = await restarted(tmp_path, variables)
             for call_id in calls:
                 await attached_again(simulator, call_id)
-            await told(simulator, calls, bookings, process)
+            unknown = await told(simulator, calls, bookings)
+            await eventually(lambda: unknown <= recorded_as_unknown(tmp_path))
         finally:
             await process.kill()
     assert set(bookings.made.values()) == {1}
@@ -142,16 +145,23 @@ async def restarted(tmp_path: Path, variables: dict[str, str]) -> Process:
     return process
 
 
-async def told(
-    simulator: Simulator, calls: list[str], bookings: Bookings, process: Process
-) -> None:
-    """Every booking that was made has one output: its own, or that its end is not known."""
-    ends: Counter[str] = Counter()
+async def told(simulator: Simulator, calls: list[str], bookings: Bookings) -> set[str]:
+    """Every booking that was made has one output: its own, or that its end is not known; these are
+    returned."""
+    ends: dict[str, set[str]] = {"known": set(), "unknown": set()}
     for number, call_id in enumerate(calls):
         if bookings.made[str(number)]:
             await simulator.until(call_id, outputs, timeout=20)
             (output,) = outputs(simulator.call(call_id))
             assert output == '{"booked":true}' or json.loads(output)["status"] == "unknown"
-            ends["known" if "booked" in output else "unknown"] += 1
-    assert ends["known"] >= 1, "the process was killed before anything was done"
-    assert ends["unknown"] >= 1, "the process was killed when nothing was on its way"
+            ends["known" if "booked" in output else "unknown"].add(call_id)
+    assert ends["known"], "the process was killed before anything was done"
+    assert ends["unknown"], "the process was killed when nothing was on its way"
+    return ends["unknown"]
+
+
+def recorded_as_unknown(tmp_path: Path) -> set[str]:
+    """The calls whose tool has begun in the process that was killed, as the records have them."""
+    query = "SELECT call_id FROM tool_calls WHERE name = 'book' AND status = 'unknown'"
+    with closing(sqlite3.connect(tmp_path / "data" / "records.sqlite")) as records:
+        return {call_id for (call_id,) in records.execute(query)}

@@ -126,7 +126,9 @@ def _line(one: Said, numbers: bool) -> str:
             text = _text(one.text, numbers, "(not understood)")
             return f"{one.speaker}: {text}{' (interrupted)' if one.interrupted else ''}"
         case StoredToolCall():
-            given, gave = (_text(text, numbers, "(masked)") for text in (one.arguments, one.output))
+            given, gave = (
+                _text(text, numbers, "(not kept)") for text in (one.arguments, one.output)
+            )
             return f"tool {plain(one.name, numbers=True)}: given {given}, gave {gave}"
         case StoredMessage():
             return f"message: {'; '.join(message_lines(one, numbers=numbers))}"

@@ -7,7 +7,17 @@ from typing import Any, Final
 import msgspec
 from pydantic import TypeAdapter
 
-from sipagent.model import CallOutcome, Decision, IncomingCall, MediaSecurity
+from sipagent.model import (
+    CallOutcome,
+    CallPlan,
+    Decision,
+    Forward,
+    IncomingCall,
+    MediaSecurity,
+    Reject,
+    Verdict,
+)
+from sipagent.model.shared import OfShared
 from sipagent.sip import Headers, Invite
 
 _PLAIN: Final = frozenset(one.name for one in fields(IncomingCall)) - {
@@ -57,11 +67,37 @@ def call_from_json(written: bytes) -> IncomingCall:
     return IncomingCall(**known, media_security=security, headers=headers, invite=invite)
 
 
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(_ENCODER.encode(value))
+
+
+_SHARED: Final = {
+    name: OfShared(_raw)
+    for name in ("session", "fallback_session", "skills", "colleagues", "ways", "prices")
+}
+"""What calls to one agent mostly have in common: half of what is written of each."""
+
+_FIELDS: Final = tuple(one.name for one in fields(CallPlan))
+
+
+def _verdict(verdict: Verdict) -> object:
+    """The verdict as it is encoded."""
+    if isinstance(verdict, Reject):
+        return verdict
+    plan = {name: getattr(verdict.plan, name) for name in _FIELDS}
+    for name, raw in _SHARED.items():
+        if plan[name]:
+            plan[name] = raw(plan[name])
+    if isinstance(verdict, Forward):
+        return {"plan": plan, "destination": verdict.destination}
+    return {"plan": plan}
+
+
 def decision_to_json(decision: Decision) -> bytes:
     """The decision as JSON, without what matters only until the call is claimed."""
     return _ENCODER.encode(
         {
-            "verdict": decision.verdict,
+            "verdict": _verdict(decision.verdict),
             "trace": decision.trace,
             "dialed": decision.dialed,
             "dialed_source": decision.dialed_source,

@@ -308,8 +308,32 @@ def forget_deleted(data_dir: Path) -> None:
         file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+_MOST_ROWS: Final = 16
+
+
+def _merged(batch: Sequence[Statement]) -> list[Statement]:
+    """The same, where those that put rows into one table one after the other are one statement."""
+    merged: list[Statement] = []
+    rows = 1
+    for sql, values in batch:
+        if merged and rows < _MOST_ROWS and merged[-1][0].startswith(sql) and _puts(sql):
+            before, given = merged[-1]
+            _, _, row = sql.rpartition(" VALUES ")
+            merged[-1] = (f"{before}, {row}", (*given, *values))
+            rows += 1
+        else:
+            merged.append((sql, values))
+            rows = 1
+    return merged
+
+
+def _puts(sql: str) -> bool:
+    return sql.startswith("INSERT")
+
+
 def _commit(connection: sqlite3.Connection, batch: Sequence[Statement]) -> None:
     """All of them are in the file, or none. Raises sqlite3.Error."""
+    batch = _merged(batch)
     if len(batch) == 1:  # a transaction by itself: no statement begins and none ends it
         connection.execute(*batch[0])
         return

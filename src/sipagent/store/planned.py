@@ -10,13 +10,12 @@ from operator import attrgetter
 from typing import Any, Final
 
 from sipagent.model import CallPlan, Colleague, Json, Silence, Skills, Tool, Ways
+from sipagent.model.shared import OfShared
 
 LEFT_OUT: Final = frozenset({"session", "fallback_session", "caller", "dialed"})
 """Fields of a plan that are not kept with it: sessions stand in a table of their own."""
 
 _CREDENTIALS: Final = frozenset({"authorization", "headers"})
-_MOST_MADE: Final = 512
-_MADE: Final[dict[int, tuple[Skills, dict[str, Any]]]] = {}
 _CHOICES: Final = ("destinations", "languages", "agents", "server", "tool", "entry_point")
 
 
@@ -50,18 +49,6 @@ def _is_hosted(tool: object) -> bool:
     return isinstance(tool, dict) and tool.get("type") == "mcp"
 
 
-def _skills(skills: Skills) -> dict[str, Any]:
-    """What is kept of these. Calls to one agent have one and the same, mostly: it is made once."""
-    made = _MADE.get(id(skills))
-    if made is not None and made[0] is skills:
-        return made[1]
-    if len(_MADE) >= _MOST_MADE:
-        _MADE.clear()
-    kept_ = _skills_of(skills)
-    _MADE[id(skills)] = (skills, kept_)
-    return kept_
-
-
 def _skills_of(skills: Skills) -> dict[str, Any]:
     return {
         "tools": [_tool(tool) for tool in skills.tools],
@@ -70,6 +57,9 @@ def _skills_of(skills: Skills) -> dict[str, Any]:
         "keys": skills.keys,
         "servers": [server.label for server in skills.servers],
     }
+
+
+_skills: Final = OfShared(_skills_of)
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

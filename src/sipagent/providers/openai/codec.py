@@ -11,6 +11,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
+import msgspec
 from pydantic_core import from_json
 
 from sipagent.providers.openai.bills import response_bill, transcription_bill
@@ -51,6 +52,8 @@ from sipagent.sessions.machine.events import (
 LONGEST_EVENT: Final = 4 * 2**20
 """Bytes. `session.updated` repeats instructions and tools and stays far below; a longer frame
 would hold up all other calls while it is parsed."""
+
+_ENCODER: Final = msgspec.json.Encoder()
 
 _TAG: Final = "sipagent"
 """The metadata key that the provider echoes in `response.created` (OpenAI, response.metadata)."""
@@ -116,7 +119,11 @@ def encode(request: Request) -> str:
 
 
 def _event(kind: str, **fields: Any) -> str:
-    return json.dumps({"type": kind, **fields}, ensure_ascii=False, separators=(",", ":"))
+    event = {"type": kind, **fields}
+    try:
+        return _ENCODER.encode(event).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return json.dumps(event, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 from sipagent.errors import TokenError
 from sipagent.model import CallId, Json
 from sipagent.model.secret import ReadSecret, no_secrets, with_secrets
+from sipagent.model.shared import OfShared
 from sipagent.providers.openai.account import Account, Action
 from sipagent.providers.openai.preflight import preflight
 from sipagent.providers.openai.rest import ATTEMPT_WITHIN, Body, Rest, RestAnswer, RestError
@@ -20,6 +21,9 @@ REFER_WITHIN: Final = 5.0
 """Seconds for the provider to relay a REFER."""
 
 _PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
+
+_ENCODED: Final = OfShared(to_json)
+"""Sessions as they are sent: calls to one agent mostly have one and the same."""
 """Seconds between attempts, a little more by chance; the last one repeats."""
 
 _NO_CALL: Final = CallId("rtc_sipagent_check")
@@ -96,7 +100,8 @@ class OpenAICallControl:
         """
         if problems := preflight(session, self._account.capabilities):
             return AcceptAnswered(Answer.REFUSED, f"preflight: {problems[0]}")
-        body = dict(with_secrets(session, self._secrets))
+        opened = with_secrets(session, self._secrets)
+        body = _ENCODED(session) if opened is session else to_json(dict(opened))
         attempt, effect = await self._persist(call_id, "accept", body, within)
         answer = attempt.answer
         if effect and answer is Answer.GONE:
@@ -105,12 +110,12 @@ class OpenAICallControl:
 
     async def reject(self, call_id: CallId, code: int, *, within: float = END_WITHIN) -> Answer:
         """Have the call refused with a SIP status code."""
-        attempt, _ = await self._persist(call_id, "reject", {"status_code": code}, within)
+        attempt, _ = await self._persist(call_id, "reject", to_json({"status_code": code}), within)
         return attempt.answer
 
     async def hang_up(self, call_id: CallId, *, within: float = END_WITHIN) -> Answer:
         """Have the call ended. To ask twice is harmless."""
-        attempt, _ = await self._persist(call_id, "hangup", None, within)
+        attempt, _ = await self._persist(call_id, "hangup", b"", within)
         return attempt.answer
 
     async def refer(self, call_id: CallId, target_uri: str) -> Answer:
@@ -121,9 +126,10 @@ class OpenAICallControl:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + REFER_WITHIN
+        body = to_json({"target_uri": target_uri})
         while True:
             left = deadline - loop.time()
-            attempt = await self._try(call_id, "refer", {"target_uri": target_uri}, left)
+            attempt = await self._try(call_id, "refer", body, left)
             if not attempt.again or attempt.effect:
                 return attempt.answer
             if loop.time() + _PAUSES[0] >= deadline:
@@ -133,10 +139,10 @@ class OpenAICallControl:
     async def check(self) -> None:
         """Ask for something harmless, so that the account's health is known: the hang-up of a
         call that there cannot be is answered with 404, where it is not refused with 401 or 403."""
-        await self._try(_NO_CALL, "hangup", None, ATTEMPT_WITHIN)
+        await self._try(_NO_CALL, "hangup", b"", ATTEMPT_WITHIN)
 
     async def _persist(
-        self, call_id: CallId, action: Action, body: object, within: float
+        self, call_id: CallId, action: Action, body: bytes, within: float
     ) -> tuple[Attempt, bool]:
         """The last attempt, and whether an earlier one may have taken effect."""
         loop = asyncio.get_running_loop()
@@ -155,9 +161,9 @@ class OpenAICallControl:
             tries += 1
             await asyncio.sleep(pause)
 
-    async def _try(self, call_id: CallId, action: Action, body: object, within: float) -> Attempt:
+    async def _try(self, call_id: CallId, action: Action, body: bytes, within: float) -> Attempt:
         url = self._account.call_url(call_id, action)
-        sending = Body(b"" if body is None else to_json(body))
+        sending = Body(body)
         try:
             async with asyncio.timeout(within):
                 answer = await self._account.authorized(
