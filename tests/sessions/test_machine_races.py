@@ -73,7 +73,7 @@ def sent_back(call: Playbook) -> Playbook:
     """A tool's output is sent, and the model asked to speak of it."""
     responds(call, asks("c1"))
     call.feed(ToolEnded("c1", FOUND))
-    call.expect(Some(RunTool), Some(RecordTool), Some(SendOutput), TOOL)
+    call.expect(Some(RunTool), Some(SendOutput), Some(RecordTool), TOOL)
     return call
 
 
@@ -108,7 +108,7 @@ def test_a_tool_of_an_mcp_server_waits_for_the_functions_beside_it() -> None:
     call = held(lookup()).feed(ResponseCreated("r1", None))
     call.feed(ResponseDone("r1", completed=True, calls=(asks("c1"),), served=True))
     call.expect(Some(RunTool))
-    call.feed(ToolEnded("c1", FOUND)).expect(Some(RecordTool), Some(SendOutput), TOOL)
+    call.feed(ToolEnded("c1", FOUND)).expect(Some(SendOutput), Some(RecordTool), TOOL)
 
 
 def test_what_stands_beside_a_hang_up_that_is_refused_is_spoken_of() -> None:

@@ -119,8 +119,8 @@ def test_the_language_is_changed_before_the_model_is_asked_to_speak_it() -> None
     call.expect(
         UpdateSession("speak-as-0", SPANISH),
         RecordStep(Happening.LANGUAGE, "es"),
-        Some(RecordTool),
         Some(SendOutput),
+        Some(RecordTool),
         Some(CreateResponse, tag="tool", instructions=None),
     )
     assert call.notes == ["language:0:es"]
@@ -146,8 +146,8 @@ def test_another_agent_goes_on_with_its_own_tools() -> None:
     call.expect(
         UpdateSession("speak-as-0", AT_THE_DESK),
         RecordStep(Happening.AGENT, "desk"),
-        Some(RecordTool),
         Some(SendOutput),
+        Some(RecordTool),
         Some(CreateResponse, tag="tool", instructions=None),
     )
     assert call.notes == ["agent:0:desk"]

@@ -96,31 +96,31 @@ def test_a_tool_runs_when_the_response_is_done_and_the_model_is_asked_once() -> 
     call.feed(ResponseDone("r1", completed=True, calls=(asks("c1"),)))
     call.expect(run("c1", arguments={"order_no": "A1"}))
     call.feed(ToolEnded("c1", DONE))
-    call.expect(Some(RecordTool), told("c1", output='{"eta":"Tuesday"}', note="told:c1"), SPEAKS)
+    call.expect(told("c1", output='{"eta":"Tuesday"}', note="told:c1"), Some(RecordTool), SPEAKS)
 
 
 def test_the_calls_of_a_response_run_side_by_side_and_all_outputs_precede_the_request() -> None:
     call = responds(held(lookup()), asks("c1"), asks("c2"))
     call.expect(run("c1"), run("c2"))
-    call.feed(ToolEnded("c2", DONE)).expect(Some(RecordTool), told("c2"))
-    call.feed(ToolEnded("c1", DONE)).expect(Some(RecordTool), told("c1"), SPEAKS)
+    call.feed(ToolEnded("c2", DONE)).expect(told("c2"), Some(RecordTool))
+    call.feed(ToolEnded("c1", DONE)).expect(told("c1"), Some(RecordTool), SPEAKS)
 
 
 def test_a_call_of_another_response_does_not_keep_the_first_from_being_answered() -> None:
     call = responds(held(lookup()), asks("slow"))
     responds(call, asks("quick"), response="r2")
     call.commands = []
-    call.feed(ToolEnded("quick", DONE)).expect(Some(RecordTool), told("quick"), SPEAKS)
+    call.feed(ToolEnded("quick", DONE)).expect(told("quick"), Some(RecordTool), SPEAKS)
     call.feed(ResponseCreated("r3", "tool"), ToolEnded("slow", DONE))
-    call.expect(Some(RecordTool), told("slow"))
+    call.expect(told("slow"), Some(RecordTool))
     call.feed(ResponseDone("r3", completed=True)).expect(SPEAKS)
 
 
 def test_three_run_at_once_and_the_others_wait_for_their_turn() -> None:
     call = responds(held(lookup()), *(asks(f"c{n}") for n in range(5)))
     call.expect(run("c0"), run("c1"), run("c2"))
-    call.feed(ToolEnded("c1", DONE)).expect(Some(RecordTool), run("c3"), told("c1"))
-    call.feed(ToolEnded("c0", DONE)).expect(Some(RecordTool), run("c4"), told("c0"))
+    call.feed(ToolEnded("c1", DONE)).expect(run("c3"), told("c1"), Some(RecordTool))
+    call.feed(ToolEnded("c0", DONE)).expect(run("c4"), told("c0"), Some(RecordTool))
 
 
 def test_a_hundred_parallel_calls_are_answered_each_and_few_of_them_run() -> None:
@@ -169,7 +169,7 @@ def test_what_a_tool_does_not_take_is_told_and_nothing_runs(
     call = responds(held(lookup(), HANG_UP), asks("c1", name, arguments))
     assert why in outputs(call)["c1"]["error"]
     assert len(json.dumps(outputs(call))) < 1_000
-    call.expect(Some(RecordTool), told("c1"), SPEAKS)
+    call.expect(told("c1"), Some(RecordTool), SPEAKS)
 
 
 def test_a_response_that_was_cut_short_asks_for_nothing() -> None:
@@ -213,7 +213,7 @@ def test_what_a_caller_may_be_waiting_for_is_said_while_a_tool_takes_its_time() 
     assert '"I\'m looking it up."' in filler.instructions  # type: ignore[union-attr]
     call.commands = []
     call.feed(ResponseCreated("f1", "filler"), ToolEnded("c1", DONE))
-    call.expect(Some(RecordTool), told("c1"))
+    call.expect(told("c1"), Some(RecordTool))
     call.feed(ResponseDone("f1", completed=True)).expect(SPEAKS)
 
 
@@ -241,7 +241,7 @@ def test_a_filler_that_comes_too_late_is_not_said() -> None:
 def test_waiting_is_followed_by_no_response() -> None:
     call = responds(held(WAIT), asks("c1", "wait", "{}"))
     assert outputs(call)["c1"]["status"] == "waiting"
-    call.expect(Some(RecordTool), told("c1"))
+    call.expect(told("c1"), Some(RecordTool))
 
 
 def test_a_gate_is_opened_by_attestation() -> None:
@@ -431,7 +431,7 @@ def test_a_hang_up_waits_for_the_tools_beside_it() -> None:
     call.expect(run("m1", "take_message"))
     call.feed(AudioStopped("r1")).wait(5.0).expect()
     call.feed(ToolEnded("m1", DONE)).wait(0.8)
-    call.expect(Some(RecordTool), told("m1"), HangUp(Reason.AGENT_HUNG_UP), HUNG_UP)
+    call.expect(told("m1"), Some(RecordTool), HangUp(Reason.AGENT_HUNG_UP), HUNG_UP)
 
 
 def test_a_hang_up_is_off_if_a_tool_beside_it_has_failed() -> None:

@@ -6,13 +6,11 @@ step. Commands wait in a queue and are carried out one by one, in order, each wi
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 
-from sipagent.concurrency import TaskOwner
 from sipagent.errors import AttachError
 from sipagent.model import CallOutcome, CallPlan, Mark
-from sipagent.sessions.logbook import Keeping, Logbook
+from sipagent.sessions.logbook import Logbook
 from sipagent.sessions.machine import CallState, Past, adopted, begin, resume, step
 from sipagent.sessions.machine.commands import (
     Accept,
@@ -54,14 +52,12 @@ from sipagent.sessions.ports import (
     END_WITHIN,
     CallControl,
     CallSocket,
-    Clock,
     Dial,
     HeldCall,
-    Sideband,
     SocketRequest,
-    ToolRunner,
 )
 from sipagent.sessions.tooling import Tooling
+from sipagent.sessions.world import World
 
 SEND_WITHIN: Final = 5.0
 """Seconds for a request to be handed to the connection; a peer that does not read is gone."""
@@ -78,20 +74,6 @@ KEPT_FOR_HANG_UP: Final = 1.5
 
 _NOT_FOUND: Final = 404
 _RINGING: Final = frozenset({Phase.NEW, Phase.ADOPTED, Phase.ANSWERING, Phase.REJECTING})
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """The ports that one call speaks to. `gate` bounds how many lost sockets are dialed at once,
-    `tasks` owns the tools that run."""
-
-    control: CallControl
-    sideband: Sideband
-    keeping: Keeping
-    clock: Clock
-    gate: asyncio.Semaphore
-    tools: ToolRunner
-    tasks: TaskOwner
 
 
 class CallRunner:
@@ -185,7 +167,7 @@ class CallRunner:
         self._state = state
         if commands:
             self._commands.extend(commands)
-            self._rouse()
+            self._go_on()
         if moved and state.deadlines.earliest != self._timer_at:
             self._set_timer()
 
@@ -210,11 +192,30 @@ class CallRunner:
             raise self._crash
         return self._commands.popleft()
 
+    @property
+    def _idle(self) -> bool:
+        """Whether `run` waits for a command."""
+        return self._wake is not None and not self._wake.done()
+
     def _rouse(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    async def _carry_out(self, command: Command) -> None:
+    def _go_on(self) -> None:
+        """Carry out at once what nobody has to wait for, in its order; `run` does the rest. While
+        it is at something all commands wait for that."""
+        try:
+            while self._commands and self._idle:
+                command = self._commands.popleft()
+                if not self._at_once(command):
+                    self._commands.appendleft(command)
+                    self._rouse()
+        except Exception as crash:  # noqa: BLE001  # as above
+            self._crash = crash
+            self._rouse()
+
+    def _at_once(self, command: Command) -> bool:
+        """Carry a command out without waiting; False if that cannot be."""
         match command:
             case (
                 RecordTurn()
@@ -229,6 +230,34 @@ class CallRunner:
                 self._tooling.run(command, self._now)
             case CancelTool(tool_id):
                 self._tooling.cancel(tool_id)
+            case (
+                CreateResponse(mark=None)
+                | CancelResponse()
+                | ClearAudio()
+                | UpdateSession()
+                | Inform()
+                | SendOutput()
+                | Approve()
+            ):
+                return self._put(command)
+            case _:
+                return False
+        return True
+
+    def _put(self, request: SocketRequest) -> bool:
+        """Hand a request to the connection at once. Without one it is given up."""
+        if self._socket is None:
+            return True
+        if not self._socket.put(request):
+            return False
+        if isinstance(request, SendOutput):
+            self.log.record(Note(request.note))
+        return True
+
+    async def _carry_out(self, command: Command) -> None:
+        if self._at_once(command):
+            return
+        match command:
             case (
                 CreateResponse()
                 | CancelResponse()
@@ -249,7 +278,7 @@ class CallRunner:
             case Finish():
                 self._end = command
             case _:
-                assert_never(command)
+                pass  # has been carried out
 
     async def _ask(self, request: SocketRequest) -> None:
         """Send a request; one that must not be made twice only if it has not been."""

@@ -36,8 +36,9 @@ from sipagent.sessions.ports import (
     ToolRunner,
 )
 from sipagent.sessions.refusals import ABORT_WITHIN, OVER, Refusal, Unadopted
-from sipagent.sessions.runner import CallRunner, World
+from sipagent.sessions.runner import CallRunner
 from sipagent.sessions.tooling import NoTools
+from sipagent.sessions.world import World
 
 log = structlog.get_logger(__name__)
 

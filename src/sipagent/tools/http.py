@@ -88,9 +88,9 @@ class HttpTools:
     def _log(
         self, request: ToolRequest, does: HttpRequest, result: ToolResult, began: float
     ) -> None:
-        # One that went well has its line in the log of calls.
-        told = log.debug if result.status is ToolStatus.DONE else log.info
-        told(
+        if result.status is ToolStatus.DONE:
+            return  # it has its line in the log of calls
+        log.info(
             "tool asked",
             tool=request.tool.name,
             host=host_of(does.url),

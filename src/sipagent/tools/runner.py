@@ -48,7 +48,8 @@ def _unobserved(kind: str, status: ToolStatus, seconds: float) -> None:
 class Toolbox:
     """The executors of effects. `messages` keeps a message, and returns when it is safe.
 
-    Each tool is a task of its own: no call waits for one that does not end when it is cancelled.
+    What others have written is a task of its own: no call waits for a function that does not end
+    when it is cancelled.
     """
 
     http: HttpTools
@@ -73,6 +74,12 @@ class Toolbox:
 
     async def _in_time(self, request: ToolRequest) -> ToolResult:
         """The result of a tool. Its own code keeps its time; this is for what does not."""
+        if isinstance(request.tool.does, HttpRequest | TakeMessage):
+            try:
+                async with asyncio.timeout(request.tool.timeout + _GRACE):
+                    return await self._contained(request)
+            except TimeoutError:
+                return timed_out(request.tool)
         name = f"running:{request.tool.name}:{request.plan.call_id}"
         task = self.tasks.start(self._contained(request), name=name)
         try:

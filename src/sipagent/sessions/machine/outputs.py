@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sipagent.model import Mark, ToolName, is_call_id
-from sipagent.sessions.machine.commands import SendOutput
+from sipagent.sessions.machine.commands import RecordTool, SendOutput
 from sipagent.sessions.machine.events import OutputAdded
 from sipagent.sessions.machine.signals import (
     AnswerDue,
@@ -85,7 +85,7 @@ Heeded = (
     | Parting
     | HangingUp
 )
-Output = SendOutput | ResponseWanted | ResponseUnneeded
+Output = SendOutput | RecordTool | ResponseWanted | ResponseUnneeded
 Result = tuple[Outputs, tuple[Output, ...]]
 
 
@@ -120,8 +120,10 @@ def parted(mark: str) -> tuple[str, str, str]:
 
 def step(state: Outputs, event: Heeded, _: float) -> Result:
     match event:
-        case OutputReady(call_id, text):
-            return _send(state, call_id, text)
+        case OutputReady(call_id, text, use):
+            state, sent = _send(state, call_id, text)
+            # The model waits for it, the records do not.
+            return state, (*sent, RecordTool(use))
         case OutputAdded(call_id):
             left = tuple(one for one in state.unconfirmed if one.id != call_id)
             return replace(state, unconfirmed=left), ()

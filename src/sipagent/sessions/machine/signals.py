@@ -5,7 +5,14 @@ from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 
-from sipagent.model import AgentName, CollectDigits, DestinationName, Reason, ToolName
+from sipagent.model import (
+    AgentName,
+    CollectDigits,
+    DestinationName,
+    Reason,
+    ToolName,
+    ToolUse,
+)
 from sipagent.sessions.machine.events import Timer
 
 
@@ -186,10 +193,11 @@ class ToolsBusy(Struct, frozen=True):
 
 
 class OutputReady(Struct, frozen=True):
-    """A tool call has come to this."""
+    """A tool call has come to this, which is recorded as `use` when it is on its way."""
 
     id: str
     output: str
+    use: ToolUse
 
     def __repr__(self) -> str:
         return f"OutputReady({self.id!r})"

@@ -269,7 +269,7 @@ def _leave(state: ToolCalls, running: Running, group: Group, now: float) -> Resu
     if group.leaving is None:
         return state.keeping(replace(group, leaving=running)), (_noted(running),)
     result = ToolResult(ToolStatus.DONE, output({"status": "being hung up already"}))
-    return state, (OutputReady(running.id, result.output), RecordTool(_use(running, result, now)))
+    return state, (OutputReady(running.id, result.output, _use(running, result, now)),)
 
 
 def _refuse(
@@ -296,7 +296,7 @@ def _refuse(
         output=_cut(told),
         agent=state.agent,
     )
-    return state, (OutputReady(call.id, told), RecordTool(use))
+    return state, (OutputReady(call.id, told, use),)
 
 
 def _start_next(state: ToolCalls) -> Result:
@@ -336,10 +336,7 @@ def _over(
     # A caller who speaks takes a hang-up back, and is answered without being asked for.
     answer = (answer or group.answer) and not (ok and isinstance(ended.tool.does, HangUp))
     state = state.keeping(replace(group, failed=group.failed or not ok, answer=answer))
-    outputs: tuple[Output, ...] = (
-        OutputReady(call_id, result.output),
-        RecordTool(_use(ended, result, now)),
-    )
+    outputs: tuple[Output, ...] = (OutputReady(call_id, result.output, _use(ended, result, now)),)
     state, started = _start_next(state)
     state, done = _settle(state, ended.group, now)
     idle = () if state.running else (ToolsBusy(busy=False),)
