@@ -1,4 +1,4 @@
-"""The API that the agent's tool asks: it answers at once, and stamps when it was asked."""
+"""The API that the agent's tool asks: it answers at once or never, and stamps when."""
 
 import asyncio
 import time
@@ -10,6 +10,9 @@ import httptools
 
 _ANSWER = b'{"status":"shipped","eta":"Tuesday"}'
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+
+HANGING = "900"
+"""How the numbers of orders begin that nobody ever says anything of."""
 
 
 class Backend:
@@ -45,6 +48,8 @@ class _Asked(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         order = order_in(self._body)
+        if order.startswith(HANGING):
+            return
         self._backend.asked[order] = time.perf_counter()
         self.transport.write(_HEAD % len(_ANSWER) + _ANSWER)
         self._backend.answered[order] = time.perf_counter()

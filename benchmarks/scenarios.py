@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.backend import open_backend
+from benchmarks.backend import HANGING, Backend, open_backend
 from benchmarks.carrier import Carrier, Poster, Stamps, ToolStamps, open_carrier
 from benchmarks.certificates import PrivateCa
 from benchmarks.subjects import BenchError, Server, Subject, running
@@ -21,6 +21,9 @@ ENDING = [{"pause": 0.1}, {"hang_up": True}]
 """The caller listens to the greeting, waits a moment and hangs up."""
 
 _AT_ONCE = 6
+_HANGING_CALLS = 50
+_LATER = 100_000
+_EARLIER = 200_000
 _SETTLE = 1.5
 _BUSIEST = 0.9
 _LATE = 0.02
@@ -77,35 +80,65 @@ async def arrival(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
 
 async def tools(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
     """Calls come at a steady rate, and the model of each asks for a tool: how long its output
-    takes, and how much of that is the server's own: all but the time that the tool's API takes."""
+    takes, but for the time of the tool's API. Then the same while fifty others wait in vain."""
+    count = round(sizes.rate * sizes.arrival_seconds)
     async with open_backend() as backend:
         asking = replace(subject, environment={**subject.environment, "BENCH_BACKEND": backend.url})
         async with _warmed(asking, stage, sizes) as (server, carrier):
             stamps = carrier.book.tools = ToolStamps()
-            count = round(sizes.rate * sizes.arrival_seconds)
+            await _arrive(carrier, sizes.rate / 2, sizes.warm_up, _asking_first)
+            await carrier.ended()
             with _Effort() as effort:
                 calls = await _arrive(carrier, sizes.rate, count, _asking)
+                before = set(carrier.book.calls)
+                calls += await _arrive(carrier, sizes.rate, _HANGING_CALLS, _waiting)
+                waiting = set(carrier.book.calls) - before
+                calls += await _arrive(carrier, sizes.rate, count // 2, _asking_later)
+            for call_id in waiting:
+                carrier.simulator.hang_up(call_id)
             await carrier.ended()
             _check(server, calls, effort)
-    if len(stamps.told) != count:
-        raise BenchError(f"{len(stamps.told)} of {count} tool calls had an output")
-    orders = sorted(stamps.told)
+    alone = _own(stamps, backend, 0, count)
+    beside = _own(stamps, backend, _LATER, count // 2)
+    return {
+        "tool_p50_ms": statistics.median(alone),
+        "tool_p99_ms": percentile(alone, 0.99),
+        "tool_beside_p99_ms": percentile(beside, 0.99),
+        "load_cpu_share": effort.share,
+    }
+
+
+def _own(stamps: ToolStamps, backend: Backend, first: int, count: int) -> list[float]:
+    """Of each of these orders the milliseconds from the model's wish to the output, less those of
+    the API."""
+    orders = [str(number) for number in range(first, first + count)]
+    if missing := sum(order not in stamps.told for order in orders):
+        raise BenchError(f"{missing} of {count} tool calls had no output")
     whole = _between([stamps.asked[one] for one in orders], [stamps.told[one] for one in orders])
     theirs = _between(
         [backend.asked[one] for one in orders], [backend.answered[one] for one in orders]
     )
-    own = [total - other for total, other in zip(whole, theirs, strict=True)]
-    return {
-        "tool_p50_ms": statistics.median(own),
-        "tool_p99_ms": percentile(own, 0.99),
-        "load_cpu_share": effort.share,
-    }
+    return [total - other for total, other in zip(whole, theirs, strict=True)]
 
 
 def _asking(number: int) -> list[dict[str, Any]]:
     """The caller asks, the model looks it up and answers, the caller hangs up."""
     order = {"name": "order_status", "arguments": {"order_no": str(number)}}
     return [{"caller": "Where is it?"}, {"tool": order}, {"agent": "On its way."}, *ENDING]
+
+
+def _asking_first(number: int) -> list[dict[str, Any]]:
+    return _asking(_EARLIER + number)
+
+
+def _asking_later(number: int) -> list[dict[str, Any]]:
+    return _asking(_LATER + number)
+
+
+def _waiting(number: int) -> list[dict[str, Any]]:
+    """The model asks for something that never comes."""
+    order = {"name": "order_status", "arguments": {"order_no": f"{HANGING}{number}"}}
+    return [{"caller": "Where is it?"}, {"tool": order}, {"pause": 60}]
 
 
 def _ending(_: int) -> list[dict[str, Any]]:
