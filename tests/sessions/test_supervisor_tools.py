@@ -12,6 +12,7 @@ from sipagent.model import (
     Decision,
     Effects,
     IncomingCall,
+    Reason,
     ToolStatus,
     WebhookId,
 )
@@ -22,7 +23,7 @@ from sipagent.sessions.machine.events import (
     ResponseCreated,
     ResponseDone,
 )
-from sipagent.sessions.ports import HeldCall
+from sipagent.sessions.ports import HeldCall, SocketRequest
 from sipagent.sip import Invite
 from sipagent.testing import FakeSocket
 from tests.sessions.house import House
@@ -189,3 +190,50 @@ async def test_an_output_that_went_nowhere_is_not_noted_as_told() -> None:
     house.sideband.alive = False
     again.end()
     await house.over()
+
+
+class Buffered(FakeSocket):
+    """A socket whose buffer is full until a test says otherwise."""
+
+    def __init__(self, socket: FakeSocket) -> None:
+        super().__init__(socket.deliver)
+        self.room = False
+
+    def put(self, request: SocketRequest) -> bool:
+        if self.room:
+            self.sent.append(request)
+        return self.room
+
+
+@pytest.mark.parametrize("room", [True, False])
+async def test_requests_go_out_in_their_order_whether_or_not_one_has_to_wait(room: bool) -> None:
+    house = House()
+    await held(house, a_plan_with(lookup()))
+    (runner,) = house.supervisor._runners.values()
+    runner._socket = socket = Buffered(house.sideband.sockets[CallId("rtc_1")])
+    socket.room = room
+    respond(socket, asks("c1", arguments="{}"), asks("c2", arguments="{}"))
+    socket.room = True
+    if not room:
+        assert socket.sent == []
+    while len(socket.sent) < 3:
+        await asyncio.sleep(0.01)
+    first, second, third = socket.sent
+    assert [type(one) for one in (first, second, third)] == [SendOutput, SendOutput, CreateResponse]
+    assert [one.id for one in (first, second) if isinstance(one, SendOutput)] == ["c1", "c2"]
+    assert [use.id for use in house.records.tools] == ["c1", "c2"]
+    socket.end()
+    await house.over()
+
+
+async def test_a_record_that_breaks_ends_its_call_with_an_outcome() -> None:
+    house = House()
+    socket = await held(house, a_plan_with(lookup()))
+    house.records.tool = broken  # type: ignore[method-assign]
+    respond(socket, asks("c1", "no_such_tool"))
+    await house.over()
+    assert house.reasons == [Reason.INTERNAL_ERROR]
+
+
+def broken(*_: object) -> None:
+    raise ZeroDivisionError("of the records")

@@ -71,11 +71,8 @@ def _raw(value: object) -> msgspec.Raw:
     return msgspec.Raw(_ENCODER.encode(value))
 
 
-_SHARED: Final = {
-    name: OfShared(_raw)
-    for name in ("session", "fallback_session", "skills", "colleagues", "ways", "prices")
-}
-"""What calls to one agent mostly have in common: half of what is written of each."""
+_SHARED: Final = {name: OfShared(_raw) for name in ("skills", "ways")}
+"""What calls to one agent mostly have in common."""
 
 _FIELDS: Final = tuple(one.name for one in fields(CallPlan))
 
@@ -86,8 +83,7 @@ def _verdict(verdict: Verdict) -> object:
         return verdict
     plan = {name: getattr(verdict.plan, name) for name in _FIELDS}
     for name, raw in _SHARED.items():
-        if plan[name]:
-            plan[name] = raw(plan[name])
+        plan[name] = raw(plan[name])
     if isinstance(verdict, Forward):
         return {"plan": plan, "destination": verdict.destination}
     return {"plan": plan}

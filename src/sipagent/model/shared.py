@@ -1,34 +1,31 @@
 """What is made of values that many calls share, once for each of them."""
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
+from weakref import ref
 
 T = TypeVar("T")
 V = TypeVar("V")
-
-_MOST: Final = 256
 
 
 class OfShared(Generic[T, V]):
     """A function of values that never change, whose results are kept by which value it is.
 
-    A value that only one call has is made something of as without this. The last few hundred are
-    kept alive by it.
+    It keeps no value alive: what only one call has, and may hold words of its caller's, goes with
+    that call, and its result with it. A result must not refer to its value.
     """
 
-    __slots__ = ("_kept", "_make", "_most")
+    __slots__ = ("_kept", "_make")
 
-    def __init__(self, make: Callable[[T], V], most: int = _MOST) -> None:
+    def __init__(self, make: Callable[[T], V]) -> None:
         self._make = make
-        self._most = most
-        self._kept: dict[int, tuple[T, V]] = {}
+        self._kept: dict[int, tuple[ref[T], V]] = {}
 
     def __call__(self, value: T) -> V:
-        kept = self._kept.get(id(value))
-        if kept is not None:
+        key = id(value)
+        kept = self._kept.get(key)
+        if kept is not None and kept[0]() is value:
             return kept[1]
-        if len(self._kept) >= self._most:
-            self._kept.clear()
         made = self._make(value)
-        self._kept[id(value)] = (value, made)
+        self._kept[key] = (ref(value, lambda _: self._kept.pop(key, None)), made)
         return made

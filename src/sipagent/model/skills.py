@@ -44,7 +44,7 @@ class McpServer:
     allowed: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Skills:
     """What one agent can do. `keys` are destinations by the key that sends a caller there; there
     are as many `tongues` as the agent has languages to choose from, none if it has one."""
@@ -79,7 +79,7 @@ class Reachable:
     on_failure: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Ways:
     """Where a call may be sent while an agent holds it. `cap` bounds how often the tenant's calls
     are, `watch` is how many seconds each attempt is given."""

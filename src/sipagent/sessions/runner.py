@@ -6,7 +6,7 @@ step. Commands wait in a queue and are carried out one by one, in order, each wi
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import Final, assert_never
 
 from sipagent.errors import AttachError
 from sipagent.model import CallOutcome, CallPlan, Mark
@@ -14,16 +14,12 @@ from sipagent.sessions.logbook import Logbook
 from sipagent.sessions.machine import CallState, Past, adopted, begin, resume, step
 from sipagent.sessions.machine.commands import (
     Accept,
-    Approve,
     Attach,
-    CancelResponse,
     CancelTool,
-    ClearAudio,
     Command,
     CreateResponse,
     Finish,
     HangUp,
-    Inform,
     Note,
     Probe,
     RecordStep,
@@ -35,7 +31,6 @@ from sipagent.sessions.machine.commands import (
     Reject,
     RunTool,
     SendOutput,
-    UpdateSession,
 )
 from sipagent.sessions.machine.events import (
     Answer,
@@ -74,6 +69,15 @@ KEPT_FOR_HANG_UP: Final = 1.5
 
 _NOT_FOUND: Final = 404
 _RINGING: Final = frozenset({Phase.NEW, Phase.ADOPTED, Phase.ANSWERING, Phase.REJECTING})
+
+
+Kept = RecordTurn | RecordUsage | RecordTransfer | RecordStep | RecordTool | Note
+"""What goes to the logbook."""
+
+
+def _is_marked(request: SocketRequest) -> bool:
+    """Whether it is written down before it is made."""
+    return isinstance(request, CreateResponse) and request.mark is not None
 
 
 class CallRunner:
@@ -216,32 +220,16 @@ class CallRunner:
 
     def _at_once(self, command: Command) -> bool:
         """Carry a command out without waiting; False if that cannot be."""
-        match command:
-            case (
-                RecordTurn()
-                | RecordUsage()
-                | RecordTransfer()
-                | RecordStep()
-                | RecordTool()
-                | Note()
-            ):
-                self.log.record(command)
-            case RunTool():
-                self._tooling.run(command, self._now)
-            case CancelTool(tool_id):
-                self._tooling.cancel(tool_id)
-            case (
-                CreateResponse(mark=None)
-                | CancelResponse()
-                | ClearAudio()
-                | UpdateSession()
-                | Inform()
-                | SendOutput()
-                | Approve()
-            ):
-                return self._put(command)
-            case _:
-                return False
+        if isinstance(command, Kept):
+            self.log.record(command)
+        elif isinstance(command, RunTool):
+            self._tooling.run(command, self._now)
+        elif isinstance(command, CancelTool):
+            self._tooling.cancel(command.id)
+        elif isinstance(command, SocketRequest) and not _is_marked(command):
+            return self._put(command)
+        else:
+            return False
         return True
 
     def _put(self, request: SocketRequest) -> bool:
@@ -258,16 +246,6 @@ class CallRunner:
         if self._at_once(command):
             return
         match command:
-            case (
-                CreateResponse()
-                | CancelResponse()
-                | ClearAudio()
-                | UpdateSession()
-                | Inform()
-                | SendOutput()
-                | Approve()
-            ):
-                await self._ask(command)
             case Accept() | Reject() | Refer() | HangUp():
                 await self._control(command)
             case Attach(again):
@@ -277,8 +255,12 @@ class CallRunner:
                 self.deliver(Probed(await self._new_dial().probe()))
             case Finish():
                 self._end = command
+            case _ if isinstance(command, SocketRequest):
+                await self._ask(command)
+            case _ if isinstance(command, Kept | RunTool | CancelTool):
+                raise AssertionError(command)  # nothing of it waits
             case _:
-                pass  # has been carried out
+                assert_never(command)
 
     async def _ask(self, request: SocketRequest) -> None:
         """Send a request; one that must not be made twice only if it has not been."""

@@ -10,7 +10,6 @@ from pydantic_core import from_json, to_json
 from sipagent.errors import TokenError
 from sipagent.model import CallId, Json
 from sipagent.model.secret import ReadSecret, no_secrets, with_secrets
-from sipagent.model.shared import OfShared
 from sipagent.providers.openai.account import Account, Action
 from sipagent.providers.openai.preflight import preflight
 from sipagent.providers.openai.rest import ATTEMPT_WITHIN, Body, Rest, RestAnswer, RestError
@@ -21,9 +20,6 @@ REFER_WITHIN: Final = 5.0
 """Seconds for the provider to relay a REFER."""
 
 _PAUSES: Final = (0.1, 0.25, 0.5, 1.0)
-
-_ENCODED: Final = OfShared(to_json)
-"""Sessions as they are sent: calls to one agent mostly have one and the same."""
 """Seconds between attempts, a little more by chance; the last one repeats."""
 
 _NO_CALL: Final = CallId("rtc_sipagent_check")
@@ -100,8 +96,7 @@ class OpenAICallControl:
         """
         if problems := preflight(session, self._account.capabilities):
             return AcceptAnswered(Answer.REFUSED, f"preflight: {problems[0]}")
-        opened = with_secrets(session, self._secrets)
-        body = _ENCODED(session) if opened is session else to_json(dict(opened))
+        body = to_json(dict(with_secrets(session, self._secrets)))
         attempt, effect = await self._persist(call_id, "accept", body, within)
         answer = attempt.answer
         if effect and answer is Answer.GONE:

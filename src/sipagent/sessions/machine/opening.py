@@ -1,11 +1,8 @@
 """The session that a call is accepted with, and what follows from it for the first words."""
 
-from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 from sipagent.model import CallPlan, Json
-from sipagent.model.shared import OfShared
 from sipagent.sessions.machine.greeting import FirstWords, Stage
 
 _EXACTLY: Final = (
@@ -21,25 +18,13 @@ def opening_session(plan: CallPlan, session: Json) -> Json:
     accept. While a greeting is due voice detection creates no response of its own, and does not
     interrupt a greeting that is not to be interrupted.
     """
-    if plan.greeting is None:
-        return session
-    return _OPENING[plan.greeting.interruptible](session)
-
-
-def _opening(session: Json, *, interruptible: bool) -> Json:
     detection = _turn_detection(session)
-    if detection is None:
+    if plan.greeting is None or detection is None:
         return session
     held = {**detection, "create_response": False}
-    if not interruptible:
+    if not plan.greeting.interruptible:
         held["interrupt_response"] = False
     return _with_turn_detection(session, held)
-
-
-_OPENING: Final[Mapping[bool, OfShared[Json, Json]]] = {
-    True: OfShared(partial(_opening, interruptible=True)),
-    False: OfShared(partial(_opening, interruptible=False)),
-}
 
 
 def first_words(plan: CallPlan) -> FirstWords:
