@@ -22,6 +22,7 @@ from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.errors import SecretError
 from sipagent.metrics import Metrics
 from sipagent.model import CallId, SecretName, TenantName, TrunkName
+from sipagent.observability import log_later
 from sipagent.outbox.courier import Courier, Directory
 from sipagent.outbox.post import GuardedPost
 from sipagent.outbox.scribe import Scribe
@@ -126,7 +127,7 @@ def build(
         accounts = accounts_of(() if live is None else live.loaded.accounts, environment)
     providers = Accounts(accounts, context, metrics.odd, granted=fixed.secret)
     house = Storehouse(settings, lambda: fixed.table, metrics, clock) if keep else None
-    books = _books(house, records or LogRecords(metrics), clock)
+    books = _books(house, records or LogRecords(metrics, log_later), clock)
     gate = Gate(books.engine, Breakers(clock), Headroom(clock))
     if egress is None:
         egress = Egress(Allow.parse(settings.http_tools_allow), context, clock=clock)

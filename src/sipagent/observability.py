@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
@@ -15,6 +16,8 @@ import msgspec
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
+
+from sipagent.loglines import LineLogger, Lines
 
 _LOUD: Final = (
     "websockets",
@@ -35,6 +38,7 @@ _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
 )
 
 
+_lines: Lines | None = None
 _LEVELS: Final = {"warn": "warning", "exception": "error"}
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=repr)
 
@@ -53,14 +57,15 @@ def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -
     `level` is a name of the standard library's levels. Libraries that would quote what callers
     say are heard only from WARNING on, whatever the level.
     """
-    stream = stream or sys.stderr
-    shared: list[Processor] = [_Usual()]
+    global _lines  # a process has one log
+    _lines = lines = Lines(stream or sys.stderr, time.time_ns)
+    shared: list[Processor] = [_Usual(lines)]
     renderer: list[Processor] = (
         [_TRACEBACKS, structlog.processors.JSONRenderer(_to_json)]
         if json
         else [structlog.processors.format_exc_info, _console]
     )
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -75,7 +80,7 @@ def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -
     # Our own lines are written at once: the way through `logging` costs three times as much.
     structlog.configure(
         processors=[*shared, *renderer],
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=lambda *_: LineLogger(lines),
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
         cache_logger_on_first_use=False,
     )
@@ -87,16 +92,17 @@ class _Usual:
     One step in place of three of the library's, and the date of a second is made once in it.
     """
 
-    __slots__ = ("_second", "_written")
+    __slots__ = ("_lines", "_second", "_written")
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
         self._second = 0
         self._written = ""
 
     def __call__(self, logger: object, method: str, event: EventDict) -> EventDict:
         event = structlog.contextvars.merge_contextvars(logger, method, event)
         event["level"] = _LEVELS.get(method, method)
-        second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        second, nanoseconds = divmod(self._lines.now, 1_000_000_000)
         if second != self._second:
             moment = datetime.fromtimestamp(second, UTC)
             self._second, self._written = second, moment.strftime("%Y-%m-%dT%H:%M:%S")
@@ -104,10 +110,39 @@ class _Usual:
         return event
 
 
+class _Handler(logging.Handler):
+    """Libraries' lines, among ours."""
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.write(self.format(record))
+        except Exception:  # noqa: BLE001  # as the standard library's handlers: told on stderr
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Called when the process ends, by `logging`."""
+        self._lines.flush()
+
+
+def log_later(tell: Callable[[], None]) -> None:
+    """Have `tell`, which logs lines, called within a tenth of a second, with the time and the
+    context of now; at once unless `keep_loggers` was called."""
+    if _lines is None:
+        tell()
+    else:
+        _lines.later(tell)
+
+
 def keep_loggers() -> None:
     """From now on each logger is made once, as `configure_logging` said last: to make one anew is a
-    fifth of what a line costs."""
+    fifth of what a line costs. What `log_later` is given waits for others."""
     structlog.configure(cache_logger_on_first_use=True)
+    if _lines is not None:
+        _lines.patient = True
 
 
 def _console(_: object, __: str, event: EventDict) -> str:

@@ -41,6 +41,7 @@ from sipagent.model import (
     Prices,
     Text,
 )
+from sipagent.model.shared import Lasting
 from sipagent.tools.local import LocalServer
 
 _SPOKEN: Final = ("greeting", "disclosure")
@@ -155,11 +156,11 @@ class Personas:
         texts = (greeting, disclosure, asks)
         if (pieces and instructions is None) or _unusable(leaves, language, texts) or kit is None:
             return None
-        session = _session(leaves, instructions, language, kit)
+        session = Lasting(_session(leaves, instructions, language, kit))
         spare_leaves_ = spare_leaves(leaves, space.gathered.main)
         spare = None
         if spare_leaves_ is not None:
-            spare = _session(spare_leaves_, instructions, language, kit)
+            spare = Lasting(_session(spare_leaves_, instructions, language, kit))
         spoken = leaves["greeting"].value if "greeting" in leaves else None
         charges = self.charges
         return Edition(

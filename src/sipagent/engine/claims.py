@@ -1,7 +1,9 @@
 """A claimed call as it is written down: what came, what was decided, how it ended."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +19,6 @@ from sipagent.model import (
     Reject,
     Verdict,
 )
-from sipagent.model.shared import OfShared
 from sipagent.sip import Headers, Invite
 
 _PLAIN: Final = frozenset(one.name for one in fields(IncomingCall)) - {
@@ -28,6 +29,7 @@ _PLAIN: Final = frozenset(one.name for one in fields(IncomingCall)) - {
 _INVITE: Final = TypeAdapter(Invite)
 _DECISION: Final = TypeAdapter(Decision)
 _OUTCOME: Final = TypeAdapter(CallOutcome)
+_NO_PARTS: Final[Mapping[int, bytes]] = MappingProxyType({})
 
 # Every call is written while its caller waits: msgspec takes a sixth of pydantic's time for that.
 _ENCODER: Final = msgspec.json.Encoder()
@@ -67,33 +69,42 @@ def call_from_json(written: bytes) -> IncomingCall:
     return IncomingCall(**known, media_security=security, headers=headers, invite=invite)
 
 
-def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(_ENCODER.encode(value))
+PART: Final = "$part"
+"""The key of a number that stands in place of a value which is written elsewhere."""
 
+Place = Callable[[object], object]
+"""What is encoded in place of a value that other claims may have as well."""
 
-_SHARED: Final = {name: OfShared(_raw) for name in ("skills", "ways")}
-"""What calls to one agent mostly have in common."""
-
+_PLACED: Final = ("session", "fallback_session", "skills", "ways")
 _FIELDS: Final = tuple(one.name for one in fields(CallPlan))
 
 
-def _verdict(verdict: Verdict) -> object:
+def encoded(value: object) -> bytes:
+    """The value as JSON, as it stands in a claim."""
+    return _ENCODER.encode(value)
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _verdict(verdict: Verdict, place: Place) -> object:
     """The verdict as it is encoded."""
     if isinstance(verdict, Reject):
         return verdict
     plan = {name: getattr(verdict.plan, name) for name in _FIELDS}
-    for name, raw in _SHARED.items():
-        plan[name] = raw(plan[name])
+    for name in _PLACED:
+        plan[name] = place(plan[name])
     if isinstance(verdict, Forward):
         return {"plan": plan, "destination": verdict.destination}
     return {"plan": plan}
 
 
-def decision_to_json(decision: Decision) -> bytes:
+def decision_to_json(decision: Decision, place: Place = _as_it_is) -> bytes:
     """The decision as JSON, without what matters only until the call is claimed."""
     return _ENCODER.encode(
         {
-            "verdict": _verdict(decision.verdict),
+            "verdict": _verdict(decision.verdict, place),
             "trace": decision.trace,
             "dialed": decision.dialed,
             "dialed_source": decision.dialed_source,
@@ -110,9 +121,32 @@ def decision_to_json(decision: Decision) -> bytes:
     )
 
 
-def decision_from_json(written: bytes) -> Decision:
-    """The decision that was written. Raises ValueError where it cannot be read."""
-    return _DECISION.validate_json(written)
+def decision_from_json(written: bytes, parts: Mapping[int, bytes] = _NO_PARTS) -> Decision:
+    """The decision that was written. Raises ValueError where it cannot be read, KeyError where a
+    part of it is not there."""
+    whole = json.loads(written)
+    plan = whole["verdict"].get("plan")
+    named = (
+        [] if plan is None else [name for name in _PLACED if _part_of(plan.get(name)) is not None]
+    )
+    if not named:
+        return _DECISION.validate_json(written)
+    for name in named:
+        plan[name] = msgspec.Raw(parts[plan[name][PART]])
+    return _DECISION.validate_json(_ENCODER.encode(whole))
+
+
+def parts_of(written: bytes) -> list[int]:
+    """The numbers of the parts that the decision names. Raises ValueError."""
+    plan = json.loads(written)["verdict"].get("plan") or {}
+    numbers = (_part_of(plan.get(name)) for name in _PLACED)
+    return [number for number in numbers if number is not None]
+
+
+def _part_of(value: object) -> int | None:
+    """The number that stands in place of a value, if one does."""
+    number = value.get(PART) if isinstance(value, dict) and len(value) == 1 else None
+    return number if isinstance(number, int) else None
 
 
 def outcome_to_json(outcome: CallOutcome) -> bytes:

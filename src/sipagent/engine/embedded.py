@@ -2,7 +2,7 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,10 +15,12 @@ from sipagent.engine.claims import (
     decision_to_json,
     outcome_from_json,
     outcome_to_json,
+    parts_of,
 )
 from sipagent.engine.counters import Admission, Counters, settled
 from sipagent.engine.counters import Room as Admitted
 from sipagent.engine.memory import Memory, Statement, Written
+from sipagent.engine.parts import Parts
 from sipagent.engine.purse import Crossing
 from sipagent.model import CallId, CallOutcome, Cap, Decision, IncomingCall, Quota, Reject
 from sipagent.sessions.ports import FIRST_EPOCH, Claim, Clock, HeldCall, Marked, Offer
@@ -63,6 +65,7 @@ class EmbeddedEngine:
         self.counters = counters or Counters()
         self._clock = clock
         self._memory = memory
+        self._parts = Parts()
         self._crossed = crossed
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._calls: dict[CallId, _Held] = {}
@@ -165,7 +168,8 @@ class EmbeddedEngine:
     def settled(self, call_id: CallId) -> None:
         ended = self._ended.pop(call_id, None)
         if ended is not None and self._memory is not None:
-            self._memory.put(ended, *_settle(ended, self._memory.take(ended)))
+            unwritten = self._memory.take(ended)
+            self._memory.put(ended, *_settle(ended, unwritten), *self._parts.release(ended))
 
     async def adopt(self) -> Sequence[HeldCall]:
         if self._memory is None:
@@ -180,7 +184,10 @@ class EmbeddedEngine:
             at = now - max(0.0, wall - one.claimed_at)
             self._see(_keys(one.call_id, one.webhook_id), at, one.id)
         self._last = max((one.id for one in written), default=0)
-        adopted = [held for one in written if (held := self._adopted(one)) is not None]
+        parts = self._memory.parts()
+        adopted = [held for one in written if (held := self._adopted(one, parts)) is not None]
+        named = {one.id: _named(one) for one in written}
+        self._memory.put(0, *self._parts.adopt(named, parts))
         if not self._memory.flush(within=math.inf):
             log.error("calls are taken over although that could not be written")
         return adopted
@@ -192,28 +199,40 @@ class EmbeddedEngine:
 
     def _remember(self, memory: Memory, call: IncomingCall, decision: Decision, at: float) -> None:
         written: tuple[bytes, bytes] | tuple[None, None]
+        number = self._last
         try:
-            written = call_to_json(call), decision_to_json(decision)
+            written = call_to_json(call), self._encoded(number, decision)
         except Exception as error:  # the call must be answered; only a restart would lose it
             log.exception("claim not writable", call_id=call.call_id, error=type(error).__name__)
             written = (None, None)
-        values = (self._last, call.call_id, call.webhook_id, at, FIRST_EPOCH)
-        memory.write(self._last, (_INSERT_CLAIM, (*values, *written)))
+        values = (number, call.call_id, call.webhook_id, at, FIRST_EPOCH)
+        self._write(memory, number, (_INSERT_CLAIM, (*values, *written)))
 
     def _rewrite(self, memory: Memory, number: int, decision: Decision) -> None:
+        dropped = self._parts.release(number)
         try:
-            written = decision_to_json(decision)
+            written = self._encoded(number, decision)
         except Exception as error:  # as above; who takes over goes on with the decision before
             log.exception("decision not writable", error=type(error).__name__)
         else:
-            memory.write(number, (_UPDATE_DECISION, (written, number)))
+            self._write(memory, number, (_UPDATE_DECISION, (written, number)), *dropped)
 
-    def _adopted(self, written: Written) -> HeldCall | None:
+    def _encoded(self, number: int, decision: Decision) -> bytes:
+        """The decision as it stands in this row."""
+        return decision_to_json(decision, lambda value: self._parts.in_place_of(number, value))
+
+    def _write(self, memory: Memory, number: int, *statements: Statement) -> None:
+        """The row outlives the process, and the parts that it names, if the disk takes them."""
+        if memory.write(number, *self._parts.unwritten(number), *statements):
+            self._parts.wrote(number)
+
+    def _adopted(self, written: Written, parts: Mapping[int, bytes]) -> HeldCall | None:
         """A call that is ours from now on; None for one of which nothing is left to do."""
         if written.call is None or written.decision is None or self._memory is None:
             return None
         try:
-            call, decision = call_from_json(written.call), decision_from_json(written.decision)
+            call = call_from_json(written.call)
+            decision = decision_from_json(written.decision, parts)
             outcome = None if written.outcome is None else outcome_from_json(written.outcome)
         except (ValueError, TypeError, KeyError) as error:
             log.warning("claim not readable", call_id=written.call_id, error=type(error).__name__)
@@ -245,6 +264,14 @@ class EmbeddedEngine:
             del self._seen[key]
             if number and self._memory is not None:
                 self._memory.put(number, (_DELETE_SETTLED, (number,)))
+
+
+def _named(written: Written) -> list[int]:
+    """The parts that a call which is not settled names."""
+    try:
+        return [] if written.decision is None else parts_of(written.decision)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []  # told where it is read
 
 
 def _keys(call_id: str, webhook_id: str) -> tuple[str, str]:

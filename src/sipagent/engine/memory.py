@@ -53,7 +53,7 @@ disk: rarely is better, and the log of half a minute is small."""
 _EMPTIED_EVERY: Final = 300.0
 """Seconds after which the log beside the file is emptied: till then it may hold deleted rows."""
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _PRAGMAS: Final = (
     "journal_mode=WAL",
     "synchronous=NORMAL",
@@ -67,6 +67,7 @@ CREATE TABLE IF NOT EXISTS claims (
 CREATE TABLE IF NOT EXISTS marks (
   id INTEGER NOT NULL, key TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (id, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outcomes (id INTEGER PRIMARY KEY, outcome BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS parts (id INTEGER PRIMARY KEY, json BLOB NOT NULL);
 """
 
 Statement = tuple[str, Sequence[Any]]
@@ -142,6 +143,14 @@ class Memory:
                 )
                 for number, call_id, webhook_id, at, epoch, call, decision, end in rows
             ]
+        except sqlite3.Error as error:
+            raise StoreError(str(self._path), f"cannot be read: {error}") from error
+
+    def parts(self) -> dict[int, bytes]:
+        """What claims name by a number. Raises StoreError."""
+        assert self._connection is not None
+        try:
+            return dict(self._connection.execute("SELECT id, json FROM parts").fetchall())
         except sqlite3.Error as error:
             raise StoreError(str(self._path), f"cannot be read: {error}") from error
 

@@ -1,11 +1,17 @@
 """What is made of values that many calls share, once for each of them."""
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import ref
 
 T = TypeVar("T")
 V = TypeVar("V")
+
+
+class Lasting(dict[str, Any]):
+    """A mapping that is made once and has many readers, so that `OfShared` can tell it again."""
+
+    __slots__ = ("__weakref__",)
 
 
 class OfShared(Generic[T, V]):

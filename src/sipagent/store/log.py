@@ -1,5 +1,6 @@
 """Records as structured log lines and metrics. Words that were spoken are in neither."""
 
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -37,39 +38,25 @@ _LINES: Final = {
 """Steps of a call that are worth a line: the others show in its outcome."""
 
 
+def _now(tell: Callable[[], None]) -> None:
+    tell()
+
+
 class LogRecords:
     """Every decision and every outcome is one line; numbers are masked."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(
+        self, metrics: Metrics, later: Callable[[Callable[[], None]], None] = _now
+    ) -> None:
+        """`later` has the lines made that all calls have, in its own time."""
         self._metrics = metrics
+        self._later = later
         self._tokens = {
             name: metrics.records.tokens.labels(name) for name in Tokens.__struct_fields__
         }
 
     def decided(self, call: IncomingCall, decision: Decision) -> None:
-        invite, verdict = call.invite, decision.verdict
-        plan = None if isinstance(verdict, Reject) else verdict.plan
-        caller, attestation = invite.caller_e164, invite.attestation
-        log.info(
-            "call decided",
-            call_id=call.call_id,
-            tenant=verdict.tenant if isinstance(verdict, Reject) else verdict.plan.tenant,
-            agent=None if plan is None else plan.agent,
-            destination=verdict.destination if isinstance(verdict, Forward) else None,
-            trunk=call.trunk,
-            trunk_proven=call.verified,
-            config_hash=None if plan is None else plan.config_hash,
-            account=call.account,
-            verdict=type(verdict).__name__.lower(),
-            dialed=mask_number(decision.dialed) if decision.dialed else None,
-            dialed_source=decision.dialed_source,
-            listed=decision.listed,
-            caller=mask_number(caller.value) if caller else None,
-            attestation=attestation.level or attestation.verdict if attestation else None,
-            forwarded=len(invite.forwarded_from),
-            media=call.media_security,
-            flags=sorted(invite.flags),
-        )
+        self._later(lambda: _tell_decided(call, decision))
 
     def adopted(self, call: IncomingCall, decision: Decision, began_at: float) -> None:
         log.info("call adopted", call_id=call.call_id, tenant=decision.tenant)
@@ -140,16 +127,46 @@ class LogRecords:
         self._metrics.provider_errors.labels(kind).inc()
 
     def ended(self, outcome: CallOutcome) -> None:
-        log.info(
-            "call ended",
-            call_id=outcome.call_id,
-            tenant=outcome.tenant,
-            agent=outcome.agent,
-            outcome=outcome.name,
-            at_fault=outcome.reason.at_fault,
-            detail=outcome.detail,
-            sip_code=outcome.sip_code,
-            seconds=round(outcome.duration, 3),
-            turns=outcome.turns,
-        )
+        self._later(lambda: _tell_ended(outcome))
         self._metrics.calls.ended(outcome)
+
+
+def _tell_decided(call: IncomingCall, decision: Decision) -> None:
+    invite, verdict = call.invite, decision.verdict
+    plan = None if isinstance(verdict, Reject) else verdict.plan
+    caller, attestation = invite.caller_e164, invite.attestation
+    log.info(
+        "call decided",
+        call_id=call.call_id,
+        tenant=verdict.tenant if isinstance(verdict, Reject) else verdict.plan.tenant,
+        agent=None if plan is None else plan.agent,
+        destination=verdict.destination if isinstance(verdict, Forward) else None,
+        trunk=call.trunk,
+        trunk_proven=call.verified,
+        config_hash=None if plan is None else plan.config_hash,
+        account=call.account,
+        verdict=type(verdict).__name__.lower(),
+        dialed=mask_number(decision.dialed) if decision.dialed else None,
+        dialed_source=decision.dialed_source,
+        listed=decision.listed,
+        caller=mask_number(caller.value) if caller else None,
+        attestation=attestation.level or attestation.verdict if attestation else None,
+        forwarded=len(invite.forwarded_from),
+        media=call.media_security,
+        flags=sorted(invite.flags),
+    )
+
+
+def _tell_ended(outcome: CallOutcome) -> None:
+    log.info(
+        "call ended",
+        call_id=outcome.call_id,
+        tenant=outcome.tenant,
+        agent=outcome.agent,
+        outcome=outcome.name,
+        at_fault=outcome.reason.at_fault,
+        detail=outcome.detail,
+        sip_code=outcome.sip_code,
+        seconds=round(outcome.duration, 3),
+        turns=outcome.turns,
+    )

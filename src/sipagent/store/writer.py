@@ -32,7 +32,7 @@ FLUSH_AFTER: Final = 0.25
 FLUSH_SOON: Final = 0.1
 FLUSH_ROWS: Final = 50
 TRANSACTION_ROWS: Final = 500
-REST: Final = 30
+REST: Final = 100
 """How many times as long as a transaction took the writer rests, if it may, before the next."""
 
 FLUSH_WITHIN: Final = 10.0

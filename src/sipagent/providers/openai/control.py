@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 from sipagent.errors import TokenError
 from sipagent.model import CallId, Json
 from sipagent.model.secret import ReadSecret, no_secrets, with_secrets
+from sipagent.model.shared import Lasting, OfShared
 from sipagent.providers.openai.account import Account, Action
 from sipagent.providers.openai.preflight import preflight
 from sipagent.providers.openai.rest import ATTEMPT_WITHIN, Body, Rest, RestAnswer, RestError
@@ -78,6 +79,14 @@ def retry_after(answer: RestAnswer) -> float | None:
     return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
 
 
+_as_json: Final = OfShared[Json, bytes](lambda session: to_json(dict(session)))
+
+
+def _body_of(session: Json) -> bytes:
+    """The session as it is sent; where all calls to an agent have the same, it is made once."""
+    return _as_json(session) if isinstance(session, Lasting) else to_json(dict(session))
+
+
 class OpenAICallControl:
     """The calls of one account, over a shared pool of connections."""
 
@@ -96,7 +105,7 @@ class OpenAICallControl:
         """
         if problems := preflight(session, self._account.capabilities):
             return AcceptAnswered(Answer.REFUSED, f"preflight: {problems[0]}")
-        body = to_json(dict(with_secrets(session, self._secrets)))
+        body = _body_of(with_secrets(session, self._secrets))
         attempt, effect = await self._persist(call_id, "accept", body, within)
         answer = attempt.answer
         if effect and answer is Answer.GONE:
