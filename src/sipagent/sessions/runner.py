@@ -75,6 +75,9 @@ Kept = RecordTurn | RecordUsage | RecordTransfer | RecordStep | RecordTool | Not
 """What goes to the logbook."""
 
 
+_WAITED_FOR: Final = frozenset({Accept, Reject, Refer, HangUp, Attach, Probe, Finish})
+
+
 def _is_marked(request: SocketRequest) -> bool:
     """Whether it is written down before it is made."""
     return isinstance(request, CreateResponse) and request.mark is not None
@@ -220,6 +223,9 @@ class CallRunner:
 
     def _at_once(self, command: Command) -> bool:
         """Carry a command out without waiting; False if that cannot be."""
+        # An `isinstance` for each of the twenty kinds costs as much as most commands do.
+        if type(command) in _WAITED_FOR:
+            return False
         if isinstance(command, Kept):
             self.log.record(command)
         elif isinstance(command, RunTool):

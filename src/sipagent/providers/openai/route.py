@@ -4,13 +4,15 @@ whether the call still has one."""
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from websockets.asyncio.client import connect
 from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.headers import build_host
+from websockets.http11 import Request
 from websockets.proxy import get_proxy
 from websockets.uri import WebSocketURI, parse_uri
 
@@ -37,9 +39,11 @@ KEEPALIVE: Final = Keepalive()
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way to one call's socket. `context` is None where the address is plain ws://."""
+    """The way to one call's socket. `host` is what the field of that name says (RFC 9110 7.2);
+    `context` is None where the address is plain ws://."""
 
     uri: WebSocketURI
+    host: str
     context: ssl.SSLContext | None
     proxy: str | None
     keepalive: Keepalive
@@ -80,15 +84,14 @@ class Route:
 
     def _new_connection(self) -> Connection:
         return Connection(
-            ClientProtocol(self.uri, max_size=_LARGEST_FRAME),
+            _Client(self.uri, self.host),
             ping_interval=self.keepalive.every,
             ping_timeout=self.keepalive.within,
             close_timeout=_CLOSE_TIMEOUT,
         )
 
     def _upgrade(self, headers: AuthHeaders) -> bytes:
-        host = build_host(self.uri.host, self.uri.port, self.uri.secure)
-        fields = (("Host", host), *_UPGRADE, *headers.lines)
+        fields = (("Host", self.host), *_UPGRADE, *headers.lines)
         lines = [f"GET {self.uri.resource_name} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in fields]
         return "\r\n".join([*lines, "", ""]).encode()
@@ -133,6 +136,7 @@ class Routes:
     to 18 ms."""
 
     uri: WebSocketURI
+    host: str
     context: ssl.SSLContext | None
     proxy: str | None
     keepalive: Keepalive
@@ -141,10 +145,33 @@ class Routes:
     def below(cls, url: str, context: ssl.SSLContext, keepalive: Keepalive) -> "Routes":
         """The ways to sockets at this URL, by the proxy that the environment names, if it does."""
         uri = parse_uri(url)
-        return cls(uri, context if uri.secure else None, get_proxy(uri), keepalive)
+        host = build_host(uri.host, uri.port, uri.secure)
+        return cls(uri, host, context if uri.secure else None, get_proxy(uri), keepalive)
 
     def to(self, query: str) -> Route:
-        return Route(replace(self.uri, query=query), self.context, self.proxy, self.keepalive)
+        one = self.uri
+        uri = WebSocketURI(
+            one.secure, one.host, one.port, one.path, query, one.username, one.password
+        )
+        return Route(uri, self.host, self.context, self.proxy, self.keepalive)
+
+
+class _Client(ClientProtocol):
+    """The library's, which asks for neither extensions nor subprotocols; it is told its host, to
+    which the library comes anew for each upgrade by way of `ipaddress`."""
+
+    def __init__(self, uri: WebSocketURI, host: str) -> None:
+        super().__init__(uri, max_size=_LARGEST_FRAME)
+        self._host = host
+
+    def connect(self) -> Request:
+        """As RFC 6455 4.1 has it."""
+        if self.uri.username is not None:
+            return super().connect()
+        fields = Headers()
+        for name, value in (("Host", self._host), *_UPGRADING, ("Sec-WebSocket-Key", self.key)):
+            fields[name] = value
+        return Request(self.uri.resource_name, fields)
 
 
 class _Question(asyncio.Protocol):
@@ -178,10 +205,13 @@ def drop(connection: Connection | None) -> None:
         connection.transport.abort()
 
 
-_UPGRADE: Final = (
+_UPGRADING: Final = (
     ("Upgrade", "websocket"),
     ("Connection", "Upgrade"),
     ("Sec-WebSocket-Version", "13"),
+)
+_UPGRADE: Final = (
+    *_UPGRADING,
     ("Sec-WebSocket-Key", "c2lwYWdlbnQtcHJvYmUtMQ=="),  # nothing is read beyond the status
     ("User-Agent", "sipagent"),
 )

@@ -137,6 +137,7 @@ def _listeners() -> MappingProxyType[type, tuple[tuple[str, Step], ...]]:
 
 _LISTENERS: Final = _listeners()
 _SIGNALS: Final = frozenset(signals.Signal.__args__)
+_TIMED: Final = frozenset({signals.DeadlineWanted, signals.DeadlineDropped})
 
 
 def begin(plan: CallPlan) -> tuple[CallState, list[Command]]:
@@ -194,7 +195,8 @@ def _pass_round(
     """Tell everybody who heeds it, then what they say in turn, until nobody says anything.
 
     Most events are a few words of speech, heeded by one machine that answers nothing: they take
-    the short way through.
+    the short way through. Every other signal is about a deadline, and goes to its only listener
+    where it is said.
     """
     commands: list[Command] = []
     changed: dict[str, Any] = {}
@@ -207,7 +209,11 @@ def _pass_round(
             if after is not before:
                 changed[name] = after
             for output in outputs:
-                if type(output) in _SIGNALS:
+                kind = type(output)
+                if kind in _TIMED:
+                    pending = changed.get("deadlines", state.deadlines)
+                    changed["deadlines"] = deadlines.timed(pending, output)  # type: ignore[arg-type]  # just told apart
+                elif kind in _SIGNALS:
                     waiting = deque() if waiting is None else waiting
                     waiting.append(output)  # type: ignore[arg-type]  # just told apart
                 else:

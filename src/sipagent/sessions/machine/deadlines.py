@@ -21,13 +21,20 @@ class Deadlines(Struct, frozen=True):
         return self.pending[0][1] if self.pending and self.pending[0][0] <= now else None
 
 
-Heeded = DeadlineWanted | DeadlineDropped | DeadlineReached | CallOver
+Timed = DeadlineWanted | DeadlineDropped
+Heeded = Timed | DeadlineReached | CallOver
 
 
 def step(state: Deadlines, event: Heeded, _: float) -> tuple[Deadlines, tuple[()]]:
     if isinstance(event, CallOver):
         return Deadlines(), ()
-    rest = tuple(entry for entry in state.pending if entry[1] != event.key)
+    return timed(state, event), ()
+
+
+def timed(state: Deadlines, event: Timed | DeadlineReached) -> Deadlines:
+    """The times once one is wanted, dropped, or has come."""
+    rest = [entry for entry in state.pending if entry[1] != event.key]
     if isinstance(event, DeadlineWanted):
-        return Deadlines(tuple(sorted((*rest, (event.at, event.key))))), ()
-    return Deadlines(rest), ()
+        rest.append((event.at, event.key))
+        rest.sort()
+    return Deadlines(tuple(rest))

@@ -74,6 +74,8 @@ class Forwarding:
 
 
 _NOWHERE: Final = Forwarding()
+_HELD: Final = replace(_NOWHERE, attached=True)
+"""Nearly all calls: they are sent nowhere, and only their socket is known of."""
 
 Heeded = (
     CallBegun
@@ -100,14 +102,14 @@ def forwarding(target: str | None) -> Forwarding:
 def step(state: Forwarding, event: Heeded, now: float) -> Result:
     match state.stage, event:
         case _, SocketOpened():
-            return replace(state, attached=True), ()
+            return (_HELD if state is _NOWHERE else replace(state, attached=True)), ()
         case Stage.WATCHING, CallBegun():
             return state, (Attach(again=True),)
         case Stage.IDLE, SendAway(target):
             state = replace(state, stage=Stage.REFERRING, target=target, held=True)
             return state, (Refer(target),)
         case Stage.IDLE | Stage.DUE | Stage.REFERRING, SocketClosed():
-            return replace(state, attached=False), ()
+            return (_NOWHERE if state is _HELD else replace(state, attached=False)), ()
         case Stage.DUE, CallAnswered():
             return replace(state, stage=Stage.REFERRING), (Refer(state.target),)
         case Stage.DUE | Stage.REFERRING, EndRequested():
