@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from sipagent.observability import configure_logging, keep_loggers
+from sipagent.observability import configure_logging, keep_loggers, log_later
+from tests.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +96,61 @@ def test_a_terminal_gets_the_traceback_below_the_line() -> None:
         structlog.get_logger("ours").exception("failed")
     assert lines(stream)[0].split()[1:] == ["error", "failed"]
     assert lines(stream)[-1] == "ValueError: x"
+
+
+async def test_lines_that_wait_are_told_as_of_their_time_and_before_whatever_is_told_at_once() -> (
+    None
+):
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    keep_loggers()
+    log = structlog.get_logger("ours")
+    for number in range(2):
+        with structlog.contextvars.bound_contextvars(call_id=f"rtc_{number}"):
+            log_later(lambda: log.info("call decided"))
+    assert lines(stream) == []
+    log.warning("provider error")
+    told = [json.loads(line) for line in lines(stream)]
+    assert [(one["event"], one.get("call_id")) for one in told] == [
+        ("call decided", "rtc_0"),
+        ("call decided", "rtc_1"),
+        ("provider error", None),
+    ]
+    assert [one["timestamp"] for one in told] == sorted(one["timestamp"] for one in told)
+
+
+async def test_lines_that_wait_are_written_soon_by_themselves_and_when_the_process_ends() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    keep_loggers()
+    log = structlog.get_logger("ours")
+    log_later(lambda: log.info("call decided"))
+    await eventually(lambda: len(lines(stream)) == 1)
+    log_later(lambda: log.info("call ended"))
+    logging.shutdown([lambda: logging.getLogger().handlers[0]])
+    assert json.loads(lines(stream)[1])["event"] == "call ended"
+
+
+async def test_a_line_that_cannot_be_made_is_told_and_the_others_are_written() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    keep_loggers()
+    log = structlog.get_logger("ours")
+    words = "what a caller said"
+
+    def broken() -> None:
+        raise ValueError(words)
+
+    log_later(broken)
+    log_later(lambda: log.info("call ended"))
+    logging.getLogger("somebody.elses").warning("hm")
+    told = [json.loads(line)["event"] for line in lines(stream)]
+    assert told == ["line not made: ValueError", "call ended", "hm"]
+    assert words not in stream.getvalue()
+
+
+def test_lines_wait_for_nothing_unless_that_is_said() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    log_later(lambda: structlog.get_logger("ours").info("call ended"))
+    assert len(lines(stream)) == 1

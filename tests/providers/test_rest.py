@@ -161,3 +161,94 @@ async def test_a_long_answer_is_read_as_far_as_it_is_of_use() -> None:
         answer = await rest.post(url, (), Body(b"{}"))
     assert answer.status == 400
     assert len(answer.body) <= 64 * 1024
+
+
+async def test_an_answer_may_be_announced_and_come_in_pieces() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await request_of(reader)
+            for piece in (
+                b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200",
+                b" OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r",
+                b"\n1\r\n}\r\n0\r\n\r\n",
+            ):
+                writer.write(piece)
+                await writer.drain()
+
+    async with upstream(talk) as url, Rest() as rest:
+        for _ in range(2):
+            answer = await rest.post(url, (), Body(b"{}"))
+            assert (answer.status, answer.body, answer.header(b"link")) == (200, b"{}", None)
+
+
+async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(b"HTTP/1.1 500 Oh\r\n\r\nwords")
+
+    async with upstream(talk) as url, Rest() as rest:
+        for _ in range(2):
+            answer = await rest.post(url, (), Body(b"{}"))
+            assert (answer.status, answer.body) == (500, b"words")
+
+
+async def test_a_connection_that_the_other_side_closes_is_not_used_again() -> None:
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await request_of(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+
+    async with upstream(talk) as url, Rest() as rest:
+        for _ in range(3):
+            assert (await rest.post(url, (), Body(b"{}"))).status == 200
+    assert connections == 3
+
+
+async def test_what_nobody_asked_for_is_nobodys_answer() -> None:
+    """A server's word on an idle connection (RFC 9110, 15.5.9) must not answer the next request."""
+    asked: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await request_of(reader))[1])
+        writer.write(ANSWER + b"HTTP/1.1 408 Too Late\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()
+
+    async with upstream(talk) as url, Rest() as rest:
+        for content in (b"1", b"2"):
+            assert (await rest.post(url, (), Body(content))).status == 200
+    assert asked == [b"1", b"2"]
+
+
+async def test_requests_at_the_same_time_have_connections_of_their_own() -> None:
+    together = asyncio.Barrier(5)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, body = await request_of(reader)
+        await together.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with upstream(talk) as url, Rest() as rest:
+        bodies = [b"x" * length for length in range(1, 6)]
+        answers = await asyncio.gather(*(rest.post(url, (), Body(body)) for body in bodies))
+    assert [answer.body for answer in answers] == bodies
+
+
+async def test_an_answer_that_takes_too_long_may_have_taken_effect() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        await reader.read()
+
+    async with upstream(talk) as url, Rest() as rest:
+        with pytest.raises(RestError, match="no answer in time") as failed:
+            await rest.post(url, (), Body(b"{}"), within=0.05)
+    assert failed.value.sent
+
+
+@pytest.mark.parametrize("url", ["ftp://api.test/x", "https:///x", "https://api.test:x/"])
+async def test_a_url_that_leads_nowhere(url: str) -> None:
+    async with Rest() as rest:
+        with pytest.raises(ValueError, match=r"not a URL|[Pp]ort"):
+            await rest.post(url, (), Body(b"{}"))
