@@ -14,6 +14,7 @@
     ├── QuestionError        a call that is asked about cannot be one
     ├── StoreError           a file of the data directory cannot be read or written
     ├── NotClosableError     a month whose statement cannot be closed, or not yet
+    ├── EngineError          the engine that replicas share has not answered
     ├── EgressError          somebody else's server was not asked, or has not answered
     └── SimulatorError       the simulator was asked for something that it cannot do
 
@@ -225,3 +226,7 @@ class SimulatorError(SipagentError):
 
 class QuestionError(SipagentError):
     """A question about a call names something that is not there, or a time that is none."""
+
+
+class EngineError(SipagentError):
+    """The engine that replicas share has not answered, or not as it should."""

@@ -117,6 +117,10 @@ class _Handler(logging.Handler):
         super().__init__()
         self._lines = lines
 
+    def createLock(self) -> None:  # noqa: N802  # the standard library's word
+        """None: with the lines' own beside it two threads could wait for each other."""
+        self.lock = None
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._lines.write(self.format(record))
@@ -135,6 +139,12 @@ def log_later(tell: Callable[[], None]) -> None:
         tell()
     else:
         _lines.later(tell)
+
+
+def write_waiting_lines(within: float) -> None:
+    """Lines that wait are written, unless the log is busy for so many seconds."""
+    if _lines is not None:
+        _lines.flush_if_free(within)
 
 
 def keep_loggers() -> None:

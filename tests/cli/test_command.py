@@ -19,6 +19,8 @@ HEAVY = (
     "httpx",
     "structlog",
     "phonenumbers",
+    "redis",
+    "asyncpg",
     "sipagent.config",
 )
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sipagent.concurrency import SystemClock
 from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.engine.memory import Memory, Statement
@@ -103,9 +105,11 @@ async def test_a_part_goes_when_the_configuration_and_the_last_call_have_let_it_
         assert told(tmp_path, "SELECT id FROM parts") == []
 
 
-async def test_a_part_that_no_call_has_any_more_goes_when_another_comes(tmp_path: Path) -> None:
+async def test_a_part_that_no_call_has_any_more_goes_when_another_call_ends(tmp_path: Path) -> None:
     old, new, skills = a_session(), a_session(), Skills()
     async with life(tmp_path) as (engine, _):
+        memory = engine._memory
+        assert memory is not None
         for number in range(2):
             await engine.offer(*an_agents(number, old, skills))
             await end(engine, a_claim(f"rtc_{number}")[0])
@@ -113,6 +117,8 @@ async def test_a_part_that_no_call_has_any_more_goes_when_another_comes(tmp_path
         gc.collect()
         for number in range(2, 4):
             await engine.offer(*an_agents(number, new, skills))
+        await end(engine, a_claim("rtc_2")[0])
+        assert memory.flush()
         assert told(tmp_path, "SELECT id FROM parts") == [2]
 
 
@@ -190,3 +196,71 @@ async def test_a_file_of_the_release_before_is_taken_over(tmp_path: Path) -> Non
         file.execute("PRAGMA user_version=1")
     async with life(tmp_path) as (_, held):
         assert [one.decision for one in held] == [decision]
+
+
+async def test_a_part_that_was_written_late_goes_as_well(tmp_path: Path) -> None:
+    session, skills = a_session(), Skills()
+    async with life(tmp_path, Refusing) as (engine, _):
+        memory = engine._memory
+        assert isinstance(memory, Refusing)
+        await engine.offer(*an_agents(0, session, skills))
+        memory.refuses = True
+        await engine.offer(*an_agents(1, session, skills))
+        memory.refuses = False
+        assert memory.flush()
+        assert len(told(tmp_path, "SELECT id FROM parts")) == 1
+        del session
+        gc.collect()
+        for number in range(2):
+            await end(engine, a_claim(f"rtc_{number}")[0])
+        assert memory.flush()
+        assert told(tmp_path, "SELECT id FROM parts") == []
+
+
+async def test_another_decision_lets_go_what_the_one_before_had(tmp_path: Path) -> None:
+    old, new, skills = a_session(), a_session(), Skills()
+    async with life(tmp_path) as (engine, _):
+        memory = engine._memory
+        assert memory is not None
+        for number in range(2):
+            await engine.offer(*an_agents(number, old, skills))
+        _, before = an_agents(1, old, skills)
+        for _ in range(2):
+            call, after = an_agents(1, new, skills)
+            await engine.revise(call, before, after)
+        await end(engine, a_claim("rtc_0")[0])
+        del old, before
+        gc.collect()
+        await engine.offer(*a_claim("rtc_9"))
+        await end(engine, a_claim("rtc_9")[0])
+        assert memory.flush()
+        assert told(tmp_path, "SELECT id FROM parts") == [2]
+    async with life(tmp_path) as (_, held):
+        assert [one.decision for one in held] == [an_agents(1, new, skills)[1]]
+
+
+async def test_a_number_that_is_named_is_not_given_again_although_its_part_is_missing(
+    tmp_path: Path,
+) -> None:
+    session, skills = a_session(), Skills()
+    async with life(tmp_path) as (engine, _):
+        for number in range(2):
+            await engine.offer(*an_agents(number, session, skills))
+    with closing(sqlite3.connect(tmp_path / "engine.sqlite")) as file, file:
+        file.execute("DELETE FROM parts")
+    async with life(tmp_path) as (engine, held):
+        assert len(held) == 1
+        for number in range(2, 4):
+            await engine.offer(*an_agents(number, session, skills))
+        assert told(tmp_path, "SELECT id FROM parts") == [2]
+
+
+@pytest.mark.parametrize("written", [b"[]", b'"x"', b'{"verdict":"x"}', b'{"verdict":{"plan":1}}'])
+async def test_what_is_no_decision_holds_up_no_other_call(tmp_path: Path, written: bytes) -> None:
+    async with life(tmp_path) as (engine, _):
+        for number in range(2):
+            await engine.offer(*a_claim(f"rtc_{number}"))
+    with closing(sqlite3.connect(tmp_path / "engine.sqlite")) as file, file:
+        file.execute("UPDATE claims SET decision = ? WHERE call_id = 'rtc_0'", (written,))
+    async with life(tmp_path) as (_, held):
+        assert [one.call.call_id for one in held] == [CallId("rtc_1")]

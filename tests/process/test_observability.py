@@ -8,7 +8,12 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from sipagent.observability import configure_logging, keep_loggers, log_later
+from sipagent.observability import (
+    configure_logging,
+    keep_loggers,
+    log_later,
+    write_waiting_lines,
+)
 from tests.waiting import eventually
 
 
@@ -17,6 +22,9 @@ def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    configure_logging(level="info", json=True, stream=io.StringIO())  # nothing waits any more
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -153,4 +161,42 @@ def test_lines_wait_for_nothing_unless_that_is_said() -> None:
     stream = io.StringIO()
     configure_logging(level="info", json=True, stream=stream)
     log_later(lambda: structlog.get_logger("ours").info("call ended"))
+    assert len(lines(stream)) == 1
+
+
+def test_two_threads_that_log_by_different_ways_never_wait_for_each_other() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    handler = logging.getLogger().handlers[0]
+    assert handler.lock is None  # the lines' own is the only one
+
+
+async def test_a_stream_that_is_closed_holds_up_nobody() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    keep_loggers()
+    stream.close()
+    log = structlog.get_logger("ours")
+    for _ in range(1000):
+        log_later(lambda: log.info("call ended"))
+    log.warning("provider error")
+    logging.getLogger("somebody.elses").warning("hm")
+
+
+def test_lines_that_cannot_wait_are_not_kept_either() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    keep_loggers()
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        log_later(lambda: structlog.get_logger("ours").info("call ended"))
+    structlog.get_logger("ours").info("hm")
+    assert [json.loads(line)["event"] for line in lines(stream)] == ["hm"]
+
+
+async def test_lines_that_wait_are_written_before_a_process_is_killed_by_force() -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream)
+    keep_loggers()
+    log_later(lambda: structlog.get_logger("ours").info("call ended"))
+    write_waiting_lines(within=0.1)
     assert len(lines(stream)) == 1

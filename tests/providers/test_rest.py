@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from sipagent.providers.openai.exchange import Addresses, Names
 from sipagent.providers.openai.rest import Body, Rest, RestError, environment_proxy
 
 
@@ -252,3 +253,63 @@ async def test_a_url_that_leads_nowhere(url: str) -> None:
     async with Rest() as rest:
         with pytest.raises(ValueError, match=r"not a URL|[Pp]ort"):
             await rest.post(url, (), Body(b"{}"))
+
+
+async def test_an_answer_that_another_one_begins_behind_is_the_last_of_its_connection() -> None:
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await request_of(reader)
+        writer.write(ANSWER + b"HTTP/1.1 408 Request")
+        await reader.read()
+
+    async with upstream(talk) as url, Rest() as rest:
+        for _ in range(2):
+            assert (await rest.post(url, (), Body(b"{}"))).status == 200
+    assert connections == 2
+
+
+async def test_headers_without_end_are_no_answer() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"X-Thing: %b\r\n" % (b"x" * 1000))
+            await writer.drain()
+
+    async with upstream(talk) as url, Rest() as rest:
+        with pytest.raises(RestError, match="unreadable answer"):
+            await rest.post(url, (), Body(b"{}"))
+
+
+async def test_a_trailer_does_not_pass_for_a_header() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+            b"Retry-After: 9\r\n\r\n"
+        )
+
+    async with upstream(talk) as url, Rest() as rest:
+        answer = await rest.post(url, (), Body(b"{}"))
+    assert (answer.body, answer.header(b"retry-after")) == (b"{}", None)
+
+
+async def test_a_name_is_asked_for_once_by_all_that_come_together() -> None:
+    asked: list[str] = []
+
+    async def ask(host: str, port: int) -> Addresses | OSError:
+        asked.append(host)
+        await asyncio.sleep(0)
+        return OSError(-2, "unknown") if host == "nobody" else [(host, port)]
+
+    names = Names(ask)
+    found = await asyncio.gather(*(names.found("api.test", 443) for _ in range(100)))
+    assert found == [[("api.test", 443)]] * 100
+    failed = await asyncio.gather(
+        *(names.found("nobody", 443) for _ in range(100)), return_exceptions=True
+    )
+    assert all(isinstance(one, OSError) for one in failed)
+    assert asked == ["api.test", "nobody"]

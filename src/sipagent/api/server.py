@@ -20,6 +20,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from sipagent.api.connections import ConnectionLimits, ConnectionStats, GuardedProtocol
 from sipagent.concurrency import TaskOwner
+from sipagent.observability import write_waiting_lines
 
 __all__ = [
     "MAX_BODY",
@@ -156,7 +157,7 @@ class GracefulServer(uvicorn.Server):
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._abort)
             if self._kill_after is not None:
-                force = threading.Timer(self._kill_after, os._exit, [128 + sig])
+                force = threading.Timer(self._kill_after, _killed, [128 + sig])
                 force.daemon = True
                 force.start()
 
@@ -193,3 +194,9 @@ class GracefulServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         self._on_abort()
+
+
+def _killed(code: int) -> None:
+    """The process is gone, with its log as whole as can be had."""
+    write_waiting_lines(within=0.2)
+    os._exit(code)

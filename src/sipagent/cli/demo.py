@@ -122,6 +122,9 @@ class Terminal:
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         typer.secho(f"  provider error: {code}", fg=typer.colors.RED)
 
+    def left(self, plan: CallPlan) -> None:
+        """Never told: there is no other replica."""
+
     def ended(self, outcome: CallOutcome) -> None:
         self._finish_line()
         self.outcomes.append(outcome)

@@ -125,10 +125,8 @@ def decision_from_json(written: bytes, parts: Mapping[int, bytes] = _NO_PARTS) -
     """The decision that was written. Raises ValueError where it cannot be read, KeyError where a
     part of it is not there."""
     whole = json.loads(written)
-    plan = whole["verdict"].get("plan")
-    named = (
-        [] if plan is None else [name for name in _PLACED if _part_of(plan.get(name)) is not None]
-    )
+    plan = _plan_in(whole)
+    named = [name for name in _PLACED if _part_of(plan.get(name)) is not None]
     if not named:
         return _DECISION.validate_json(written)
     for name in named:
@@ -138,9 +136,17 @@ def decision_from_json(written: bytes, parts: Mapping[int, bytes] = _NO_PARTS) -
 
 def parts_of(written: bytes) -> list[int]:
     """The numbers of the parts that the decision names. Raises ValueError."""
-    plan = json.loads(written)["verdict"].get("plan") or {}
+    plan = _plan_in(json.loads(written))
     numbers = (_part_of(plan.get(name)) for name in _PLACED)
     return [number for number in numbers if number is not None]
+
+
+def _plan_in(whole: Any) -> dict[str, Any]:
+    verdict = whole.get("verdict") if isinstance(whole, dict) else None
+    if not isinstance(verdict, dict):
+        raise ValueError("not a decision")  # noqa: TRY004  # what stands there is wrong, not a type
+    plan = verdict.get("plan")
+    return plan if isinstance(plan, dict) else {}
 
 
 def _part_of(value: object) -> int | None:

@@ -24,7 +24,8 @@ from sipagent.model import (
 )
 from sipagent.model.limit import BUSY, UNAVAILABLE
 
-_SHARED: Final = frozenset({QuotaScope.ACCOUNT, QuotaScope.PROCESS})
+SHARED: Final = frozenset({QuotaScope.ACCOUNT, QuotaScope.PROCESS})
+"""What tenants have in common, so that none of them chooses what follows."""
 
 
 class Room(StrEnum):
@@ -219,6 +220,10 @@ class Counters:
         """So much was spent in this day (`2026-11-28`) or month (`2026-11`) before the start."""
         self._purse.seed(key, label, micros)
 
+    def learn(self, key: str, label: str, micros: int) -> None:
+        """All replicas together have spent so much in this day or month, or more."""
+        self._purse.seed(key, label, max(0, micros - self._purse.spent(key, label)))
+
     def _crowded(
         self, tenant: TenantName, caps: Sequence[Cap], quotas: Sequence[Quota], now: float
     ) -> Admission | None:
@@ -226,7 +231,7 @@ class Counters:
             return Admission(Room.FULL, cap.which)
         for quota in quotas:
             if (why := self._no_room(quota, tenant, now)) is not None:
-                own = quota.scope not in _SHARED
+                own = quota.scope not in SHARED
                 return Admission(Room.FULL, f"{quota.scope}.{why}", own)
         return None
 
@@ -284,7 +289,7 @@ def settled(decision: Decision, admission: Admission) -> Decision:
 
 
 def _shared(quotas: Sequence[Quota]) -> tuple[Quota, ...]:
-    return tuple(quota for quota in quotas if quota.scope in _SHARED)
+    return tuple(quota for quota in quotas if quota.scope in SHARED)
 
 
 def _code(decision: Decision, admission: Admission) -> int:
@@ -292,7 +297,7 @@ def _code(decision: Decision, admission: Admission) -> int:
     has no room the carrier may find another."""
     if admission.own:
         return decision.spent_code if admission.room is Room.SPENT else decision.full_code
-    shared = (admission.limit or "").partition(".")[0] in _SHARED
+    shared = (admission.limit or "").partition(".")[0] in SHARED
     return UNAVAILABLE if shared else BUSY
 
 

@@ -126,7 +126,11 @@ class EmbeddedEngine:
             self._memory.write(held.id, (_INSERT_MARK, (held.id, key, self._clock.wall())))
         return Marked.DONE_NOW
 
-    def admit(self, call_id: CallId, cap: Cap) -> bool:
+    def active(self, call_id: CallId) -> bool:
+        """The file's lock is a lease that does not end before the process does."""
+        return True
+
+    async def admit(self, call_id: CallId, cap: Cap) -> bool:
         return self.counters.take(cap, self._clock.monotonic())
 
     def note(self, call_id: CallId, epoch: int, key: str) -> None:
@@ -169,7 +173,9 @@ class EmbeddedEngine:
         ended = self._ended.pop(call_id, None)
         if ended is not None and self._memory is not None:
             unwritten = self._memory.take(ended)
-            self._memory.put(ended, *_settle(ended, unwritten), *self._parts.release(ended))
+            self._memory.put(ended, *_settle(ended, unwritten))
+            # Not with the claim's: of what is put there only the claim itself stays.
+            self._drop(self._memory, self._parts.let_go(self._parts.taken(ended)))
 
     async def adopt(self) -> Sequence[HeldCall]:
         if self._memory is None:
@@ -209,13 +215,19 @@ class EmbeddedEngine:
         self._write(memory, number, (_INSERT_CLAIM, (*values, *written)))
 
     def _rewrite(self, memory: Memory, number: int, decision: Decision) -> None:
-        dropped = self._parts.release(number)
+        before = self._parts.taken(number)
         try:
             written = self._encoded(number, decision)
         except Exception as error:  # as above; who takes over goes on with the decision before
+            self._parts.put_back(number, before)
             log.exception("decision not writable", error=type(error).__name__)
         else:
-            self._write(memory, number, (_UPDATE_DECISION, (written, number)), *dropped)
+            self._write(memory, number, (_UPDATE_DECISION, (written, number)))
+            self._drop(memory, self._parts.let_go(before))
+
+    def _drop(self, memory: Memory, dropped: Sequence[Statement]) -> None:
+        if dropped:
+            memory.put(0, *dropped)
 
     def _encoded(self, number: int, decision: Decision) -> bytes:
         """The decision as it stands in this row."""

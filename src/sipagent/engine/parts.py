@@ -4,8 +4,8 @@ A claim of an agent with a few tools is 8 kB, of which what is the call's own is
 and to write the rest for every call costs as much as all else that the engine does.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Self
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
 from weakref import ref
 
 import msgspec
@@ -23,7 +23,7 @@ _SHORTEST: Final = 64
 class _Part:
     """A value of the configuration's, as JSON. It has a number once it is a part of the file."""
 
-    __slots__ = ("calls", "id", "json", "met", "source", "written")
+    __slots__ = ("calls", "id", "json", "met", "source", "tried", "written")
 
     def __init__(self, source: "ref[Any] | None", json: bytes, number: int = 0) -> None:
         self.source = source
@@ -31,12 +31,7 @@ class _Part:
         self.id = number
         self.met = False
         self.calls = 0
-        self.written = number > 0
-
-    @classmethod
-    def of(cls, value: object) -> Self:
-        """Raises TypeError where nobody could say whether the value is still there."""
-        return cls(ref(value), encoded(value))
+        self.tried = self.written = number > 0
 
     @property
     def idle(self) -> bool:
@@ -52,13 +47,14 @@ class Parts:
     """
 
     def __init__(self) -> None:
-        self._known = OfShared[object, _Part](_Part.of)
+        self._known = OfShared[object, _Part](self._meet)
+        self._stale = False
         self._named: dict[int, _Part] = {}
         self._of: dict[int, list[_Part]] = {}
         self._last = 0
 
     def adopt(
-        self, named: Mapping[int, Iterable[int]], there: Iterable[int]
+        self, named: Mapping[int, Iterable[int]], there: Collection[int]
     ) -> Iterator[Statement]:
         """Take over claims with the parts that each names, and the parts that stand in the file;
         gives back what becomes of those that no claim names."""
@@ -67,9 +63,9 @@ class Parts:
                 part = self._named.setdefault(number, _Part(None, b"", number))
                 self._name(claim, part)
         for number in there:
-            self._last = max(self._last, number)
             if number not in self._named:
                 yield _DELETE, (number,)
+        self._last = max([self._last, *self._named, *there], default=0)
 
     def in_place_of(self, claim: int, value: object) -> object:
         """What is encoded in the claim for the value: its number, or the whole of it."""
@@ -88,31 +84,47 @@ class Parts:
         return {PART: part.id}
 
     def unwritten(self, claim: int) -> Iterator[Statement]:
-        """What has to stand in the file before the claim does; whenever that is something new, also
-        what becomes of parts whose values the configuration has no more."""
-        new = [part for part in self._of.get(claim, ()) if not part.written]
-        if new:
-            yield from self._tidied()
-        for part in new:
-            yield _INSERT, (part.id, part.json)
+        """What has to stand in the file before the claim does."""
+        for part in self._of.get(claim, ()):
+            if not part.written:
+                part.tried = True
+                yield _INSERT, (part.id, part.json)
 
     def wrote(self, claim: int) -> None:
         """What `unwritten` said stands in the file."""
         for part in self._of.get(claim, ()):
             part.written = True
 
-    def release(self, claim: int) -> list[Statement]:
-        """The claim names nothing any more; gives back what becomes of the file's parts."""
-        dropped = []
-        for part in self._of.pop(claim, ()):
+    def taken(self, claim: int) -> "list[_Part]":
+        """What the claim names, until this is `let_go` or `put_back`."""
+        return self._of.pop(claim, [])
+
+    def put_back(self, claim: int, parts: "list[_Part]") -> None:
+        """The claim names what was taken from it, and nothing else."""
+        self.let_go(self.taken(claim))
+        self._of[claim] = parts
+
+    def let_go(self, parts: "Iterable[_Part]") -> list[Statement]:
+        """No claim names these any more; gives back what becomes of the file's parts, also of those
+        whose values the configuration has had since the last time and has no more."""
+        dropped: list[Statement] = []
+        for part in parts:
             part.calls -= 1
             if part.idle:
                 dropped += self._drop(part)
+        if self._stale:
+            self._stale = False
+            for part in [one for one in self._named.values() if one.idle]:
+                dropped += self._drop(part)
         return dropped
 
-    def _tidied(self) -> list[Statement]:
-        idle = [part for part in self._named.values() if part.idle]
-        return [statement for part in idle for statement in self._drop(part)]
+    def _meet(self, value: object) -> _Part:
+        """Raises TypeError where nobody could say whether the value is still there."""
+        return _Part(ref(value, self._gone), encoded(value))
+
+    def _gone(self, _: object) -> None:
+        # Whatever thread this is in: the file's own looks when a call ends.
+        self._stale = True
 
     def _name(self, claim: int, part: _Part) -> None:
         part.calls += 1
@@ -120,4 +132,4 @@ class Parts:
 
     def _drop(self, part: _Part) -> list[Statement]:
         del self._named[part.id]
-        return [(_DELETE, (part.id,))] if part.written else []
+        return [(_DELETE, (part.id,))] if part.tried else []

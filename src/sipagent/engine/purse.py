@@ -69,7 +69,7 @@ class Purse:
         if quota.day is None and quota.month is None:
             return None
         named = labels(now_wall, quota.zone)
-        for period, limit in _limits(quota):
+        for period, limit in limits(quota):
             if self.spent(quota.key, named[period]) >= limit:
                 return period
         return None
@@ -80,12 +80,7 @@ class Purse:
         spent = self._running(quota.key, named)
         for label in named.values():
             spent[label] += micros
-        for period, limit in _limits(quota):
-            label = named[period]
-            after = spent[label]
-            for share in sorted({*quota.warn_at, WHOLE}):
-                if _reached(after, share, limit) and not _reached(after - micros, share, limit):
-                    yield Crossing(quota.key, quota.scope, quota.name, period, label, share, limit)
+        yield from crossings(quota, named, spent, micros)
 
     def _running(self, key: str, named: Mapping[Period, str]) -> dict[str, int]:
         """What was spent in the running periods, and in those that a clock put back was in
@@ -98,7 +93,20 @@ class Purse:
         return spent
 
 
-def _limits(quota: Quota) -> Iterator[tuple[Period, int]]:
+def crossings(
+    quota: Quota, named: Mapping[Period, str], spent: Mapping[str, int], micros: int
+) -> Iterator[Crossing]:
+    """The shares of the quota's budgets that the last `micros` of what has been `spent` crossed."""
+    for period, limit in limits(quota):
+        label = named[period]
+        after = spent[label]
+        for share in sorted({*quota.warn_at, WHOLE}):
+            if _reached(after, share, limit) and not _reached(after - micros, share, limit):
+                yield Crossing(quota.key, quota.scope, quota.name, period, label, share, limit)
+
+
+def limits(quota: Quota) -> Iterator[tuple[Period, int]]:
+    """The quota's budgets, in micro-dollars."""
     if quota.day is not None:
         yield Period.DAY, quota.day
     if quota.month is not None:

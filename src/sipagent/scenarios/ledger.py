@@ -67,6 +67,9 @@ class Ledger:
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         self.faults.append(code)
 
+    def left(self, plan: CallPlan) -> None:
+        """Never told: there is no other replica."""
+
     def ended(self, outcome: CallOutcome) -> None:
         self.outcome = outcome
         self.over.set()

@@ -149,6 +149,10 @@ class WatchedRecords:
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         self.records.fault(plan, kind, code)
 
+    def left(self, plan: CallPlan) -> None:
+        self.records.left(plan)
+        self.breakers.withdraw(plan.account, plan.call_id)
+
     def ended(self, outcome: CallOutcome) -> None:
         self.records.ended(outcome)
         self.breakers.tell(outcome.account, outcome.call_id, sign_of_end(outcome))

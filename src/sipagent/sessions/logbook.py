@@ -177,9 +177,18 @@ class Logbook:
         attempt = Transfer(self._transfers, destination, target_uri, answer)
         self._keeping.records.transfer(plan, attempt)
 
-    def admitted(self, cap: Cap) -> bool:
+    async def admitted(self, cap: Cap) -> bool:
         """Count one more for the cap, if it has room."""
-        return self._keeping.engine.admit(self._plan.call_id, cap)
+        return await self._keeping.engine.admit(self._plan.call_id, cap)
+
+    @property
+    def active(self) -> bool:
+        """Whether anything may be done for the call now."""
+        return self._keeping.engine.active(self._plan.call_id)
+
+    def left(self) -> None:
+        """The call is another replica's: nothing more is written of it here."""
+        self._keeping.records.left(self._plan)
 
     async def mark(self, key: str) -> bool:
         """Write down what is about to be done; whether it is still to be done."""

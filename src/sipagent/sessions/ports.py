@@ -137,7 +137,12 @@ class Engine(Claims, Protocol):
         Where that fails, the call goes on: DONE_NOW.
         """
 
-    def admit(self, call_id: CallId, cap: Cap) -> bool:
+    def active(self, call_id: CallId) -> bool:
+        """Whether anything may be done for the call now. Not while its owner cannot be sure that
+        nobody else is about to take it over: then its socket is kept, nothing is sent, and no tool
+        is run."""
+
+    async def admit(self, call_id: CallId, cap: Cap) -> bool:
         """Count one more for the cap, if it has room."""
 
     def note(self, call_id: CallId, epoch: int, key: str) -> None:
@@ -155,7 +160,8 @@ class Engine(Claims, Protocol):
         """The records have the call's outcome: nothing of it is needed here any more."""
 
     async def adopt(self) -> Sequence[HeldCall]:
-        """The calls that processes before this one have left, each ours from now on."""
+        """The calls that processes before this one have left, each ours from now on. An engine that
+        replicas share has none at the start: theirs are taken over whenever they are left."""
 
 
 class Configuration(Protocol):
@@ -321,6 +327,9 @@ class Records(Protocol):
 
     def ended(self, outcome: CallOutcome) -> None:
         """Keep the one outcome of a call."""
+
+    def left(self, plan: CallPlan) -> None:
+        """The call is another replica's from now on, and what becomes of it is kept there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,9 @@ class RecentEnds:
         if live is not None:
             live.destination = transfer.destination
 
+    def left(self, plan: CallPlan) -> None:
+        self._live.pop(plan.call_id, None)
+
     def ended(self, outcome: CallOutcome) -> None:
         live = self._live.pop(outcome.call_id, None)
         if live is None or outcome.answered_at is None:

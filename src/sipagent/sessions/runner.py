@@ -144,8 +144,9 @@ class CallRunner:
     async def run(self) -> CallOutcome:
         """Hold the call to its end and say how it ended.
 
-        Raises whatever broke it. Cancelling it closes the socket and leaves the call up: whoever
-        cancels hangs up.
+        While another replica may be about to take the call over, its events move its state, and
+        all that follows from them waits. Raises whatever broke it. Cancelling it closes the socket
+        and leaves the call up: whoever cancels hangs up.
         """
         try:
             self._set_timer()
@@ -191,13 +192,26 @@ class CallRunner:
     def _now(self) -> float:
         return self._world.clock.monotonic() - self._began
 
+    def resume(self) -> None:
+        """Do what has waited for the call to be surely ours again."""
+        self._go_on()
+        self._rouse()
+
     async def _next_command(self) -> Command:
-        while self._crash is None and not self._commands:
-            self._wake = asyncio.get_running_loop().create_future()
-            await self._wake
+        while self._crash is None and not (self._commands and self.log.active):
+            await self._roused()
         if self._crash is not None:
             raise self._crash
         return self._commands.popleft()
+
+    async def _roused(self) -> None:
+        self._wake = asyncio.get_running_loop().create_future()
+        await self._wake
+
+    async def _surely_ours(self) -> None:
+        """Wait until what has been written down may also be done."""
+        while self._crash is None and not self.log.active:
+            await self._roused()
 
     @property
     def _idle(self) -> bool:
@@ -212,7 +226,7 @@ class CallRunner:
         """Carry out at once what nobody has to wait for, in its order; `run` does the rest. While
         it is at something all commands wait for that."""
         try:
-            while self._commands and self._idle:
+            while self._commands and self._idle and self.log.active:
                 command = self._commands.popleft()
                 if not self._at_once(command):
                     self._commands.appendleft(command)
@@ -271,8 +285,10 @@ class CallRunner:
     async def _ask(self, request: SocketRequest) -> None:
         """Send a request; one that must not be made twice only if it has not been."""
         mark = request.mark if isinstance(request, CreateResponse) else None
-        if mark is not None and not await self.log.mark(mark):
-            return
+        if mark is not None:
+            if not await self.log.mark(mark):
+                return
+            await self._surely_ours()
         if await self._send(request) and isinstance(request, SendOutput):
             self.log.record(Note(request.note))
 
@@ -288,6 +304,7 @@ class CallRunner:
                 await self._refer(command)
             case HangUp(reason, rings):
                 await self.log.mark(f"{Mark.HANG_UP}:{reason}")
+                await self._surely_ours()
                 within = self._ringing_left(0.0) if rings else END_WITHIN
                 answer = await self.control.hang_up(self.plan.call_id, within=within)
                 self.deliver(HangUpAnswered(answer))
@@ -296,9 +313,10 @@ class CallRunner:
         """Have the REFER sent, if there is room for it, and if it has not been: one whose mark is
         there may have been."""
         answer = Answer.SILENT
-        if command.cap is not None and not self.log.admitted(command.cap):
+        if command.cap is not None and not await self.log.admitted(command.cap):
             answer = Answer.BARRED
         elif await self.log.mark(command.mark):
+            await self._surely_ours()
             answer = await self.control.refer(self.plan.call_id, command.target_uri)
         if command.destination is None:
             self.log.referred(command.target_uri, answer)

@@ -87,6 +87,7 @@ class Supervisor:
         self._around = around
         self._tasks = TaskOwner(self._task_crashed)
         self._runners: dict[CallId, CallRunner] = {}
+        self._holding: dict[CallId, asyncio.Task[None]] = {}
         self._gate = asyncio.Semaphore(_DIALS_AT_ONCE)
         self._keeping = Keeping(
             around.engine,
@@ -187,7 +188,20 @@ class Supervisor:
     def _start(self, runner: CallRunner) -> None:
         call_id = runner.plan.call_id
         self._runners[call_id] = runner
-        self._tasks.start(self._hold(runner), name=f"call:{call_id}")
+        self._holding[call_id] = self._tasks.start(self._hold(runner), name=f"call:{call_id}")
+
+    def let_go(self, call_id: CallId) -> None:
+        """The call is another replica's by now: its socket is closed here, its tools end, and the
+        call itself goes on. Nothing of it is recorded here any more."""
+        runner, task = self._runners.pop(call_id, None), self._holding.pop(call_id, None)
+        if runner is not None and task is not None:
+            runner.log.left()
+            task.cancel()
+
+    def resume(self) -> None:
+        """Do what has waited for calls to be surely ours again."""
+        for runner in tuple(self._runners.values()):
+            runner.resume()
 
     def _refuse_from(
         self, call: IncomingCall, verdict: Reject, began_at: float, epoch: int
@@ -236,9 +250,15 @@ class Supervisor:
             call_id=plan.call_id, tenant=plan.tenant, agent=plan.agent
         ):
             try:
-                await self._recorded(runner.run(), partial(self._cut_off, runner), runner.log.epoch)
+                await self._recorded(
+                    runner.run(),
+                    partial(self._cut_off, runner),
+                    runner.log.epoch,
+                    ours=lambda: self._runners.get(plan.call_id) is runner,
+                )
             finally:
-                self._runners.pop(plan.call_id, None)
+                if self._runners.get(plan.call_id) is runner:
+                    del self._runners[plan.call_id], self._holding[plan.call_id]
 
     async def _refuse(self, refusal: Refusal) -> None:
         call_id, tenant = refusal.call.call_id, refusal.verdict.tenant
@@ -285,11 +305,15 @@ class Supervisor:
         work: Coroutine[None, None, CallOutcome],
         cut_off: Callable[[Reason], Coroutine[None, None, CallOutcome]],
         epoch: int,
+        ours: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Record the outcome of `work`; if it is cancelled or crashes, that of `cut_off`."""
+        """Record the outcome of `work`; if it is cancelled or crashes, that of `cut_off`. Of a call
+        that is not `ours` any more nothing is."""
         try:
             outcome = await work
         except asyncio.CancelledError:
+            if not ours():
+                return
             await finish(self._last(cut_off(Reason.OPERATOR_HUNG_UP), epoch), name="last words")
             raise
         except Exception as crash:  # the crash boundary of one call

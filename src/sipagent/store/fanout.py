@@ -57,6 +57,10 @@ class EachOf:
         for records in self._records:
             records.fault(plan, kind, code)
 
+    def left(self, plan: CallPlan) -> None:
+        for records in self._records:
+            records.left(plan)
+
     def ended(self, outcome: CallOutcome) -> None:
         for records in self._records:
             records.ended(outcome)

@@ -126,6 +126,9 @@ class LogRecords:
         )
         self._metrics.provider_errors.labels(kind).inc()
 
+    def left(self, plan: CallPlan) -> None:
+        log.info("call left", call_id=plan.call_id, tenant=plan.tenant, agent=plan.agent)
+
     def ended(self, outcome: CallOutcome) -> None:
         self._later(lambda: _tell_ended(outcome))
         self._metrics.calls.ended(outcome)

@@ -128,6 +128,10 @@ class StoreRecords:
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         self.happened(plan, Happening.FAULT, f"{kind} {code}")
 
+    def left(self, plan: CallPlan) -> None:
+        self._began.pop(plan.call_id, None)
+        self._read.pop(plan.call_id, None)
+
     def ended(self, outcome: CallOutcome) -> None:
         self._began.pop(outcome.call_id, None)
         plan = self._read.pop(outcome.call_id, None)

@@ -285,7 +285,8 @@ class FakeProviders:
 class FakeEngine:
     """An engine that claims everything for one owner. `marks` are what was asked for, in order;
     those in `already` have been marked before. `admitted` are the caps that were asked for, of
-    which `full` have no room. `costs` and `finished` are what it was told."""
+    which `full` have no room. `costs` and `finished` are what it was told. While it is `passive`
+    nothing may be done for any call."""
 
     def __init__(self) -> None:
         self.marks: list[tuple[CallId, str]] = []
@@ -297,6 +298,7 @@ class FakeEngine:
         self.spent_up: Sequence[CallId] = ()
         self.finished: list[tuple[CallOutcome, int]] = []
         self.held: Sequence[HeldCall] = ()
+        self.passive = False
 
     async def offer(self, call: IncomingCall, decision: Decision) -> Offer:
         return Offer(Claim.OK, decision)
@@ -309,7 +311,10 @@ class FakeEngine:
         self.marks.append((call_id, key))
         return Marked.ALREADY if key in self.already else Marked.DONE_NOW
 
-    def admit(self, call_id: CallId, cap: Cap) -> bool:
+    def active(self, call_id: CallId) -> bool:
+        return not self.passive
+
+    async def admit(self, call_id: CallId, cap: Cap) -> bool:
         self.admitted.append(cap)
         return cap.key not in self.full
 

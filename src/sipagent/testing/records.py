@@ -31,6 +31,7 @@ class MemoryRecords:
         self.messages: dict[tuple[CallId, str], Message] = {}
         self.faults: list[tuple[str, str]] = []
         self.outcomes: list[CallOutcome] = []
+        self.gone: list[CallId] = []
         self._news = asyncio.Event()
 
     def decided(self, call: IncomingCall, decision: Decision) -> None:
@@ -59,6 +60,9 @@ class MemoryRecords:
 
     def fault(self, plan: CallPlan, kind: str, code: str) -> None:
         self.faults.append((kind, code))
+
+    def left(self, plan: CallPlan) -> None:
+        self.gone.append(plan.call_id)
 
     def ended(self, outcome: CallOutcome) -> None:
         self.outcomes.append(outcome)

@@ -8,9 +8,9 @@ costs; nothing of that is wanted here.
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -22,6 +22,10 @@ IDLE_FOR: Final = 15.0
 
 LARGEST_ANSWER: Final = 64 * 1024
 """Bytes of an answer that are of use. What goes beyond them is not read."""
+
+_KNOWN_FOR: Final = 10.0
+_UNKNOWN_FOR: Final = 1.0
+"""Seconds for which a name's addresses are remembered, and that it has none."""
 
 _TRY_NEXT_AFTER: Final = 0.25
 """Seconds until the next address of a host is tried as well (RFC 8305, 5)."""
@@ -80,12 +84,14 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._status = 0
         self._whole = False
+        self._header_bytes = 0
         self.reusable = False
 
     def ask(self, request: bytes) -> "asyncio.Future[RestAnswer]":
         """Send it. The answer fails with BrokenError."""
         assert self._transport is not None
         self.reusable = self._whole = False
+        self._header_bytes = 0
         self._parser = httptools.HttpResponseParser(self)
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
@@ -127,9 +133,16 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._headers, self._body, self._size = [], [], 0
+        self._whole = False
+        if self._answer is not None and self._answer.done():
+            self.reusable = False  # nobody asked for more
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > LARGEST_ANSWER:
+            raise BrokenError("too many headers")
+        if not self._whole:  # else a trailer, which must not pass for a header
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
@@ -163,6 +176,41 @@ class Connection(asyncio.Protocol):
         self.abort()
 
 
+Addresses = list[tuple[Any, ...]]
+Ask = Callable[[str, int], Awaitable[Addresses | OSError]]
+
+
+async def _asked(host: str, port: int) -> Addresses | OSError:
+    loop = asyncio.get_running_loop()
+    try:
+        return [*await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except OSError as error:
+        return error
+
+
+class Names:
+    """What hosts' names stand for, asked once by however many requests come at the same time: the
+    threads that ask are few, and shared with the calls' sockets."""
+
+    def __init__(self, ask: Ask = _asked) -> None:
+        self._ask = ask
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._found: dict[tuple[str, int], tuple[float, Addresses | OSError]] = {}
+
+    async def found(self, host: str, port: int) -> Addresses:
+        """The host's addresses, as they were ten seconds ago at most. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        async with self._locks.setdefault(host, asyncio.Lock()):
+            until, known = self._found.get((host, port), (0.0, []))
+            if loop.time() >= until:
+                known = await self._ask(host, port)
+                kept = _UNKNOWN_FOR if isinstance(known, OSError) else _KNOWN_FOR
+                self._found[host, port] = loop.time() + kept, known
+        if isinstance(known, OSError):
+            raise OSError(*known.args) from known
+        return known
+
+
 class Exchange:
     """The connections of one process to any number of hosts. They belong to one event loop.
 
@@ -175,20 +223,23 @@ class Exchange:
         self._idle: dict[Target, list[Connection]] = {}
         self._targets: dict[str, Target] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._names = Names()
+        self._closed = False
 
     def kept(self, target: Target) -> Connection | None:
         """A connection that is open and that nobody uses, the one that was used last."""
-        idle = self._idle.get(target)
+        idle, since = self._idle.get(target), asyncio.get_running_loop().time() - IDLE_FOR
         while idle:
             connection = idle.pop()
-            if connection.usable:
+            if connection.usable and connection.idle_since > since:
                 return connection
+            connection.abort()
         return None
 
     async def opened(self, target: Target) -> Connection:
         """A new connection. Raises OSError."""
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        found = await self._names.found(target.host, target.port)
         opened = await start_connection(
             found, happy_eyeballs_delay=_TRY_NEXT_AFTER, interleave=1, loop=loop
         )
@@ -229,7 +280,7 @@ class Exchange:
 
     def give_back(self, target: Target, connection: Connection) -> None:
         """Keep the connection for others, if it can be used again."""
-        if not (connection.reusable and connection.usable):
+        if self._closed or not (connection.reusable and connection.usable):
             connection.abort()
             return
         loop = asyncio.get_running_loop()
@@ -239,7 +290,8 @@ class Exchange:
             self._timer = loop.call_later(IDLE_FOR, self._tidy)
 
     def close(self) -> None:
-        """No connection is kept."""
+        """No connection is kept, nor will be."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -124,16 +124,18 @@ class Rest:
         exchange = self._exchange
         target, path = exchange.target(url)
         loop = asyncio.get_running_loop()
+        until = None if within is None else loop.time() + within
         connection: Connection | None = None
         timer: asyncio.TimerHandle | None = None
         try:
             connection = exchange.kept(target)
             if connection is None:
-                async with asyncio.timeout(ATTEMPT_WITHIN):
+                async with asyncio.timeout(_least(ATTEMPT_WITHIN, within)):
                     connection = await exchange.opened(target)
             body.begun = True
             answering = connection.ask(exchange.request(target, path, headers, body.content))
-            timer = loop.call_later(within or ATTEMPT_WITHIN, connection.give_up)
+            left = ATTEMPT_WITHIN if until is None else until - loop.time()
+            timer = loop.call_later(max(0.0, left), connection.give_up)
             answer = await answering
             body.begun = False
         except (BrokenError, TimeoutError, OSError, ssl.SSLError) as error:
@@ -181,6 +183,10 @@ class Rest:
                 skip_auto_headers=("Accept-Encoding",),
             )
         return self._session
+
+
+def _least(seconds: float, within: float | None) -> float:
+    return seconds if within is None else min(seconds, within)
 
 
 def _whole(within: float) -> aiohttp.ClientTimeout:
