@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 import httpx
 from fastapi import FastAPI
@@ -31,10 +32,10 @@ from sipagent.providers.registry import Accounts
 from sipagent.providers.secrets import SecretSource
 from sipagent.routing import Controls, RoutingTable
 from sipagent.sessions.breaker import Breakers
-from sipagent.sessions.gate import Gate, WatchedRecords
+from sipagent.sessions.gate import Gate, RecordsGate, WatchedRecords
 from sipagent.sessions.headroom import Headroom
 from sipagent.sessions.intake import Intake
-from sipagent.sessions.ports import Clock, Engine, Records, Tap, ToolRunner, Words
+from sipagent.sessions.ports import Claims, Clock, Engine, Records, Tap, ToolRunner, Words
 from sipagent.sessions.recent import RecentEnds
 from sipagent.sessions.supervisor import Supervisor, Surroundings
 from sipagent.settings import Settings
@@ -74,6 +75,13 @@ class Fixed:
         raise SecretError(f"the secret {name}", "is not granted")
 
 
+UNREADY_FOR: Final = 2.0
+"""Seconds for which a replica that leaves says so before it does: balancers ask every second."""
+
+HANDED_OVER_AGAIN: Final = 0.5
+"""Seconds between two attempts to have others go on with calls."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """One process's service: an ASGI application and the calls behind it."""
@@ -85,15 +93,29 @@ class Service:
     connections: ConnectionStats
     drain_timeout: float
     house: Storehouse | None = None
+    hands_over: bool = False
 
     def give_up(self) -> None:
         """Take no more calls; the end of the application ends the held ones at once."""
         self.intake.draining = True
 
     async def drain(self) -> None:
-        """Take no more calls, and let the held ones end as the settings say."""
-        self.intake.draining = True
-        await self.supervisor.drain(self.drain_timeout)
+        """Take no more calls, and let the held ones end as the settings say; or have other replicas
+        go on with them, and with those that still come."""
+        if self.house is None or not self.hands_over:
+            self.intake.draining = True
+            await self.supervisor.drain(self.drain_timeout)
+            return
+        self.intake.leaving = True
+        await asyncio.sleep(UNREADY_FOR)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.drain_timeout
+        while True:
+            await self.house.hand_over()
+            if not self.supervisor.live or loop.time() >= until:
+                break
+            await asyncio.sleep(HANDED_OVER_AGAIN)  # the engine is away, or another call has come
+        await self.supervisor.drain(max(0.0, until - loop.time()))
 
 
 def build(
@@ -136,7 +158,7 @@ def build(
     supervisor = _supervisor(providers, books, tap, clock, gate, runner)
     intake = Intake(
         configuration=fixed,
-        engine=gate,
+        engine=_door(gate, house, settings),
         supervisor=supervisor,
         records=books.records,
         ring_window=settings.ring_window,
@@ -154,7 +176,8 @@ def build(
     courier = None if house is None else _courier(house, fixed, egress, clock, metrics)
     app = _application(receiver, supervisor, readiness, settings.ring_window, room, courier)
     drain = settings.drain_timeout
-    return Service(app, providers, supervisor, intake, connections, drain, house)
+    hands_over = settings.hands_over
+    return Service(app, providers, supervisor, intake, connections, drain, house, hands_over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +196,13 @@ def _books(house: Storehouse | None, records: Records, clock: Clock) -> _Books:
         return _Books(EmbeddedEngine(clock), EachOf(records, recent), recent)
     house.forget = recent.forget
     return _Books(house.engine, EachOf(house.records, records, recent), recent)
+
+
+def _door(gate: Gate, house: Storehouse | None, settings: Settings) -> Claims:
+    """The gate, behind that of the records where no call is to be taken without them."""
+    if house is None or settings.without_records == "take":
+        return gate
+    return RecordsGate(gate, lambda: house.writer.away)
 
 
 def _supervisor(
@@ -277,6 +307,7 @@ def _application(
     courier: Courier | None,
 ) -> ASGIApp:
     accounts, upkeep, house = readiness.accounts, readiness.upkeep, readiness.house
+    intake = readiness.intake
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -295,6 +326,8 @@ def _application(
                 reloader = Reloader(upkeep.live, upkeep.after_reading, upkeep.secret_files)
                 await stack.enter_async_context(reloader)
             yield
+            if house is not None and intake.leaving:
+                await house.hand_over()  # what came while the listener closed
             await supervisor.abort()
 
     # Until there is an operator's token nobody gets to see the API's description.

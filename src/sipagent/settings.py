@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -26,6 +26,7 @@ _SUM: Final = re.compile(r"(?P<dollars>[0-9]{1,9}(?:\.[0-9]{1,2})?) USD")
 _WARN_AT: Final = (8_000,)
 """The share of the process's budgets at which somebody is told, in hundredths of a percent."""
 
+_REDIS: Final = ("redis", "rediss", "unix")
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _ALSO: Final = {DATABASE_VARIABLE: "DATABASE_URL"}
 """Variables that platforms set, and whose word is taken where ours are unset."""
@@ -54,12 +55,28 @@ class Settings(BaseSettings):
         "auto",
         "Whether the service brings the records' schema itself: auto, or never.",
     )
+    without_records: Literal["take", "reject"] = _env(
+        "SIPAGENT_WITHOUT_RECORDS",
+        "take",
+        "What becomes of new calls while records are away: take them, or reject them with 503.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _env(
         "LOG_LEVEL", "info", "debug, info, warning or error."
     )
     log_format: Literal["json", "console"] = _env("LOG_FORMAT", "json", "json or console.")
-    engine: Literal["embedded"] = _env(
-        "SIPAGENT_ENGINE", "embedded", "Who holds which call: embedded, in this process."
+    engine: SecretStr = _env(
+        "SIPAGENT_ENGINE",
+        SecretStr("embedded"),
+        "Who holds which call: embedded, in this process, or redis://... for many replicas.",
+    )
+    lease: Annotated[float, Field(ge=0.5, le=60)] = _env(
+        "SIPAGENT_LEASE", 3.0, "Seconds after which calls of a replica that is gone are taken over."
+    )
+    heartbeat: Annotated[float, Field(ge=0.1, le=20)] = _env(
+        "SIPAGENT_HEARTBEAT", 1.0, "Seconds between two renewals of a replica's leases."
+    )
+    drain: Literal["hold", "handover"] | None = _env(
+        "SIPAGENT_DRAIN", None, "On SIGTERM: hold the calls to their end, or hand them over."
     )
     max_calls: Annotated[int, Field(ge=1)] | None = _env(
         "SIPAGENT_MAX_CALLS", None, "The most calls that this process holds at once."
@@ -104,7 +121,9 @@ class Settings(BaseSettings):
     openai_org_id: str | None = _env("OPENAI_ORG_ID", None, "Sent as OpenAI-Organization.")
     openai_project_id: str | None = _env("OPENAI_PROJECT_ID", None, "Sent as OpenAI-Project.")
 
-    @field_validator("log_level", "log_format", "db_migrate", mode="before")
+    @field_validator(
+        "log_level", "log_format", "db_migrate", "without_records", "drain", mode="before"
+    )
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
@@ -132,6 +151,49 @@ class Settings(BaseSettings):
     def _allowed(cls, value: str) -> str:
         Allow.parse(value)
         return value
+
+    @field_validator("engine")
+    @classmethod
+    def _engine(cls, value: SecretStr) -> SecretStr:
+        """Refuse what names no engine; the value, which may hold a password, is not told."""
+        engine = value.get_secret_value()
+        try:
+            url = urlsplit(engine)
+            known = engine == "embedded" or (url.scheme in _REDIS and url.port != 0)
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError("is neither embedded nor redis://HOST, rediss://HOST or unix://PATH")
+        return value
+
+    @model_validator(mode="after")
+    def _fit(self) -> "Settings":
+        if self.heartbeat > self.lease / 2:
+            raise ValueError("SIPAGENT_HEARTBEAT must be at most half of SIPAGENT_LEASE")
+        if self.drain == "handover" and self.redis_url is None:
+            raise ValueError("SIPAGENT_DRAIN=handover needs SIPAGENT_ENGINE=redis://...")
+        if self.redis_url is not None and not self._shares_records:
+            raise ValueError(
+                "SIPAGENT_ENGINE=redis://... needs records that replicas share:"
+                " set SIPAGENT_DATABASE_URL=postgresql://..."
+            )
+        return self
+
+    @property
+    def _shares_records(self) -> bool:
+        url = "" if self.database_url is None else self.database_url.get_secret_value()
+        return url.strip().startswith("postgres")
+
+    @property
+    def redis_url(self) -> str | None:
+        """Where the engine that replicas share is, None without one."""
+        engine = self.engine.get_secret_value()
+        return None if engine == "embedded" else engine
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether calls are handed over to other replicas when the process is to end."""
+        return self.redis_url is not None and self.drain != "hold"
 
     @field_validator("call_rate")
     @classmethod
@@ -230,7 +292,7 @@ def read() -> Settings:
         return Settings()
     except ValidationError as invalid:
         problems = (
-            f"{error['loc'][0]}: {error['msg']}"
+            f"{error['loc'][0]}: {error['msg']}" if error["loc"] else error["msg"]
             for error in invalid.errors(
                 include_url=False, include_input=False, include_context=False
             )

@@ -14,14 +14,13 @@ from sipagent import __version__
 from sipagent.api.health import UnreadyReason
 from sipagent.concurrency import TaskOwner
 from sipagent.engine.counters import Counters
-from sipagent.engine.embedded import EmbeddedEngine
-from sipagent.engine.memory import Memory
 from sipagent.engine.purse import Crossing
+from sipagent.engineroom import Heirs, engine_room
 from sipagent.metrics import Metrics
 from sipagent.model import CallId, QuotaScope, TenantName, Webhook
 from sipagent.outbox.warnings import tell_budget
 from sipagent.routing import RoutingTable
-from sipagent.sessions.ports import Clock, HeldCall
+from sipagent.sessions.ports import Clock, Engine, HeldCall
 from sipagent.sessions.supervisor import Supervisor
 from sipagent.settings import Settings
 from sipagent.store.arrivals import Arrivals
@@ -80,12 +79,7 @@ class Storehouse:
         self._process = settings.process_quota
         self._key = self._installation_key(settings, file=location.file is not None)
         self._ledger = Ledger(settings.data_dir)
-        self._memory = Memory(settings.data_dir)
-        self._memory.open()
-        self.counters = Counters()
-        self.engine = EmbeddedEngine(
-            clock, self._memory, counters=self.counters, crossed=self._crossed
-        )
+        self.room = engine_room(settings, clock, self._crossed)
         self.writer = Writer(
             location,
             settings.data_dir,
@@ -94,7 +88,7 @@ class Storehouse:
             migrate=settings.db_migrate == "auto",
             # The engine's memory has decisions and outcomes until they are stored.
             spooled=(RowKind.USAGE, RowKind.TRANSFER, RowKind.MESSAGE, RowKind.EVENT),
-            settled=self.engine.settled,
+            settled=self.room.engine.settled,
             stirred=self._stirred,
         )
         self._numbers = StoredNumbers(self._key, lambda tenant: table().privacy(tenant).hmac)
@@ -116,8 +110,8 @@ class Storehouse:
     async def __aenter__(self) -> Self:
         """The engine's memory takes claims, and records are stored; a database that is away is
         waited for behind the calls. Raises StoreError."""
-        self._memory.start()
-        self._opened.callback(self._memory.close)
+        self.room.start()
+        self._opened.push_async_callback(self.room.close)
         try:
             await self._opened.enter_async_context(self.writer)
             self._open = True
@@ -136,13 +130,33 @@ class Storehouse:
         await self._tasks.cancel(1.0)
         await self._opened.aclose()
 
+    @property
+    def engine(self) -> Engine:
+        return self.room.engine
+
+    @property
+    def counters(self) -> Counters:
+        return self.room.counters
+
     async def go_on(self, supervisor: Supervisor, ring_window: float) -> None:
-        """The calls that processes before this one have left are the supervisor's."""
-        held = await self.engine.adopt()
-        if held:
-            log.info("going on with calls of a process before", calls=len(held))
-            held = await self._with_costs(held)
-        supervisor.adopt(held, ring_window)
+        """The calls that others have left are the supervisor's: processes before this one, or other
+        replicas from now on."""
+
+        async def take_over(held: Sequence[HeldCall]) -> None:
+            if held:
+                log.info("going on with calls of another process", calls=len(held))
+                held = await self._with_costs(held)
+            supervisor.adopt(held, ring_window)
+
+        most = None if self._process is None else self._process.held
+        await self.room.begin(Heirs(supervisor, take_over, most))
+
+    async def hand_over(self) -> int:
+        """Other replicas go on with our calls, as many as these are."""
+        given = await self.room.hand_over()
+        if given:
+            log.info("calls handed over", calls=given)
+        return given
 
     async def count(self, wind_down: Callable[[Sequence[CallId]], None] = lambda _: None) -> None:
         """Budgets go on from what has been spent, now or as soon as the records can say it, and
@@ -154,7 +168,7 @@ class Storehouse:
 
     def defects(self) -> tuple[UnreadyReason, ...]:
         """What is wrong while calls are taken."""
-        memory = (UnreadyReason("engine", "not-written", why) for why in self.engine.defects())
+        memory = (UnreadyReason("engine", *defect) for defect in self.room.defects())
         records = (UnreadyReason(*defect) for defect in self.writer.defects())
         return (*memory, *records)
 
@@ -191,9 +205,7 @@ class Storehouse:
     def _go_on_from(self, key: str, sums: Sequence[Spent]) -> None:
         self._seeded.add(key)
         for one in sums:
-            # A quota that gets a budget later has been counting since the start.
-            counted = self.counters.spent(key, one.label) if self._begun else 0
-            self.counters.seed(key, one.label, max(0, one.micros - counted))
+            self.room.seed(key, one.label, one.micros, first=not self._begun)
 
     async def _seed_until_done(self) -> None:
         while not self._begun:
@@ -264,7 +276,7 @@ class Storehouse:
             account=job.account,
             dialed=job.dialed,
         )
-        self._wind_down(self.engine.charged(quotas, cost))
+        self._wind_down(self.room.charged(quotas, cost))
 
     def _retention(self) -> Retention:
         engine = self.writer.engine

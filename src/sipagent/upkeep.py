@@ -163,7 +163,7 @@ class Readiness:
     house: Storehouse | None = None
 
     def unready(self) -> Sequence[UnreadyReason]:
-        if self.intake.draining:
+        if self.intake.draining or self.intake.leaving:
             detail = "The process is stopping; calls that are held go on to their end."
             return (UnreadyReason("process", "draining", detail),)
         return self._troubles() if self.accounts.useless else ()

@@ -43,7 +43,7 @@ class Place:
         self.gate = Gate(claims, Breakers(self.clock), Headroom(self.clock))
         specs = [a_spec("a"), a_spec("b")]
         self.accounts = Accounts(specs, ssl.create_default_context(), lambda oddity: None)
-        intake: Any = SimpleNamespace(draining=False)
+        intake: Any = SimpleNamespace(draining=False, leaving=False)
         self.readiness = Readiness(intake, self.accounts, None, self.gate)
 
     def fail(self, account: AccountName) -> None:

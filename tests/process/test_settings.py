@@ -54,7 +54,7 @@ def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PORT", "70000"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
-        ("SIPAGENT_ENGINE", "redis://localhost"),
+        ("SIPAGENT_ENGINE", "nats://localhost"),
         ("SIPAGENT_RING_WINDOW", "0"),
         ("SIPAGENT_DRAIN_TIMEOUT", "-1"),
         ("OPENAI_BASE_URL", "api.openai.com"),
@@ -192,3 +192,46 @@ def test_a_key_from_a_file_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_pa
     path.write_text("sk-2\n")
     assert account.api_keys is not None
     assert account.api_keys.read() == ("sk-2",)
+
+
+REDIS = {"SIPAGENT_ENGINE": "redis://:s3cret@r", "SIPAGENT_DATABASE_URL": "postgresql://p/n"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"SIPAGENT_ENGINE": "redis://:s3cret@r"}, "SIPAGENT_DATABASE_URL"),
+        (REDIS | {"SIPAGENT_DATABASE_URL": "sqlite:///r.sqlite"}, "SIPAGENT_DATABASE_URL"),
+        (REDIS | {"SIPAGENT_HEARTBEAT": "2"}, "SIPAGENT_HEARTBEAT"),
+        ({"SIPAGENT_DRAIN": "handover"}, "SIPAGENT_ENGINE"),
+        ({"SIPAGENT_DRAIN": "wait"}, "SIPAGENT_DRAIN"),
+        ({"SIPAGENT_LEASE": "0.1"}, "SIPAGENT_LEASE"),
+    ],
+)
+def test_settings_of_replicas_that_do_not_fit_are_told(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], named: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=named) as refused:
+        settings.read()
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("drain", "hands_over"), [(None, True), ("handover", True), ("hold", False), ("HOLD", False)]
+)
+def test_replicas_hand_over_unless_they_are_to_hold(
+    monkeypatch: pytest.MonkeyPatch, drain: str | None, *, hands_over: bool
+) -> None:
+    for name, value in (REDIS | ({} if drain is None else {"SIPAGENT_DRAIN": drain})).items():
+        monkeypatch.setenv(name, value)
+    chosen = settings.read()
+    assert chosen.redis_url == "redis://:s3cret@r"
+    assert chosen.hands_over is hands_over
+    assert "s3cret" not in repr(chosen)
+
+
+def test_one_process_needs_no_redis() -> None:
+    chosen = settings.read()
+    assert (chosen.redis_url, chosen.hands_over) == (None, False)

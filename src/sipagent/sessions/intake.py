@@ -112,7 +112,8 @@ class Intake:
 
     `ring_window` is how many seconds after its creation a call may still ring, `process` what all
     calls may take together. `consultant` asks tenants' own endpoints, `recent` knows who has just
-    been a caller.
+    been a caller. While it is `draining` calls are refused; while it is `leaving` they are taken,
+    and others go on with them.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class Intake:
         self._consultant = consultant
         self._recent = recent
         self.draining = False
+        self.leaving = False
 
     async def take(self, announced: Announcement) -> Taken:
         """Decide on a call and see to it. Its accept or reject, and whoever is asked about it
