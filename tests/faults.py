@@ -356,6 +356,6 @@ def _now() -> float:
 def _reset(writer: asyncio.StreamWriter) -> None:
     """The peer sees a reset and not an end."""
     held: socket.socket | None = writer.get_extra_info("socket")
-    if held is not None and held.family != socket.AF_UNIX:
+    if held is not None and held.fileno() != -1 and held.family != socket.AF_UNIX:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -330,8 +330,10 @@ class RedisServer(_Server):
 
     def _is_up(self, pid: int) -> bool:
         try:
-            return int(self.info()["process_id"]) == pid
-        except redis.RedisError:  # refuses, or still reads its file
+            if int(self.info()["process_id"]) != pid:
+                return False
+            return not self.info("persistence")["loading"]  # reads its file, and answers this alone
+        except redis.RedisError:  # refuses
             return False
 
 

@@ -35,6 +35,7 @@ from sipagent.sessions.breaker import Breakers
 from sipagent.sessions.gate import Gate, RecordsGate, WatchedRecords
 from sipagent.sessions.headroom import Headroom
 from sipagent.sessions.intake import Intake
+from sipagent.sessions.moving import Mover
 from sipagent.sessions.ports import Claims, Clock, Engine, Records, Tap, ToolRunner, Words
 from sipagent.sessions.recent import RecentEnds
 from sipagent.sessions.supervisor import Supervisor, Surroundings
@@ -174,7 +175,8 @@ def build(
     upkeep = None if live is None else Upkeep(live, environment, providers, metrics, house=house)
     readiness = Readiness(intake, providers, upkeep, gate, house)
     courier = None if house is None else _courier(house, fixed, egress, clock, metrics)
-    app = _application(receiver, supervisor, readiness, settings.ring_window, room, courier)
+    mover = Mover(supervisor, fixed, clock)
+    app = _application(receiver, supervisor, readiness, settings.ring_window, room, courier, mover)
     drain = settings.drain_timeout
     hands_over = settings.hands_over
     return Service(app, providers, supervisor, intake, connections, drain, house, hands_over)
@@ -283,7 +285,14 @@ def _courier(
 ) -> Courier:
     """Who tells tenants what the house keeps for them."""
     post = GuardedPost(egress, clock.wall)
-    courier = Courier(lambda: house.writer.engine, directory, post, clock, metrics.outbox)
+    courier = Courier(
+        lambda: house.writer.engine,
+        directory,
+        post,
+        clock,
+        metrics.outbox,
+        jobs=house.room.jobs,
+    )
     house.stir = courier.stir
     return courier
 
@@ -292,7 +301,13 @@ def _scribe(house: Storehouse, accounts: Accounts, clock: Clock) -> Scribe:
     """Who has models read the calls that are over."""
     announcer, put = house.records.announcer, house.writer.put
     scribe = Scribe(
-        lambda: house.writer.engine, accounts, announcer, put, clock, spent=house.charge
+        lambda: house.writer.engine,
+        accounts,
+        announcer,
+        put,
+        clock,
+        spent=house.charge,
+        jobs=house.room.jobs,
     )
     house.read = scribe.stir
     return scribe
@@ -305,6 +320,7 @@ def _application(
     ring_window: float,
     room: Toolroom,
     courier: Courier | None,
+    mover: Mover,
 ) -> ASGIApp:
     accounts, upkeep, house = readiness.accounts, readiness.upkeep, readiness.house
     intake = readiness.intake
@@ -325,6 +341,9 @@ def _application(
                 upkeep.after = room.renew
                 reloader = Reloader(upkeep.live, upkeep.after_reading, upkeep.secret_files)
                 await stack.enter_async_context(reloader)
+                if house is not None and house.location.shared:
+                    await stack.enter_async_context(upkeep.following(reloader, house))
+                await stack.enter_async_context(mover)
             yield
             if house is not None and intake.leaving:
                 await house.hand_over()  # what came while the listener closed

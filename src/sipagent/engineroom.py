@@ -5,15 +5,20 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from sipagent.engine.counters import Counters
 from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.engine.memory import Memory
 from sipagent.engine.purse import Crossing
+from sipagent.jobs import Jobs, Ours
 from sipagent.model import CallId, Quota
 from sipagent.sessions.ports import Clock, Engine, HeldCall
 from sipagent.settings import Settings
+from sipagent.standing import Standing
+
+_OF_HOST: Final = 54
+"""Characters of a host's name that a replica's has: records keep 63 of it."""
 
 
 class Holder(Protocol):
@@ -31,6 +36,10 @@ class Holder(Protocol):
 
     def wind_down(self, calls: Sequence[CallId]) -> None:
         """End these calls politely, because their money is used up."""
+
+    def act(self, call_id: CallId, want: str) -> bool:
+        """Do with a call what somebody at another replica wants; False if it is not held here, or
+        nothing is known by that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,10 @@ class EngineRoom(Protocol):
     def counters(self) -> Counters:
         """What this process knows of all counts."""
 
+    @property
+    def jobs(self) -> Jobs:
+        """What is done once for the installation, as far as that is this process's."""
+
     def start(self) -> None:
         """Claims are taken from now on."""
 
@@ -89,12 +102,17 @@ class EngineRoom(Protocol):
     def defects(self) -> Sequence[tuple[str, str]]:
         """What is wrong with it while calls are taken: a code, and words."""
 
+    def standing(self) -> Standing | None:
+        """How this replica stands with an engine that it shares with others; None where it shares
+        none."""
+
 
 class EmbeddedRoom:
     """The engine of one process, and the file by which its calls outlive it."""
 
     def __init__(self, data_dir: Path, clock: Clock, crossed: Callable[[Crossing], None]) -> None:
         """The directory is this process's. Raises StoreError."""
+        self.jobs = Ours()
         self._memory = Memory(data_dir)
         self._memory.open()
         self.counters = Counters()
@@ -125,9 +143,12 @@ class EmbeddedRoom:
     def defects(self) -> Sequence[tuple[str, str]]:
         return [("not-written", why) for why in self.engine.defects()]
 
+    def standing(self) -> Standing | None:
+        return None
+
 
 def engine_room(
-    settings: Settings, clock: Clock, crossed: Callable[[Crossing], None]
+    settings: Settings, replica: str, clock: Clock, crossed: Callable[[Crossing], None]
 ) -> EngineRoom:
     """The engine that the settings name. Raises SettingsError and StoreError."""
     if settings.redis_url is None:
@@ -136,7 +157,7 @@ def engine_room(
 
     return SharedRoom(
         settings.redis_url,
-        replica_name(),
+        replica,
         clock,
         crossed,
         lease=settings.lease,
@@ -146,4 +167,4 @@ def engine_room(
 
 def replica_name() -> str:
     """A name that no other process has: of the host, and new at each start."""
-    return f"{socket.gethostname()[:63]}-{secrets.token_hex(4)}"
+    return f"{socket.gethostname()[:_OF_HOST]}-{secrets.token_hex(4)}"

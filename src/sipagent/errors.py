@@ -229,4 +229,10 @@ class QuestionError(SipagentError):
 
 
 class EngineError(SipagentError):
-    """The engine that replicas share has not answered, or not as it should."""
+    """The engine that replicas share has not answered, or not as it should. `answered` says that it
+    did, with an error, `refused` that it would answer the same to the same request."""
+
+    def __init__(self, what: str, *, answered: bool = False, refused: bool = False) -> None:
+        super().__init__(what)
+        self.answered = answered
+        self.refused = refused

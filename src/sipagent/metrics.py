@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from sipagent import __version__
 from sipagent.model import AccountName, CallOutcome
+from sipagent.standing import Standing, StandingMetrics
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MINUTES = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
@@ -348,6 +349,10 @@ class Metrics:
             ["kind", "name"],
             lambda: ((series, float(is_few)) for series, is_few in few().items()),
         )
+
+    def observe_replica(self, standing: Callable[[], Standing | None]) -> None:
+        """Have how this replica stands with its engine read whenever metrics are asked for."""
+        self.registry.register(StandingMetrics(standing))
 
     def odd(self, oddity: str) -> None:
         """Count a frame that was ignored."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -15,7 +14,7 @@ from sipagent.api.health import UnreadyReason
 from sipagent.concurrency import TaskOwner
 from sipagent.engine.counters import Counters
 from sipagent.engine.purse import Crossing
-from sipagent.engineroom import Heirs, engine_room
+from sipagent.engineroom import Heirs, engine_room, replica_name
 from sipagent.metrics import Metrics
 from sipagent.model import CallId, QuotaScope, TenantName, Webhook
 from sipagent.outbox.warnings import tell_budget
@@ -70,6 +69,7 @@ class Storehouse:
             settings.data_dir,
         )
         self.location = location
+        self.data_dir = settings.data_dir
         self._table = table
         self.clock = self._clock = clock
         self._metrics = metrics
@@ -79,7 +79,8 @@ class Storehouse:
         self._process = settings.process_quota
         self._key = self._installation_key(settings, file=location.file is not None)
         self._ledger = Ledger(settings.data_dir)
-        self.room = engine_room(settings, clock, self._crossed)
+        replica = replica_name()
+        self.room = engine_room(settings, replica, clock, self._crossed)
         self.writer = Writer(
             location,
             settings.data_dir,
@@ -92,12 +93,13 @@ class Storehouse:
             stirred=self._stirred,
         )
         self._numbers = StoredNumbers(self._key, lambda tenant: table().privacy(tenant).hmac)
-        writing = Writing(__version__, socket.gethostname()[:63], self._numbers)
+        writing = Writing(__version__, replica, self._numbers)
         self.records = StoreRecords(self.writer, writing, clock, self._webhooks)
         self.arrivals = Arrivals(
             lambda: self.writer.engine, table, clock, behind=lambda: bool(self.writer.defects())
         )
         metrics.observe_arrivals(lambda: self.arrivals.few)
+        metrics.observe_replica(self.room.standing)
         self._since = clock.wall()
         self._seeded: set[str] = set()
         self._seeding = asyncio.Lock()
@@ -235,6 +237,7 @@ class Storehouse:
             self.writer.engine,
             lambda: {name: tenant.timezone for name, tenant in self._table().tenants.items()},
             self._clock,
+            jobs=self.room.jobs,
         )
 
     def _webhooks(self, tenant: TenantName) -> Mapping[str, Webhook]:
@@ -284,7 +287,7 @@ class Storehouse:
             engine, self._key, lambda tenant: self._table().privacy(tenant), self._clock
         )
         eraser = Eraser(engine, self._key, self._ledger, self._clock, lambda it: self.forget(it))
-        return Retention(pruner, eraser, self._clock)
+        return Retention(pruner, eraser, self._clock, jobs=self.room.jobs)
 
     def _installation_key(self, settings: Settings, *, file: bool) -> InstallationKey:
         hidden = any(tenant.privacy.hmac for tenant in self._table().tenants.values())

@@ -10,7 +10,9 @@ import structlog
 
 from sipagent.api.health import UnreadyReason
 from sipagent.config.findings import masked, without_numbers
+from sipagent.config.reload.following import Following
 from sipagent.config.reload.live import LiveConfiguration, Status
+from sipagent.config.reload.reloader import Reloader
 from sipagent.config.reload.stored import Origin
 from sipagent.environment import environment_account
 from sipagent.errors import SettingsError
@@ -25,6 +27,8 @@ from sipagent.settings import Settings
 from sipagent.storehouse import Storehouse
 
 log = structlog.get_logger(__name__)
+
+_ALONE: Final = "The last known orders are in force, not surely those of all replicas:"
 
 MOST_CHANGES: Final = 50
 """Changes of a reload that are logged one by one."""
@@ -48,6 +52,7 @@ class Upkeep:
     house: Storehouse | None = None
     told: Status | None = None
     after: Callable[[], None] | None = None
+    follows: Following | None = None
 
     def __post_init__(self) -> None:
         self.live.observe(self)
@@ -108,6 +113,16 @@ class Upkeep:
         sources = {source for spec in specs for source in (spec.api_keys, spec.webhook_secrets)}
         return {source.file for source in sources if source is not None and source.file is not None}
 
+    def following(self, reloader: Reloader, house: Storehouse) -> Following:
+        """What has the orders and the rollback of all replicas followed here."""
+        self.follows = Following(
+            lambda: house.writer.engine,
+            house.data_dir,
+            ordered=self.live.refresh,
+            pinned=reloader.refresh,
+        )
+        return self.follows
+
     def defects(self) -> Sequence[UnreadyReason]:
         """What is wrong with the files while calls are taken, without whole numbers."""
         status = self.live.status
@@ -126,6 +141,10 @@ class Upkeep:
             for part, code, detail in status.troubles
         )
         reasons += (UnreadyReason("accounts", "refused", problem) for problem in self.problems)
+        if self.follows is not None and (why := self.follows.away) is not None:
+            reasons.append(
+                UnreadyReason("orders", "not-shared", without_numbers(f"{_ALONE} {why}"))
+            )
         return tuple(reasons)
 
 

@@ -71,6 +71,45 @@ def test_diverts(place: Place, words: tuple[str, ...], order: Order) -> None:
     assert orders(place) == (order,)
 
 
+def test_a_divert_of_held_calls_says_so(place: Place) -> None:
+    before = time.time()
+    result = place.run("divert", "tenant", "acme", "--live")
+    told = "tenant acme: divert to call_centre, held calls too, until cancelled"
+    assert (result.exit_code, result.stdout.strip()) == (0, told)
+    (order,) = orders(place)
+    assert order.live is not None
+    assert before <= order.live <= time.time()
+    (listed,) = place.json("orders", "list")
+    assert (listed["to"], listed["live"]) == ("call_centre", True)
+    place.run("divert", "tenant", "acme")
+    (order,) = orders(place)
+    assert order.live is None, "the newer one stands in place of the same one"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("orders", "list"),
+        ("orders", "cancel", "all"),
+        ("reject", "all"),
+        ("numbers", "list"),
+        ("versions",),
+        ("rollback", "--cancel"),
+        ("route", "+17134810111"),
+    ],
+    ids=" ".join,
+)
+def test_a_database_of_replicas_that_cannot_be_reached_is_told(
+    place: Place, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SIPAGENT_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:1/records")
+    result = place.run(*words)
+    assert result.exit_code == 3, result.output
+    assert "PostgreSQL records at 127.0.0.1:1: cannot be used" in result.stderr
+    assert "secret" not in result.output
+    assert not place.data.exists()
+
+
 def test_a_destination_must_be_every_tenants(place: Place) -> None:
     assert refused(place, "divert", "all", "--to", "call_centre") == (
         'there is no destination "call_centre" for the tenant beta, default; one of the main file'

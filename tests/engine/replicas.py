@@ -62,9 +62,11 @@ async def replica(
     heartbeat: float = 1.0,
     started: bool = False,
     crossed: Callable[..., None] = lambda _: None,
+    line: Callable[[str], "AgeingLink"] | None = None,
 ) -> AsyncIterator[Replica]:
+    link = AgeingLink(url) if line is None else line(url)
     async with (
-        AgeingLink(url) as link,
+        link,
         _replica(link, name, lease, heartbeat, crossed, started=started) as made,
     ):
         yield made

@@ -11,6 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from sipagent.engine.purse import Crossing
+from sipagent.engine.redis.link import Value
+from sipagent.engine.redis.outgoing import Step
 from sipagent.model import (
     DEFAULT_TENANT,
     CallId,
@@ -349,6 +351,25 @@ async def test_what_records_know_is_counted_once_by_however_many_replicas(
     assert two.engine.counters.spent("tenant:t", "2026-11") == 70
 
 
+async def test_an_emptied_server_is_told_what_was_spent_by_whoever_knows_most(
+    one: Replica, two: Replica, server: RedisServer, redis: Redis
+) -> None:
+    quota = Quota(QuotaScope.TENANT, "t", month=1000)
+    for at, each in enumerate((one, two)):
+        await each.engine.offer(*a_claim(f"rtc_{at}", quotas=[quota]))
+        each.engine.spent(CallId(f"rtc_{at}"), 400 + at)
+        await each.written()
+    server.empty()
+    for each in (one, two, one):
+        assert await each.leases.renew()
+        await each.written()
+    purse = await cast("Any", redis.hgetall(f"{{sip}}:purse:{quota.key}"))
+    assert set(purse.values()) == {"801"}  # of the day and of the month
+    one.engine.spent(CallId("rtc_0"), 199)
+    await one.written()
+    assert (await two.engine.offer(*a_claim("rtc_9", quotas=[quota]))).claim is Claim.SPENT
+
+
 async def test_another_decision_takes_its_own_room_and_a_refusal_gives_all_back(
     one: Replica, two: Replica
 ) -> None:
@@ -386,7 +407,6 @@ async def test_the_engine_away_takes_calls_by_itself_and_registers_them_later(
         assert (await one.engine.offer(new, decided)).claim is Claim.DUPLICATE
         more = await one.engine.offer(*a_claim("rtc_2", quotas=[replace(LIMIT, held=1)]))
         assert more.claim is Claim.FULL
-        assert await one.engine.mark(held.call_id, 1, "greeting") is Marked.DONE_NOW
         assert await one.engine.mark(new.call_id, 1, "greeting") is Marked.DONE_NOW
         assert not await one.leases.renew()
         assert one.leases.trouble is not None
@@ -404,3 +424,73 @@ async def test_the_engine_away_takes_calls_by_itself_and_registers_them_later(
         marks = {each.call.call_id: set(each.marks) for each in two.heirs.adopted}
         assert marks["rtc_1"] == {"greeting"}
         assert marks["rtc_0"] in ({"greeting"}, set())  # appended to the file every second
+
+
+async def test_a_step_that_is_refused_for_ever_holds_up_no_other(
+    one: Replica, redis: Redis
+) -> None:
+    call, decision = a_claim()
+    await one.engine.offer(call, decision)
+    one.engine.outgoing.put(Step("finish", ("rtc_1",)))  # too few values: the script breaks
+    one.engine.note(call.call_id, 1, "heard")
+    await one.written()
+    assert await cast("Any", redis.hexists("{sip}:call:rtc_1", "m:heard"))
+
+
+async def test_a_server_that_is_full_takes_no_step_and_all_of_them_later(
+    one: Replica, redis: Redis
+) -> None:
+    call, decision = a_claim()
+    await one.engine.offer(call, decision)
+    await redis.config_set("maxmemory", "1")
+    one.engine.note(call.call_id, 1, "heard")
+    assert not await one.engine.outgoing.flush(0.1)
+    assert (await one.engine.offer(*a_claim("rtc_2"))).claim is Claim.OK
+    await redis.config_set("maxmemory", "0")
+    await one.written()
+    assert await cast("Any", redis.hexists("{sip}:call:rtc_1", "m:heard"))
+    assert await one.leases.renew()
+    assert await redis.exists("{sip}:call:rtc_2")
+
+
+async def test_a_call_that_somebody_else_has_answered_is_theirs_only_if_it_was_claimed_alone(
+    server: RedisServer, url: str
+) -> None:
+    async with replica(url, "one") as one:
+        await one.engine.offer(*a_claim("rtc_0"))
+        assert not one.engine.yielded(CallId("rtc_0"))
+        server.kill()
+        await one.engine.offer(*a_claim("rtc_1"))
+        assert one.engine.yielded(CallId("rtc_1"))
+        assert one.heirs.lost == ["rtc_1"]
+        assert (await one.engine.offer(*a_claim("rtc_1"))).claim is Claim.DUPLICATE
+        server.start()
+
+
+async def test_what_has_waited_goes_on_also_if_the_lease_ran_out_during_a_renewal(
+    one: Replica,
+) -> None:
+    call, decision = a_claim()
+    await one.engine.offer(call, decision)
+    lease, run = one.engine.lease, one.link.run
+
+    async def slowly(script: str, *values: Value, within: float = 1.0) -> Any:
+        lease.confirmed_at -= lease.seconds  # as if it had taken so long
+        return await run(script, *values, within=within)
+
+    one.link.run = slowly  # type: ignore[method-assign]
+    assert one.engine.active(call.call_id)
+    assert await one.leases.renew()
+    assert one.heirs.resumed == 1
+
+
+async def test_a_replica_that_takes_over_its_own_call_begins_it_anew(one: Replica) -> None:
+    call, decision = a_claim()
+    await one.engine.offer(call, decision)
+    await one.abandon()
+    assert await one.leases.adopt() == 1
+    assert one.heirs.lost == [call.call_id]
+    assert one.engine.held[call.call_id].epoch == 2
+    assert one.engine.counters.held("tenant:default") == 0
+    assert await one.leases.renew()
+    assert one.heirs.lost == [call.call_id]

@@ -101,13 +101,16 @@ def test_whose_a_job_is(told: Told) -> None:
     assert tenure.may_take(told.at) is told.may_take
     assert tenure.unknown(told.at) is told.unknown
     if told.mine:
-        assert tenure.mine(OUTBOX, tenure.ends_at(OUTBOX) - 0.01)
-        assert not tenure.mine(OUTBOX, tenure.ends_at(OUTBOX))
+        over_at = told.at + tenure.remaining(OUTBOX, told.at)
+        assert tenure.mine(OUTBOX, over_at - 0.01)
+        assert not tenure.mine(OUTBOX, over_at + 0.01)
+    else:
+        assert tenure.remaining(OUTBOX, told.at) == 0
 
 
 def test_who_leaves_has_no_job() -> None:
     tenure = Tenure(Lease(LEASE, 0.0))
     tenure.answered(1.0, set(JobName), 1.0)
     assert all(tenure.mine(job, 2.0) for job in JobName)
-    tenure.left()
+    tenure.leave()
     assert not any(tenure.mine(job, 2.0) for job in JobName)

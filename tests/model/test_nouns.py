@@ -56,6 +56,7 @@ def test_every_reason_has_a_kind_and_a_fault(reason: Reason) -> None:
         (Reason.INTERNAL_ERROR, "failed.internal_error", Fault.SERVICE),
         (Reason.CONNECTION_LOST, "lost.connection_lost", Fault.UNKNOWN),
         (Reason.DRAINING, "rejected.draining", Fault.OPERATOR),
+        (Reason.NO_RECORDS, "rejected.no_records", Fault.SERVICE),
     ],
 )
 def test_an_outcome_is_named_by_kind_and_reason(reason: Reason, name: str, fault: Fault) -> None:

@@ -35,6 +35,15 @@ async def becomes(process: Process, word: str) -> tuple[int, str, list[tuple[str
     return told
 
 
+async def without_records(process: Process) -> tuple[int, str]:
+    """What `/readyz` answers once it tells that records are away."""
+    while True:
+        code, word, degraded = await status(process)
+        if ("records", "away") in degraded:
+            return code, word
+        assert process.running.returncode is None
+
+
 Row = tuple[str | None, int | None, int | None, bool | None]
 
 
@@ -71,7 +80,7 @@ async def test_calls_go_on_while_the_database_is_away_and_are_recorded_when_it_i
             during = await simulator.place_call(RECEPTION, **STAY)
             await simulator.until(during, lambda call: call.attachments == 1)
             await talked(simulator, during)
-            assert await becomes(process, "degraded") == (200, "degraded", [("records", "away")])
+            assert await without_records(process) == (200, "degraded")
             assert (await process.get("/healthz")).status_code == 200
             for call_id in (before, during):
                 simulator.hang_up(call_id)
@@ -82,6 +91,38 @@ async def test_calls_go_on_while_the_database_is_away_and_are_recorded_when_it_i
         told = {call_id: billed(simulator, call_id) for call_id in (before, during)}
     assert stored(postgresql_url) == {
         call_id: ("completed.line_closed", None, tokens, True) for call_id, tokens in told.items()
+    }
+
+
+async def test_no_call_is_taken_without_records_where_that_is_wanted(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    """Those that are held go on."""
+    async with serving(
+        tmp_path, SIPAGENT_DATABASE_URL=postgresql_url, SIPAGENT_WITHOUT_RECORDS="reject"
+    ) as (process, simulator):
+        before = await held(simulator)
+        await eventually(lambda: before in stored(postgresql_url))
+        with outage(postgresql_url):
+            await talked(simulator, before)
+            assert await without_records(process) == (200, "degraded")
+            refused = await simulator.place_call(RECEPTION, **STAY)
+            await eventually(lambda: process.outcomes() == ["rejected.no_records"])
+            assert simulator.call(refused).rejects == [{"status_code": 503}]
+            await talked(simulator, before)
+        assert await becomes(process, "ready") == (200, "ready", [])
+        after = await held(simulator)
+        await eventually(lambda: after in stored(postgresql_url))
+        for call_id in (before, after):
+            simulator.hang_up(call_id)
+        await eventually(lambda: len(process.outcomes()) == 3)
+        process.signal(signal.SIGTERM)
+        assert await process.exit_code() == 0
+        tokens = billed(simulator, before)
+    assert stored(postgresql_url) == {
+        before: ("completed.line_closed", None, tokens, True),
+        refused: ("rejected.no_records", 503, 0, True),
+        after: ("completed.line_closed", None, 0, True),
     }
 
 

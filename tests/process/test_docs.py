@@ -9,6 +9,7 @@ import pytest
 from sipagent.metrics import Metrics
 from sipagent.model import Reason
 from sipagent.settings import Settings
+from sipagent.standing import Standing
 from sipagent.testing import a_plan
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,6 +38,8 @@ def test_every_metric_is_described_and_no_other() -> None:
     metrics.observe_breakers(lambda: {"default": False})
     metrics.observe_headroom(lambda: {"default": {"tokens": 0.5}}, lambda: {"default": False})
     metrics.observe_arrivals(lambda: {("account", "default"): False})
+    standing = Standing(answers=True, passive=False, renewed=0.0, steps=0, changes={"lost": 0})
+    metrics.observe_replica(lambda: standing)
     exposed = {
         line.split()[2]
         for line in metrics.exposition().decode().splitlines()

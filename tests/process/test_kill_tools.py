@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,10 @@ TAKES = 0.03
 
 
 class Bookings:
-    """An API that books as often as it is asked. Each booking takes a moment."""
+    """An API that books as often as it is asked. Each booking `takes` a moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, takes: Callable[[], float] = lambda: TAKES) -> None:
+        self.takes = takes
         self.made: Counter[str] = Counter()
         self.answered = 0
         self.enough = asyncio.Event()
@@ -54,7 +55,7 @@ class Bookings:
                 length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
                 order = json.loads(await reader.readexactly(length))["order_no"]
                 self.made[order] += 1
-                await asyncio.sleep(TAKES)
+                await asyncio.sleep(self.takes())
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n" + b'{"booked":true}')
                 await writer.drain()
                 self.answered += 1
@@ -67,8 +68,8 @@ class Bookings:
 
 
 @asynccontextmanager
-async def booking() -> AsyncIterator[Bookings]:
-    bookings = Bookings()
+async def booking(takes: Callable[[], float] = lambda: TAKES) -> AsyncIterator[Bookings]:
+    bookings = Bookings(takes)
     server = await asyncio.start_server(bookings.serve, "127.0.0.1", 0)
     async with server:
         bookings.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/tables"

@@ -307,6 +307,19 @@ async def test_a_divert_of_another_process_sends_new_calls_on(tmp_path: Path, ag
         assert call.refers == [{"target_uri": "tel:+17135550100"}]
 
 
+async def test_a_live_divert_of_another_process_sends_held_calls_on(
+    tmp_path: Path, agents: Path
+) -> None:
+    agents.write_text(AGENTS + 'destinations: {night: "+17135550100"}\n')
+    async with serving(tmp_path) as (_, simulator):
+        calls = [await held(simulator, DESK, refer={"after": 0.2}) for _ in range(3)]
+        order = Order(Scope.NUMBER, DESK, to="night", live=time.time())  # type: ignore[arg-type]
+        OrderFile(tmp_path / "data").add(order, by="test", at=time.time())
+        for call_id in calls:
+            call = await simulator.until(call_id, lambda call: call.ended, timeout=30)
+            assert (call.refers, call.ended_by) == ([{"target_uri": "tel:+17135550100"}], "refer")
+
+
 LITERAL = "a1" * 20
 HOSTILE = {
     "duplicate key": AGENTS + f'numbers: {{"{DESK}": polite}}\n',

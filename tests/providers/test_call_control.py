@@ -120,6 +120,8 @@ async def test_what_an_accept_leads_to(
     route = upstream.post("/accept").mock(side_effect=answers)
     accepted = await control.accept(CALL, SESSION, within=8)
     assert accepted.answer is expected
+    # Only where no request before can have done it, somebody else has.
+    assert accepted.elsewhere is (expected is Answer.DECIDED and requests == 1)
     assert route.call_count == requests
 
 

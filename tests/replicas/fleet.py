@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -71,6 +72,19 @@ class Fleet:
             placed.append(await self.simulator.place_call(number, **options))
             self.taken.setdefault(name, []).append(placed[-1])
         return placed
+
+    async def command(self, *words: str) -> tuple[int, str]:
+        """A command of the operator's, with the settings of the service: its exit code, and what it
+        has said."""
+        variables = environment(self.folder, self.simulator.base_url, **self.variables)
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sipagent", *words),
+            env=variables,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        told, _ = await running.communicate()
+        return int(running.returncode or 0), told.decode().strip()
 
     def logged(self, event: str) -> dict[str, list[dict[str, Any]]]:
         """The log lines of this event, by the replica that wrote them."""

@@ -30,7 +30,15 @@ from sipagent.model import (
     WebhookId,
 )
 from sipagent.sessions.breaker import FAILURES, SHORTEST_PAUSE, Breakers, Sign
-from sipagent.sessions.gate import FAILING, NO_ROOM, Gate, Passed, WatchedRecords
+from sipagent.sessions.gate import (
+    AWAY,
+    FAILING,
+    NO_ROOM,
+    Gate,
+    Passed,
+    RecordsGate,
+    WatchedRecords,
+)
 from sipagent.sessions.headroom import Headroom
 from sipagent.sessions.machine.events import RateLimit, RateLimitsTold
 from sipagent.sessions.ports import Claim, Offer
@@ -119,6 +127,37 @@ def refused(because: str) -> Decision:
     """What becomes of a call that the gate refuses: 503, and it counts for nothing."""
     step = TraceStep("accounts", ACCOUNT, held=True, because=because)
     return Decision(Reject(503, Reason.BUSY, DEFAULT_TENANT), trace=(STEP, step))
+
+
+async def through(gate: RecordsGate, *, revised: bool) -> Decision:
+    """What is claimed of a call that is to be answered, at once or after a consultation."""
+    call = incoming("rtc_1")
+    if revised:
+        return (await gate.revise(call, REJECTED, ANSWERED)).decision
+    return (await gate.offer(call, ANSWERED)).decision
+
+
+@pytest.mark.parametrize("revised", [False, True])
+async def test_without_records_a_call_that_would_be_held_is_refused(*, revised: bool) -> None:
+    claims, away = FakeClaims(), [True]
+    gate = RecordsGate(claims, lambda: away[0])
+    step = TraceStep("records", "new calls", held=True, because=AWAY)
+    no_records = Decision(Reject(503, Reason.NO_RECORDS, DEFAULT_TENANT), trace=(STEP, step))
+
+    assert await through(gate, revised=revised) == no_records
+    assert claims.offered == [no_records]
+    away[0] = False
+    assert await through(gate, revised=revised) == ANSWERED
+
+
+async def test_without_records_nobody_is_sent_on_and_a_rejection_stays_what_it_is() -> None:
+    gate = RecordsGate(FakeClaims(), lambda: True)
+    call = incoming("rtc_1")
+
+    assert (await gate.offer(call, SENT_ON)).decision.verdict == Reject(
+        503, Reason.NO_RECORDS, DEFAULT_TENANT
+    )
+    assert (await gate.offer(call, REJECTED)).decision == REJECTED
 
 
 @pytest.mark.parametrize("decision", [ANSWERED, SENT_ON, REJECTED])

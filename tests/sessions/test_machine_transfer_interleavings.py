@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sipagent.model import CallPlan, FailureStep, Fallback, Reason, TransferEnd
+from sipagent.model import CallPlan, DestinationName, FailureStep, Fallback, Reason, TransferEnd
 from sipagent.sessions.machine.commands import (
     Finish,
     HangUp,
@@ -34,6 +34,7 @@ from sipagent.sessions.machine.events import (
     SocketClosed,
     SocketOpened,
     SocketRefused,
+    TransferOrdered,
 )
 from sipagent.testing import Playbook
 from tests.sessions.switchboard import CENTRE, TRANSFER, a_way, press, wants, ways
@@ -61,6 +62,7 @@ EVENTS: tuple[Event | str, ...] = (
     *(f"tool {destination}" for destination in ASKED),
     *(f"press {destination}" for destination in ASKED),
     *("tool desk", "press desk", "hang_up"),
+    *(TransferOrdered(order, a_way("abroad", "night")) for order in ("1500", "1600")),
     *(Referred(answer) for answer in Answer),
     *(Referred(Answer.DONE), Referred(Answer.SILENT), Referred(Answer.REFUSED)),
     *(AudioStarted("r"), AudioStopped("r"), AudioCleared("r"), CallerStarted("c")),
@@ -121,14 +123,19 @@ def test_no_refer_is_sent_that_nobody_asked_for(
     plan: CallPlan, moments: list[tuple[Event | str, float]]
 ) -> None:
     steps = {way.destination: way.on_failure for way in plan.ways.destinations}
+    steps[DestinationName("abroad")] = ("night",)
     _, told = story(plan, moments)
     number, is_open, asked, ending = 0, False, False, False
+    orders: set[str] = set()
+    abroad = 0
     leads: set[str] = set()
     tried: set[str] = set()
     for one in told:
         match one:
             case str() if one != "hang_up":
                 asked = True
+            case TransferOrdered(order):
+                asked, orders = True, {*orders, order}
             case Refer(destination=None):
                 assert not is_open, "the fallback while a transfer is under way"
                 ending = True
@@ -139,6 +146,8 @@ def test_no_refer_is_sent_that_nobody_asked_for(
                 assert not is_open, "two at once"
                 by_itself = destination in leads and destination not in tried
                 assert asked or by_itself, "a REFER that nobody asked for"
+                abroad += destination == "abroad"
+                assert abroad <= len(orders), "one for each order"
                 tried = {*tried, destination} if by_itself else {destination}
                 leads = (leads if by_itself else set()) | set(steps[destination])
                 is_open, asked = True, False

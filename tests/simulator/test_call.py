@@ -69,6 +69,15 @@ def test_a_call_ends_once() -> None:
     assert made.take_frames() == []
 
 
+def test_it_is_known_which_socket_has_sent_what() -> None:
+    made = accepted()
+    for socket, at in ((1, 2.0), (2, 3.0)):
+        made.attach(at)
+        made.receive("{}", at, socket)
+    assert made.senders == [(2.0, 1), (3.0, 2)]
+    assert len(made.senders) == len(made.client_events)
+
+
 def test_the_caller_gives_up_where_nobody_attaches() -> None:
     made = accepted(ring_timeout=5)
     made.advance(5.9)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from sipagent.jobs import Jobs
 from sipagent.metrics import Metrics
 from sipagent.model import EventType, TenantName, Webhook
 from sipagent.outbox.courier import Courier
@@ -109,10 +110,14 @@ class Carrying:
         return [sent.id for sent in self.endpoints.sent]
 
 
-def carrying(engine: AsyncEngine, directory: Hooks | None = None) -> Carrying:
+def carrying(
+    engine: AsyncEngine, directory: Hooks | None = None, jobs: Jobs | None = None
+) -> Carrying:
     clock, metrics = At(NOW), Metrics()
     endpoints, known = Endpoints(clock), directory or hooks(CRM, OTHER)
-    courier = Courier(lambda: engine, known, endpoints, clock, metrics.outbox, chance=lambda: 0.5)
+    courier = Courier(
+        lambda: engine, known, endpoints, clock, metrics.outbox, chance=lambda: 0.5, jobs=jobs
+    )
     return Carrying(courier, endpoints, clock, metrics, known)
 
 

@@ -34,6 +34,7 @@ from sipagent.model import (
     UsageKind,
     WebhookId,
 )
+from sipagent.sessions.ports import Clock
 from sipagent.sip import Headers, read_invite
 from sipagent.store.announcing import WebhooksOf
 from sipagent.store.records import StoreRecords
@@ -78,6 +79,8 @@ async def keeping(
     url: str,
     data_dir: Path,
     *,
+    replica: str = "replica-1",
+    clock: Clock | None = None,
     migrate: bool = True,
     numbers: NumberPolicy | None = None,
     settled: Callable[[CallId], None] | None = None,
@@ -85,7 +88,7 @@ async def keeping(
     webhooks: WebhooksOf = lambda _: {},
 ) -> AsyncIterator[Kept]:
     """Records in the database of this URL, by a process of this data directory."""
-    clock, metrics, done = SystemClock(), Metrics(), list[CallId]()
+    clock, metrics, done = clock or SystemClock(), Metrics(), list[CallId]()
     writer = Writer(
         located(url),
         data_dir,
@@ -95,7 +98,7 @@ async def keeping(
         settled=settled or done.append,
         stirred=stirred,
     )
-    writing = Writing("0.4.0", "replica-1", numbers or PlainNumbers())
+    writing = Writing("0.4.0", replica, numbers or PlainNumbers())
     async with writer:
         yield Kept(StoreRecords(writer, writing, clock, webhooks), writer, metrics, done)
 

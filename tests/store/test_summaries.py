@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,106 +13,26 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.cli.showing import story_lines
+from sipagent.jobs import JobName
 from sipagent.model import (
-    AccountName,
-    AfterCall,
-    Bill,
-    EventType,
-    ModelPrice,
     Privacy,
-    Redaction,
     Speaker,
-    TenantName,
-    Tokens,
     Turn,
-    Webhook,
 )
 from sipagent.model.privacy import DAY
 from sipagent.outbox import scribe
-from sipagent.outbox.scribe import LONGEST_TEXT, Scribe
-from sipagent.providers.openai.reading import Question, Reply
+from sipagent.outbox.scribe import LONGEST_TEXT
+from sipagent.providers.openai.reading import Reply
 from sipagent.store import outbox, summaries, tables
 from sipagent.store.reading import read_story
 from sipagent.store.shown import shown_story
 from sipagent.store.summaries import LEASE, Made, SummaryState
-from tests.store.forgetting import ACME, ANN, NOW, At, Told, eraser, pruner, tell
-from tests.store.nouns import Kept, a_call, accepted, ending, keeping, planned
+from tests.store.forgetting import ACME, ANN, NOW, Told, eraser, pruner, tell
+from tests.store.hats import Hats
+from tests.store.nouns import a_call, accepted, ending, planned
+from tests.store.readers import AFTER, GOOD, PLAN, a_call_is_over, reading
 from tests.store.support import opened
-
-EXTRACT = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}},
-    "required": ["name"],
-    "additionalProperties": False,
-}
-AFTER = AfterCall(
-    "gpt-5-mini", extract=EXTRACT, price=ModelPrice(text_in=250, text_out=2000), version="2026-11"
-)
-GOOD = Reply(
-    json.dumps({"summary": "Ann called.", "extracted": {"name": "Ann"}}),
-    id="resp_1",
-    bill=Bill(Tokens(text_in=1000, text_out=100)),
-)
-PLAN = replace(planned(), after_call=AFTER, redact=tuple(Redaction))
-
-
-class Readers:
-    """Models that answer as they are told, the last answer again and again."""
-
-    def __init__(self, *replies: Reply) -> None:
-        self.replies = list(replies)
-        self.asked: list[tuple[AccountName, Question]] = []
-
-    async def ask(self, account: AccountName, question: Question, within: float) -> Reply:
-        self.asked.append((account, question))
-        await asyncio.sleep(0)
-        if "Broken." in question.text:
-            raise RuntimeError("a bug")
-        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-
-
-def hooks(tenant: TenantName) -> Mapping[str, Webhook]:
-    return {"crm": Webhook("crm", "https://crm.example", frozenset({EventType.CALL_SUMMARISED}))}
-
-
-@dataclass
-class Reading:
-    """Records with a scribe, and what a test looks at."""
-
-    kept: Kept
-    scribe: Scribe
-    readers: Readers
-    clock: At
-    spent: list[tuple[str, int]]
-
-    async def row(self) -> dict[str, Any]:
-        (row,) = await self.kept.rows(tables.summaries)
-        return row
-
-
-@asynccontextmanager
-async def reading(url: str, folder: Path, *replies: Reply) -> AsyncIterator[Reading]:
-    async with keeping(url, folder, webhooks=hooks) as kept:
-        clock, readers = At(2000.0), Readers(*replies or (GOOD,))
-        engine, put = lambda: kept.writer.engine, kept.writer.put
-        spent: list[tuple[str, int]] = []
-        scribe = Scribe(
-            engine,
-            readers,
-            kept.records.announcer,
-            put,
-            clock,
-            spent=lambda job, cost: spent.append((job.call_id, cost)),
-        )
-        yield Reading(kept, scribe, readers, clock, spent)
-
-
-async def a_call_is_over(kept: Kept, *texts: str | None, turns: int | None = None) -> None:
-    kept.records.decided(a_call(), accepted(PLAN))
-    for at, text in enumerate(texts):
-        kept.records.turn(PLAN, Turn(at, Speaker.CALLER, at=float(at), text=text))
-    kept.records.ended(ending(turns=len(texts) if turns is None else turns))
-    await kept.writer.flushed()
+from tests.waiting import eventually
 
 
 async def test_a_call_is_read_once_and_what_is_made_of_it_is_kept_and_told(
@@ -377,3 +295,40 @@ async def test_what_was_made_of_a_call_is_shown_with_its_words_only(
         ]
         lines = list(story_lines(full, numbers=False, words=True))
         assert lines[lines.index("what a model made of it") + 1] == "  Ann called."
+
+
+async def test_calls_are_read_by_who_has_the_job_as_soon_as_it_has(
+    records_url: str, tmp_path: Path
+) -> None:
+    hats = Hats()
+    async with reading(records_url, tmp_path, jobs=hats) as it:
+        await a_call_is_over(it.kept, "Hello.")
+        async with it.scribe:
+            it.scribe.stir()
+            assert hats.stirred == [JobName.SUMMARIES]
+            await asyncio.sleep(0.05)
+            assert it.readers.asked == []
+            hats.give(JobName.SUMMARIES)
+            async with asyncio.timeout(30):
+                while (await it.row())["state"] != "done":
+                    await asyncio.sleep(0.01)
+
+
+async def test_a_call_that_is_being_read_when_the_job_goes_is_paid_for_once(
+    records_url: str, tmp_path: Path
+) -> None:
+    hats = Hats(JobName.SUMMARIES)
+    async with reading(records_url, tmp_path, jobs=hats) as it:
+        it.readers.slow = slow = asyncio.Event()
+        await a_call_is_over(it.kept, "Hello.")
+        async with it.scribe:
+            it.scribe.stir()
+            await eventually(lambda: it.readers.asked)
+            hats.take(JobName.SUMMARIES)
+            engine = it.kept.writer.engine
+            assert await summaries.claim(engine, it.clock.wall() + LEASE - 1, 4) == []
+            slow.set()
+            async with asyncio.timeout(30):
+                while (await it.row())["state"] != "done":
+                    await asyncio.sleep(0.01)
+        assert len(it.readers.asked) == 1

@@ -11,6 +11,7 @@ from sqlalchemy import delete
 from sipagent.model import AgentName, CallPlan, Message, Redaction, Skills, ToolStatus
 from sipagent.sessions.machine.toolcalls import LONGEST_RECORD
 from sipagent.store import tables
+from sipagent.store.buffer import MOST_SPARE
 from sipagent.store.numbers import StoredNumbers
 from sipagent.store.rows import RowKind, Writing
 from sipagent.store.schema import upgrade
@@ -121,7 +122,7 @@ async def test_tool_calls_are_given_up_before_messages_while_the_database_is_awa
 ) -> None:
     async with keeping(records_url, tmp_path, migrate=False) as kept:
         await kept.records.message(PLAN, Message("call_2", {"message": "Call me."}))
-        for number in range(10_000):
+        for number in range(MOST_SPARE + 1):
             kept.writer.put(RowKind.TOOL, tool_row(PLAN, used(f"call_{number}"), 0.0, PLAIN))
         assert kept.counted("sipagent_records_dropped_total", kind="tool") == 1
         assert kept.counted("sipagent_records_dropped_total", kind="message") == 0

@@ -11,13 +11,13 @@ from sqlalchemy import text
 
 from sipagent.errors import StoreError
 from sipagent.store import tables
-from sipagent.store.buffer import MOST_ROWS, Buffer
+from sipagent.store.buffer import MOST_SPARE, Buffer
 from sipagent.store.rows import RowKind
 from sipagent.store.schema import upgrade
 from tests.store.nouns import a_call, accepted, billed, ending, keeping, planned, said
 from tests.store.support import EXPANDED, NEWER, later, located, opened, outage
 
-FLOOD = MOST_ROWS + 2_000
+FLOOD = MOST_SPARE + 2_000
 CALLS = 40
 BILLS = 5
 
@@ -49,7 +49,7 @@ async def test_an_outage_loses_nothing_final_and_counts_the_turns_that_it_loses(
         assert kept.counted("sipagent_records_failures_total") >= 1
         assert [defect.code for defect in kept.writer.defects()] == ["rows-dropped"]
     assert away.code == "away"
-    assert waiting <= MOST_ROWS
+    assert MOST_SPARE < waiting <= MOST_SPARE + CALLS * (BILLS + 5)
     ended = {call["call_id"]: call["tokens"] for call in calls if call["outcome"] is not None}
     assert ended == {f"rtc_{number}": BILLS * 410 for number in range(CALLS)}
     assert len(usage) == CALLS * BILLS
@@ -223,13 +223,13 @@ async def test_a_black_hole_holds_nobody_up(
 
 
 def test_a_buffer_gives_up_its_oldest_turns_and_nothing_final() -> None:
-    buffer = Buffer(most=3)
-    kinds = [RowKind.TURN, RowKind.CALL, RowKind.HAPPENING, RowKind.USAGE, RowKind.OUTCOME]
+    buffer = Buffer(most=2)
+    kinds = [RowKind.TURN, RowKind.CALL, RowKind.HAPPENING, RowKind.TOOL, RowKind.TURN]
     given_up = [list(buffer.add(kind, (number,))) for number, kind in enumerate(kinds)]
 
     assert given_up == [[], [], [], [(RowKind.TURN, (0,))], [(RowKind.HAPPENING, (2,))]]
     assert list(buffer.add(RowKind.USAGE, (5,))) == []
-    assert len(buffer) == 4
+    assert (len(buffer), buffer.finals) == (4, 2)
 
 
 def test_what_was_taken_and_is_put_back_comes_first_again() -> None:

@@ -16,6 +16,7 @@ from sipagent.cli import (
     calls,
     check,
     db,
+    hang_up,
     messages,
     orders,
     outbox,
@@ -51,6 +52,7 @@ app.command(rich_help_panel=_ON_DUTY)(versions.versions)
 app.command(rich_help_panel=_ON_DUTY)(versions.rollback)
 app.command(rich_help_panel=_ON_DUTY)(orders.divert)
 app.command(rich_help_panel=_ON_DUTY)(orders.reject)
+app.command("hang-up", rich_help_panel=_ON_DUTY)(hang_up.hang_up)
 app.command(rich_help_panel=_ON_DUTY)(why.why)
 app.add_typer(calls.app, name="calls", rich_help_panel=_ON_DUTY)
 app.add_typer(messages.app, name="messages", rich_help_panel=_ON_DUTY)

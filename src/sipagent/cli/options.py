@@ -189,13 +189,20 @@ def tenants_of(config: Path, data_dir: Path) -> "Collection[str]":
 
 
 def version_store(data_dir: Path) -> Any:
-    """The versions of a data directory; damaged ones are told on standard error."""
+    """The versions of a data directory, or those that replicas share; damaged ones are told on
+    standard error."""
+    from sipagent.cli.sharing import shared_location
     from sipagent.config.reload.versions import VersionStore
 
     def damaged(file: str, reason: str) -> None:
         typer.echo(f"{file}: {reason}; skipped", err=True)
 
-    return VersionStore(data_dir, on_damage=damaged)
+    location = shared_location(data_dir)
+    if location is None:
+        return VersionStore(data_dir, on_damage=damaged)
+    from sipagent.config.reload.shared import SharedVersions  # as for orders
+
+    return SharedVersions(location, on_damage=damaged)
 
 
 def print_json(value: Any) -> None:

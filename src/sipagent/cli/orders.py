@@ -1,6 +1,7 @@
 """The red button: `sipagent divert`, `reject`, `orders` and `numbers`.
 
-Orders are written into the data directory; a running service that watches it follows them.
+Orders are written into the data directory, or into the database that replicas share; running
+services watch it and follow them.
 """
 
 import time
@@ -23,10 +24,10 @@ from sipagent.cli.options import (
     region_of,
     seconds_of,
     table,
-    unusable,
     who,
 )
-from sipagent.cli.process import FINDINGS, USAGE
+from sipagent.cli.process import BAD_CONFIGURATION, FINDINGS, USAGE
+from sipagent.cli.sharing import order_store, refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,17 +70,23 @@ def divert(
         str | None,
         typer.Option(metavar="DESTINATION", help="Where calls go; else the tenant's fallback."),
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Send calls there as well that agents hold now.")
+    ] = False,
     duration: For = None,
     config: ConfigFile = DEFAULT_CONFIG,
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Send new calls of a scope to a destination, whatever the rules say.
 
-    The destination must be one of every tenant whose calls it concerns. Calls that are held go on.
-    A narrower order precedes a wider one; of two of one scope the newer one does.
+    The destination must be one of every tenant whose calls it concerns. Calls that are held go on,
+    unless the order is `--live`: then each of them is transferred there, once, twenty a second;
+    where nobody takes a call its agent goes on. A narrower order precedes a wider one; of two of
+    one scope the newer one does.
 
     Exit codes: 0 the order is written, 1 the data directory cannot be written, 2 usage, or nothing
-    of this name, 78 the agents file or the orders cannot be used.
+    of this name, 3 the database's server was not reached, 78 the agents file or the orders cannot
+    be used.
     """
     from sipagent.config.report.ordering import destination_in, name_in, tenants_of
     from sipagent.routing import Order, Scope
@@ -89,10 +96,11 @@ def divert(
     try:
         named = name_in(loaded.table, Scope(scope), name)
         whose = tenants_of(loaded.table, Scope(scope), named)
-        order = Order(Scope(scope), named, to=destination_in(loaded, whose, to), until=until)
+        destination = destination_in(loaded, whose, to)
     except ValueError as error:
         fail(USAGE, str(error))
-    _give(order, data_dir)
+    given = time.time() if live else None
+    _give(Order(Scope(scope), named, to=destination, until=until, live=given), data_dir)
 
 
 def reject(
@@ -108,7 +116,8 @@ def reject(
     """Refuse new calls of a scope, whatever the rules say. Calls that are held go on.
 
     Exit codes: 0 the order is written, 1 the data directory cannot be written, 2 usage, or nothing
-    of this name, 78 the agents file or the orders cannot be used.
+    of this name, 3 the database's server was not reached, 78 the agents file or the orders cannot
+    be used.
     """
     from sipagent.config.report.ordering import name_in
     from sipagent.routing import Order, Scope
@@ -128,7 +137,7 @@ def list_orders(
 ) -> None:
     """List the orders in force, the narrowest first. Of two on one call the first one holds.
 
-    Exit codes: 0 listed, 78 the orders cannot be read.
+    Exit codes: 0 listed, 3 the database's server was not reached, 78 the orders cannot be read.
     """
     from sipagent.config.report.ordering import in_force_at, order_text, until_text
 
@@ -154,7 +163,7 @@ def cancel(
     It works without a usable agents file, and for what it no longer has.
 
     Exit codes: 0 taken back, 1 there was none, or the data directory cannot be written, 2 usage,
-    78 the orders cannot be read.
+    3 the database's server was not reached, 78 the orders cannot be read.
     """
     from sipagent.config.report.ordering import spelled
     from sipagent.routing import Scope
@@ -178,8 +187,8 @@ def list_numbers(
 ) -> None:
     """List all numbers: whose each is, what happens to its calls, and the order on it, if any.
 
-    Exit codes: 0 listed, 2 there is no such tenant, 78 the agents file or the orders cannot be
-    used.
+    Exit codes: 0 listed, 2 there is no such tenant, 3 the database's server was not reached,
+    78 the agents file or the orders cannot be used.
     """
     from sipagent.config.report.ordering import name_in, state_of
     from sipagent.config.report.wording import routes_of, rules_text
@@ -215,7 +224,7 @@ def pause(
     """Refuse new calls to one number with 503, so that the carrier may try elsewhere.
 
     Exit codes: 0 paused, 1 the data directory cannot be written, 2 there is no such number,
-    78 the agents file or the orders cannot be used.
+    3 the database's server was not reached, 78 the agents file or the orders cannot be used.
     """
     from sipagent.config.report.ordering import number_in
     from sipagent.routing import Order, Scope
@@ -236,8 +245,8 @@ def resume(
 ) -> None:
     """End a number's pause. Other orders on it stay: see `sipagent orders`.
 
-    Exit codes: 0 resumed, 1 it was not paused, or the data directory cannot be written, 78 the
-    orders cannot be read.
+    Exit codes: 0 resumed, 1 it was not paused, or the data directory cannot be written, 3 the
+    database's server was not reached, 78 the orders cannot be read.
     """
     from sipagent.config.report.ordering import spelled
     from sipagent.routing import Scope
@@ -247,31 +256,29 @@ def resume(
 
 
 def _give(order: "Order", data_dir: "Path") -> None:
-    from sipagent.config.reload.orders import OrderFile
     from sipagent.config.report.ordering import order_text, until_text
     from sipagent.errors import StoreError
 
     _read(data_dir)  # what cannot be read is told as such, before anything is written
     try:
-        OrderFile(data_dir).add(order, by=who(), at=time.time())
+        order_store(data_dir).add(order, by=who(), at=time.time())
     except StoreError as error:
-        fail(FINDINGS, str(error))
+        refused(error, data_dir, FINDINGS)
     typer.echo(f"{order_text(order)}, {until_text(order)}")
 
 
 def _take_back(scope: object, name: str, data_dir: "Path", *, paused: bool | None) -> None:
-    from sipagent.config.reload.orders import OrderFile
     from sipagent.config.report.ordering import order_text
     from sipagent.errors import StoreError
     from sipagent.routing import Scope
 
     _read(data_dir)
     try:
-        removed = OrderFile(data_dir).remove(
+        removed = order_store(data_dir).remove(
             Scope(str(scope)), name, by=who(), at=time.time(), paused=paused
         )
     except StoreError as error:
-        fail(FINDINGS, str(error))
+        refused(error, data_dir, FINDINGS)
     for order in removed:
         typer.echo(f"no longer in force: {order_text(order)}")
     if not removed:
@@ -293,13 +300,12 @@ def _until(duration: str | None) -> float | None:
 
 
 def _read(data_dir: "Path") -> "Controls":
-    from sipagent.config.reload.orders import OrderFile
     from sipagent.errors import StoreError
 
     try:
-        return OrderFile(data_dir).read()
+        return order_store(data_dir).read()
     except StoreError as error:
-        unusable(error)
+        refused(error, data_dir, BAD_CONFIGURATION)
 
 
 def _as_json(order: "Order") -> dict[str, object]:
@@ -310,4 +316,5 @@ def _as_json(order: "Order") -> dict[str, object]:
         "code": order.code,
         "to": order.to,
         "until": order.until,
+        "live": order.live is not None,
     }

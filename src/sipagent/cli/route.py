@@ -17,9 +17,9 @@ from sipagent.cli.options import (
     fail,
     in_force_or_exit,
     print_json,
-    unusable,
 )
-from sipagent.cli.process import FINDINGS, USAGE
+from sipagent.cli.process import BAD_CONFIGURATION, FINDINGS, USAGE
+from sipagent.cli.sharing import order_store, refused
 
 if TYPE_CHECKING:
     from sipagent.config import Loaded
@@ -80,7 +80,8 @@ def route(
     Nothing is called, claimed or counted: a limit that is reached does not show. The configuration
     is the one that the service would serve, with the operator's orders of the data directory.
 
-    Exit codes: 0 answered or forwarded, 1 rejected, 2 usage, 78 a file cannot be used.
+    Exit codes: 0 answered or forwarded, 1 rejected, 2 usage, 3 the database's
+    server was not reached, 78 a file cannot be used.
     """
     from sipagent.config.report.explanation import as_json, explain
     from sipagent.errors import QuestionError
@@ -163,16 +164,15 @@ def _stored(question: "Question", path: Path) -> "Question":
 
 
 def _controls(data_dir: Path, *, ignored: bool) -> "Controls":
-    from sipagent.config.reload.orders import OrderFile
     from sipagent.errors import StoreError
     from sipagent.routing import Controls
 
     if ignored:
         return Controls()
     try:
-        return OrderFile(data_dir).read()
+        return order_store(data_dir).read()
     except StoreError as error:
-        unusable(error)
+        refused(error, data_dir, BAD_CONFIGURATION)
 
 
 def secrets_of(loaded: "Loaded") -> "Mapping[TrunkName, Sequence[bytes]]":

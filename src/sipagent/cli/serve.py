@@ -13,11 +13,13 @@ from sipagent.api.server import GracefulServer, server_config
 from sipagent.app import Service, build
 from sipagent.cli.process import BAD_CONFIGURATION, UNREACHABLE, raise_file_limit
 from sipagent.config.reload import disk
+from sipagent.config.reload.following import copied
 from sipagent.config.reload.live import LiveConfiguration
 from sipagent.config.reload.orders import OrderFile
 from sipagent.config.reload.versions import VersionStore
 from sipagent.errors import ConfigError, SecretError, SettingsError, StoreError
 from sipagent.observability import configure_logging, keep_loggers
+from sipagent.store.location import location_of
 from sipagent.store.schema import check
 
 log = structlog.get_logger(__name__)
@@ -32,6 +34,7 @@ def run() -> int:
         orders = OrderFile(chosen.data_dir)
         disk.make_folder(chosen.data_dir)
         disk.make_folder(orders.path.parent)  # what is not there is watched for one folder above
+        copy_shared(chosen)
         live = LiveConfiguration(chosen.config, store=VersionStore(chosen.data_dir), orders=orders)
         service = build(chosen, live, keep=True)
         assert service.house is not None
@@ -52,6 +55,15 @@ def run() -> int:
     )
     server = GracefulServer(config, on_drain=service.drain, on_abort=service.give_up)
     return server.run_until_exit()
+
+
+def copy_shared(chosen: settings.Settings) -> None:
+    """Have the data directory hold the orders and versions that all replicas share, where there are
+    any: they are what the service begins with. With the database away its own are."""
+    url = chosen.database_url
+    location = location_of(None if url is None else url.get_secret_value(), chosen.data_dir)
+    if location.shared and (reason := asyncio.run(copied(location, chosen.data_dir))) is not None:
+        log.warning("beginning with the last known orders", reason=reason)
 
 
 def calm_collector() -> None:

@@ -16,10 +16,10 @@ from sipagent.cli.options import (
     in_force_or_exit,
     print_json,
     table,
-    unusable,
     version_store,
 )
 from sipagent.cli.process import BAD_CONFIGURATION, FINDINGS, USAGE
+from sipagent.cli.sharing import refused
 
 if TYPE_CHECKING:
     from sipagent.config import Loaded
@@ -34,7 +34,8 @@ def versions(
 
     `files` marks the version that the files hold now, `pinned` the one that a rollback asks for.
 
-    Exit codes: 0 listed, 78 the data directory cannot be read.
+    Exit codes: 0 listed, 3 the database's server was not reached, 78 the data directory cannot be
+    read.
     """
     from sipagent.errors import StoreError
 
@@ -42,7 +43,7 @@ def versions(
     try:
         kept, pin = store.all(), store.pinned()
     except StoreError as error:
-        unusable(error)
+        refused(error, data_dir, BAD_CONFIGURATION)
     current = _hash_of(config)
     marks = {
         version.hash: [
@@ -72,11 +73,12 @@ def rollback(
     """Have the service serve a stored version in place of the files as they are now.
 
     It holds until it is cancelled or the files change: a repaired file is taken at once. The
-    running service follows within seconds; calls that are held go on as they are. What the
-    rollback changes is printed.
+    running service follows within seconds, and so do all replicas that share a database; calls
+    that are held go on as they are. What the rollback changes is printed.
 
-    Exit codes: 0 done, 1 there is no such version, or no rollback to cancel, 2 usage, 78 the
-    version or the files cannot be used, or the data directory not be written.
+    Exit codes: 0 done, 1 there is no such version, or no rollback to cancel, 2 usage, 3 the
+    database's server was not reached, 78 the version or the files cannot be used, or the data
+    directory not be written.
     """
     if (version is None) != cancel:
         raise typer.BadParameter("give a HASH or --cancel, not both or neither")
@@ -94,7 +96,7 @@ def _cancel(data_dir: Path) -> None:
         pin = store.pinned()
         store.unpin()
     except StoreError as error:
-        unusable(error)
+        refused(error, data_dir, BAD_CONFIGURATION)
     if pin is None:
         fail(FINDINGS, "there is no rollback in force")
     typer.echo(f"the rollback to {pin.hash} is cancelled: the files are served again")
@@ -107,19 +109,19 @@ def _roll_back(prefix: str, config: Path, data_dir: Path) -> None:
     from sipagent.errors import ConfigError, StoreError
 
     store = version_store(data_dir)
-    hash_, wanted = _stored(store, prefix)
+    hash_, wanted = _stored(store, prefix, data_dir)
     now = in_force_or_exit(config, data_dir)
     try:
         store.pin(hash_, fingerprint_of(config, store))
     except ConfigError:
         fail(BAD_CONFIGURATION, f"{config} cannot be used; the last good version is served already")
     except StoreError as error:
-        unusable(error)
+        refused(error, data_dir, BAD_CONFIGURATION)
     print_difference(difference(now, wanted))
     typer.echo(f"{hash_} is pinned until it is cancelled or the files change")
 
 
-def _stored(store: Any, prefix: str) -> "tuple[str, Loaded]":
+def _stored(store: Any, prefix: str, data_dir: Path) -> "tuple[str, Loaded]":
     """A stored version that can still be loaded, or the end."""
     from sipagent.config.reload.apart import read_bundle
     from sipagent.errors import ConfigError, StoreError
@@ -129,7 +131,9 @@ def _stored(store: Any, prefix: str) -> "tuple[str, Loaded]":
     try:
         found = store.get(prefix)
     except StoreError as error:
-        fail(FINDINGS, str(error))
+        if error.file == prefix:  # it means several versions
+            fail(FINDINGS, str(error))
+        refused(error, data_dir, FINDINGS)
     if found is None:
         fail(FINDINGS, f"there is no version {prefix}: `sipagent versions` lists them")
     try:

@@ -116,6 +116,10 @@ class Counters:
         """Micro-dollars that were spent in this day (`2026-11-28`) or month (`2026-11`)."""
         return self._purse.spent(key, label)
 
+    def sums(self) -> tuple[tuple[str, str, int], ...]:
+        """All that is known to be spent: key, day or month, micro-dollars."""
+        return tuple(self._purse.sums())
+
     def calls_of(self, key: str) -> tuple[CallId, ...]:
         """The calls that count for the quota with this key."""
         return tuple(

@@ -130,6 +130,10 @@ class EmbeddedEngine:
         """The file's lock is a lease that does not end before the process does."""
         return True
 
+    def yielded(self, call_id: CallId) -> bool:
+        """Nobody else claims calls: it was this service's former life."""
+        return False
+
     async def admit(self, call_id: CallId, cap: Cap) -> bool:
         return self.counters.take(cap, self._clock.monotonic())
 

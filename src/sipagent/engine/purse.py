@@ -64,6 +64,12 @@ class Purse:
     def spent(self, key: str, label: str) -> int:
         return self._spent.get(key, {}).get(label, 0)
 
+    def sums(self) -> Iterator[tuple[str, str, int]]:
+        """All that is known to be spent: key, day or month, micro-dollars."""
+        for key, spent in self._spent.items():
+            for label, micros in spent.items():
+                yield key, label, micros
+
     def exhausted(self, quota: Quota, now_wall: float) -> Period | None:
         """The period whose budget is used up, if one is."""
         if quota.day is None and quota.month is None:

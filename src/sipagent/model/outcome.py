@@ -41,6 +41,7 @@ class Reason(StrEnum):
     BUSY = "busy"
     UNTRUSTED_TRUNK = "untrusted_trunk"
     DRAINING = "draining"
+    NO_RECORDS = "no_records"
     CALLER_GONE = "caller_gone"
     NOBODY_THERE = "nobody_there"
     ACCEPT_REFUSED = "accept_refused"
@@ -77,6 +78,7 @@ _NATURE: Final[dict[Reason, tuple[Kind, Fault]]] = {
     Reason.BUSY: (Kind.REJECTED, Fault.PROVIDER),
     Reason.UNTRUSTED_TRUNK: (Kind.REJECTED, Fault.CARRIER),
     Reason.DRAINING: (Kind.REJECTED, Fault.OPERATOR),
+    Reason.NO_RECORDS: (Kind.REJECTED, Fault.SERVICE),
     Reason.CALLER_GONE: (Kind.ABANDONED, Fault.CALLER),
     Reason.NOBODY_THERE: (Kind.ABANDONED, Fault.CALLER),
     Reason.ACCEPT_REFUSED: (Kind.FAILED, Fault.PROVIDER),

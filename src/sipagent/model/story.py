@@ -27,6 +27,7 @@ class Happening(StrEnum):
     NOT_DISCLOSED = "not_disclosed"
     NOT_TRANSFERRED = "not_transferred"
     CLOSED = "closed"
+    ORDERED = "ordered"
 
 
 class Mark(StrEnum):
@@ -44,6 +45,7 @@ class Mark(StrEnum):
     REFER = "refer"
     REFERRED = "referred"
     REFER_OVER = "refer_over"
+    ORDERED = "ordered"
     ASKED = "asked"
     TOOL = "tool"
     TOLD = "told"

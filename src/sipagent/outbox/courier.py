@@ -4,6 +4,10 @@ Each endpoint has a lane of its own: a task that sends what is due there, severa
 long as it takes them, one at a time when it does not, and that goes when nothing waits. So an
 endpoint that is away, or slow, delays no other. What is sent is leased first and concluded after:
 killed in between, the process has it sent again under the same id.
+
+Of several replicas one carries. What it has leased when the job becomes another's it brings to its
+end: the lease keeps others from that. While nobody can say whose the job is each replica carries,
+of what has been left lying, what no other has leased.
 """
 
 import asyncio
@@ -18,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.concurrency import TaskOwner
 from sipagent.errors import SecretError
+from sipagent.jobs import JobName, Jobs, Ours
 from sipagent.metrics import OutboxMetrics
 from sipagent.model import TenantName, Webhook
 from sipagent.outbox.payload import payload
@@ -67,6 +72,10 @@ SURVEY_EVERY: Final = 15.0
 AGAIN_AFTER: Final = 5.0
 """Seconds after which a database that is away is asked again."""
 
+LEFT_LYING: Final = 30.0
+"""Seconds for which an event has been due that nobody carries: whoever has the job looks twice as
+often."""
+
 HASTENED_AFTER: Final = 3
 """Failures in a row after which an endpoint that answers again gets at once what waits for it."""
 
@@ -110,7 +119,9 @@ class Courier:
         metrics: OutboxMetrics,
         *,
         chance: Callable[[], float] = random.random,
+        jobs: Jobs | None = None,
     ) -> None:
+        self._jobs = jobs or Ours()
         self._engine = engine
         self._directory = directory
         self._post = post
@@ -139,7 +150,10 @@ class Courier:
             await self._carriers.cancel(_END_WITHIN)
 
     def stir(self, endpoint: Endpoint) -> None:
-        """Something may be due there."""
+        """Something may be due there. Where another carries, it hears of it."""
+        if self._late() is None:
+            self._jobs.stir(JobName.OUTBOX)
+            return
         lane = self._lanes.setdefault(endpoint, _Lane())
         lane.news.set()
         if self._open and not lane.running:
@@ -147,16 +161,20 @@ class Courier:
             self._carriers.start(self._carry(endpoint, lane), name=f"webhook {endpoint[0]}")
 
     async def visit(self, endpoint: Endpoint) -> float | None:
-        """Send what is due there; says when something is next, None where nothing waits."""
+        """Send what is due there; says when something is next, None where nothing waits, or where
+        another carries."""
         lane = self._lanes.setdefault(endpoint, _Lane())
-        while (now := self._clock.wall()) >= lane.rests_until and not self._closing:
+        while (late := self._late()) is not None and not self._closing:
+            now = self._clock.wall()
+            if now < lane.rests_until:
+                break
             width = self._width(lane)
             try:
                 webhook = self._webhook(endpoint)
                 words = webhook is not None and webhook.transcript
-                due = await claim(self._engine(), endpoint, now, width, words=words)
+                due = await claim(self._engine(), endpoint, now, width, words=words, late=late)
                 if not due:
-                    return await next_due(self._engine(), endpoint)
+                    break
                 ends = await self._sent(endpoint, webhook, due, lane)
             finally:
                 self._spare += width - 1
@@ -166,11 +184,21 @@ class Courier:
             if lane.recovered:
                 lane.recovered = False
                 await hasten(self._engine(), endpoint, self._clock.wall())
-        at = await next_due(self._engine(), endpoint)
-        return None if at is None else max(at, lane.rests_until)
+        if late is None or (at := await next_due(self._engine(), endpoint)) is None:
+            return None
+        return max(at + late, lane.rests_until)
+
+    def _late(self) -> float | None:
+        """Seconds for which an event must have been due to be sent from here, None if none is."""
+        if self._jobs.mine(JobName.OUTBOX):
+            return 0.0
+        return LEFT_LYING if self._jobs.unknown() else None
 
     async def survey(self) -> None:
-        """Look what waits, whoever put it there, and have it sent."""
+        """Look what waits, whoever put it there, and have it sent, unless another does so."""
+        if self._late() is None:
+            self._metrics.waiting = ()
+            return
         for endpoint in await pending(self._engine()):
             self.stir(endpoint)
         self._metrics.waiting = await backlogs(self._engine())
@@ -326,7 +354,7 @@ class Courier:
                 await self.survey()
             except DATABASE_ERRORS as error:
                 log.warning("outbox cannot be read", reason=reason_of(error))
-            await asyncio.sleep(SURVEY_EVERY)
+            await self._jobs.rest(JobName.OUTBOX, SURVEY_EVERY)
 
 
 def signed(id_: str, body: str, secrets: WebhookSecrets, now: float) -> dict[str, str]:

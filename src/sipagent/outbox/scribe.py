@@ -1,7 +1,8 @@
 """Has a model make of calls that are over what their agents want: a summary, facts taken out.
 
 One request for each call, later than everything else and never in a call's way: whatever fails is
-tried again twice, and then left.
+tried again twice, and then left. Of several replicas one reads. What it has leased when the job
+becomes another's it brings to its end: the lease keeps others from paying for it once more.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.concurrency import TaskOwner
+from sipagent.jobs import JobName, Jobs, Ours
 from sipagent.model import AccountName, CallId, EventType, Json, TenantName, Usage, UsageKind
 from sipagent.providers.openai.reading import Question, Reply
 from sipagent.sessions.machine.arguments import Unfit, fitting
@@ -54,8 +56,8 @@ class Readers(Protocol):
 
 
 class Scribe:
-    """As a context it reads calls until the block ends; `visit` is one round. `put` keeps a row,
-    and `spent` is told what a reading has cost."""
+    """As a context it reads calls until the block ends, while that is this replica's job; `visit`
+    is one round. `put` keeps a row, and `spent` is told what a reading has cost."""
 
     def __init__(
         self,
@@ -65,14 +67,15 @@ class Scribe:
         put: Callable[[RowKind, Row], None],
         clock: Clock,
         spent: Callable[[Job, int], None] = lambda *_: None,
+        jobs: Jobs | None = None,
     ) -> None:
+        self._jobs = jobs or Ours()
         self._engine = engine
         self._readers = readers
         self._announcer = announcer
         self._put = put
         self._clock = clock
         self._spent = spent
-        self._news = asyncio.Event()
         self._tasks = TaskOwner(_crashed, apart=True)
 
     async def __aenter__(self) -> Self:
@@ -84,7 +87,7 @@ class Scribe:
 
     def stir(self) -> None:
         """A call is over of which something is to be made."""
-        self._news.set()
+        self._jobs.stir(JobName.SUMMARIES)
 
     async def visit(self) -> int:
         """Have some of the calls read that are due; says how many there were."""
@@ -96,17 +99,12 @@ class Scribe:
 
     async def _run(self) -> None:
         while True:
-            self._news.clear()
             try:
-                while await self.visit():
+                while self._jobs.mine(JobName.SUMMARIES) and await self.visit():
                     pass
             except DATABASE_ERRORS as error:
                 log.warning("summaries cannot be read", reason=reason_of(error))
-            try:
-                async with asyncio.timeout(EVERY):
-                    await self._news.wait()
-            except TimeoutError:
-                continue
+            await self._jobs.rest(JobName.SUMMARIES, EVERY)
 
     async def _read(self, job: Job) -> None:
         """One call, whatever it is like: it is no other's trouble."""

@@ -20,7 +20,8 @@ class Order:
     """Reject the calls of a scope with `code`, or send them to `to`.
 
     `name` is a tenant, a directory key (E.164) or `tenant/agent`, empty for ALL. `until` is in
-    unix seconds, None for until it is taken back. `paused` marks a number's pause.
+    unix seconds, None for until it is taken back. `paused` marks a number's pause. `live` is when
+    it was given (unix seconds) if held calls are sent there as well, None if they go on.
     """
 
     scope: Scope
@@ -29,6 +30,10 @@ class Order:
     to: DestinationName | None = None
     until: float | None = None
     paused: bool = False
+    live: float | None = None
+
+    def expired(self, now: float) -> bool:
+        return self.until is not None and self.until <= now
 
     def concerns(
         self, tenant: TenantName, key: str, agent: tuple[TenantName, AgentName] | None
@@ -60,10 +65,15 @@ class Controls:
         """The first order that concerns this call and has not expired. `tenant` and `key` are those
         of its number, `agent` who is to answer, which may be an agent of another tenant."""
         for order in self.orders:
-            expired = order.until is not None and order.until <= now
-            if not expired and order.concerns(tenant, key, agent):
+            if not order.expired(now) and order.concerns(tenant, key, agent):
                 return order
         return None
+
+    def live(self, now: float) -> "Controls":
+        """The orders by which held calls are sent on as well."""
+        return Controls(
+            tuple(one for one in self.orders if one.live is not None and not one.expired(now))
+        )
 
 
 def ordered(orders: tuple[Order, ...]) -> Controls:

@@ -74,7 +74,7 @@ def decide(
         trace.add("trunks", trunk.name, held=False, because="no secret of the trunk proves it")
         verdict = Reject(DECLINE, Reason.UNTRUSTED_TRUNK, route.tenant)
         return Decision(verdict, tuple(trace.steps), found.number, found.source, found.listed)
-    moment = Moment(now, _timezone(route, table))
+    moment = Moment(now, timezone_of(route, table))
     around = Circumstances(call, table, route, trunk, moment, found.number, returned=returned)
     judged = Judging(around, controls, trace, consulted).judged(directory.default)
     decision = Decision(
@@ -134,7 +134,8 @@ def _proven(trunk: Trunk, call: IncomingCall) -> bool:
     return call.verified and call.trunk == trunk.name
 
 
-def _timezone(route: Route, table: RoutingTable) -> str | None:
+def timezone_of(route: Route, table: RoutingTable) -> str | None:
+    """The zone of a number: its own, or its tenant's; None where neither has one."""
     if route.timezone is not None:
         return route.timezone
     tenant = table.tenants.get(route.tenant)

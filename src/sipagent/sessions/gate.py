@@ -1,5 +1,7 @@
-"""The last question before a call is claimed: whether its account takes new calls now."""
+"""The last questions before a call is claimed: whether it can be recorded, and whether its account
+takes new calls now."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,6 +29,7 @@ from sipagent.sessions.ports import Claim, Claims, Offer, Records
 
 FAILING: Final = "its calls fail: it is tried with one call at a time"
 NO_ROOM: Final = "the provider has next to nothing left of its limits"
+AWAY: Final = "records are away, and no call is taken without them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +85,44 @@ class Gate:
         verdict = decision.verdict
         match verdict:
             case Accept() if self.headroom.lowered(call.account) is not None:
-                return Passed(_refused(decision, verdict, call, NO_ROOM))
+                return Passed(_refused(decision, Reason.BUSY, _about(call, NO_ROOM)))
             case Accept() | Forward():
                 admission = self.breakers.admit(call.account, call.call_id)
                 if admission is Admission.REFUSED:
-                    return Passed(_refused(decision, verdict, call, FAILING))
+                    return Passed(_refused(decision, Reason.BUSY, _about(call, FAILING)))
                 return Passed(decision, trial=admission is Admission.TRIAL)
             case Reject():
                 return Passed(decision)
 
 
-def _refused(
-    decision: Decision, verdict: Accept | Forward, call: IncomingCall, because: str
-) -> Decision:
+@dataclass(frozen=True, slots=True)
+class RecordsGate:
+    """Claims that first ask whether records are `away`: then a call that would have to be held is
+    refused with 503, and those that are held go on."""
+
+    claims: Claims
+    away: Callable[[], bool]
+
+    async def offer(self, call: IncomingCall, decision: Decision) -> Offer:
+        return await self.claims.offer(call, self._admitted(decision))
+
+    async def revise(self, call: IncomingCall, before: Decision, after: Decision) -> Offer:
+        return await self.claims.revise(call, before, self._admitted(after))
+
+    def _admitted(self, decision: Decision) -> Decision:
+        if isinstance(decision.verdict, Reject) or not self.away():
+            return decision
+        step = TraceStep("records", "new calls", held=True, because=AWAY)
+        return _refused(decision, Reason.NO_RECORDS, step)
+
+
+def _about(call: IncomingCall, because: str) -> TraceStep:
+    return TraceStep("accounts", call.account, held=True, because=because)
+
+
+def _refused(decision: Decision, reason: Reason, step: TraceStep) -> Decision:
     """Counts for no cap and no quota: there is nothing that it could take."""
-    step = TraceStep("accounts", call.account, held=True, because=because)
-    refused = Reject(SERVICE_UNAVAILABLE, Reason.BUSY, verdict.plan.tenant)
+    refused = Reject(SERVICE_UNAVAILABLE, reason, decision.tenant)
     return replace(
         decision,
         verdict=refused,

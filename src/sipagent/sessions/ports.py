@@ -132,15 +132,20 @@ class Engine(Claims, Protocol):
     """
 
     async def mark(self, call_id: CallId, epoch: int, key: str) -> Marked:
-        """Write down, before it is done, what must not be done twice. Returns when it is written.
+        """Write down, before it is done, what must not be done twice. Returns when it is written,
+        or when the call is somebody else's.
 
-        Where that fails, the call goes on: DONE_NOW.
+        Where what should write it refuses, the call goes on: DONE_NOW.
         """
 
     def active(self, call_id: CallId) -> bool:
         """Whether anything may be done for the call now. Not while its owner cannot be sure that
         nobody else is about to take it over: then its socket is kept, nothing is sent, and no tool
         is run."""
+
+    def yielded(self, call_id: CallId) -> bool:
+        """The provider says that somebody else has answered the call. Where it was claimed while
+        the engine was away, it is theirs, and lost here."""
 
     async def admit(self, call_id: CallId, cap: Cap) -> bool:
         """Count one more for the cap, if it has room."""

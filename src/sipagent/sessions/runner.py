@@ -9,7 +9,7 @@ from collections import deque
 from typing import Final, assert_never
 
 from sipagent.errors import AttachError
-from sipagent.model import CallOutcome, CallPlan, Mark
+from sipagent.model import AgentName, CallOutcome, CallPlan, Mark
 from sipagent.sessions.logbook import Logbook
 from sipagent.sessions.machine import CallState, Past, adopted, begin, resume, step
 from sipagent.sessions.machine.commands import (
@@ -153,6 +153,9 @@ class CallRunner:
             while self._end is None:
                 await self._carry_out(await self._next_command())
             return self.outcome(self._end)
+        except Exception:
+            await self._surely_ours()  # whoever hears of it ends the call
+            raise
         finally:
             await self._let_go()
 
@@ -189,12 +192,29 @@ class CallRunner:
         """Whether the caller may still be waiting for an answer."""
         return self._state.lifecycle.phase in _RINGING
 
+    @property
+    def agent(self) -> AgentName | None:
+        """Who has the call now; None where nobody talks to the caller."""
+        return self._state.speech.now.agent or self.plan.agent
+
+    def sendable(self, order: str) -> bool:
+        """Whether the call can be sent on now, and has not been by this order of the operator's."""
+        live = self._state.lifecycle.phase is Phase.LIVE and self.log.active
+        return live and self._state.transfer.can_obey(order)
+
     def _now(self) -> float:
         return self._world.clock.monotonic() - self._began
 
+    def leave(self) -> None:
+        """The call is another replica's: nothing more is done or recorded for it here. Whoever says
+        so cancels `run`."""
+        self._tooling.abandon()
+        self.log.left()
+
     def resume(self) -> None:
         """Do what has waited for the call to be surely ours again."""
-        self._go_on()
+        if self._crash is None:
+            self._go_on()
         self._rouse()
 
     async def _next_command(self) -> Command:
@@ -210,7 +230,7 @@ class CallRunner:
 
     async def _surely_ours(self) -> None:
         """Wait until what has been written down may also be done."""
-        while self._crash is None and not self.log.active:
+        while not self.log.active:
             await self._roused()
 
     @property
@@ -337,6 +357,8 @@ class CallRunner:
                     warming.cancel()
         else:
             answered = await accepting
+        if answered.elsewhere and self.log.yielded():
+            return
         if answered.answer is Answer.DONE:
             self.log.answered()
         self.deliver(answered)

@@ -59,6 +59,8 @@ _DIALS_AT_ONCE: Final = 100
 _RINGING_LEFT: Final = 5.0
 """Seconds to have a call answered that another process has left ringing."""
 
+HANG_UP: Final = "hang_up"
+
 _LAST_WORDS: Final = 30.0
 """Seconds for a goodbye, its hang-up and the socket's end: more than their own deadlines."""
 
@@ -107,6 +109,10 @@ class Supervisor:
     def busy(self) -> int:
         """Tasks that run now: calls that are held, and rejections on their way."""
         return len(self._tasks)
+
+    def held(self) -> tuple[CallRunner, ...]:
+        """The calls that are held now."""
+        return tuple(self._runners.values())
 
     def answer(self, plan: CallPlan, *, within: float, began_at: float) -> None:
         """Answer and hold a call that has been claimed at `began_at`, unix seconds. `within`: the
@@ -195,8 +201,17 @@ class Supervisor:
         call itself goes on. Nothing of it is recorded here any more."""
         runner, task = self._runners.pop(call_id, None), self._holding.pop(call_id, None)
         if runner is not None and task is not None:
-            runner.log.left()
+            runner.leave()
             task.cancel()
+
+    def act(self, call_id: CallId, want: str) -> bool:
+        """Do with a call what the operator wants: `hang_up` ends it. False if it is not held here,
+        or nothing is known by that name."""
+        runner = self._runners.get(call_id)
+        if runner is None or want != HANG_UP:
+            return False
+        runner.deliver(EndRequested(Reason.OPERATOR_HUNG_UP, None))
+        return True
 
     def resume(self) -> None:
         """Do what has waited for calls to be surely ours again."""
@@ -254,7 +269,7 @@ class Supervisor:
                     runner.run(),
                     partial(self._cut_off, runner),
                     runner.log.epoch,
-                    ours=lambda: self._runners.get(plan.call_id) is runner,
+                    ours=lambda: self._runners.get(plan.call_id) is runner and runner.log.active,
                 )
             finally:
                 if self._runners.get(plan.call_id) is runner:
@@ -308,7 +323,7 @@ class Supervisor:
         ours: Callable[[], bool] = lambda: True,
     ) -> None:
         """Record the outcome of `work`; if it is cancelled or crashes, that of `cut_off`. Of a call
-        that is not `ours` any more nothing is."""
+        that is not `ours` any more, or not surely, nothing is."""
         try:
             outcome = await work
         except asyncio.CancelledError:

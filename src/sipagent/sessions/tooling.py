@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
@@ -15,6 +16,9 @@ from sipagent.sessions.ports import ToolRequest, ToolRunner
 
 log = structlog.get_logger(__name__)
 
+LOOKED_AGAIN: Final = 0.05
+"""Seconds until it is looked again whether the call is surely ours."""
+
 
 class Tooling:
     """Runs tools for a call and tells it what they have come to.
@@ -25,7 +29,16 @@ class Tooling:
     can say that their end is not known.
     """
 
-    __slots__ = ("_deliver", "_left", "_log", "_plan", "_running", "_tasks", "_tools")
+    __slots__ = (
+        "_abandoned",
+        "_deliver",
+        "_left",
+        "_log",
+        "_plan",
+        "_running",
+        "_tasks",
+        "_tools",
+    )
 
     def __init__(
         self,
@@ -42,6 +55,7 @@ class Tooling:
         self._deliver = deliver
         self._running: dict[str, tuple[Tool, asyncio.Task[None]]] = {}
         self._left = False
+        self._abandoned = False
 
     def run(self, command: RunTool, now: Callable[[], float]) -> None:
         """Start the tool. Its end is delivered as `ToolEnded`."""
@@ -64,6 +78,13 @@ class Tooling:
             if not tool.finish:
                 task.cancel()
 
+    def abandon(self) -> None:
+        """The call is another replica's: give everything up, and record nothing. Whoever goes on
+        tells the model of what was begun that nobody knows what came of it."""
+        self._left = self._abandoned = True
+        for _, task in self._running.values():
+            task.cancel()
+
     async def _run(self, request: ToolRequest, mark: str, now: Callable[[], float]) -> None:
         began = now()
         result = ToolResult(ToolStatus.CANCELLED, "")
@@ -71,7 +92,7 @@ class Tooling:
             result = await self._result(request, mark)
         finally:
             given_up = self._running.pop(request.id, None) is None
-            if self._left and not given_up:
+            if self._left and not given_up and not self._abandoned:
                 use = ToolUse(
                     request.id,
                     request.tool.name,
@@ -90,6 +111,9 @@ class Tooling:
             self._log.record(Note(mark))
         elif not await self._log.mark(mark):
             return ToolResult(ToolStatus.UNKNOWN, error(UNKNOWN, status="unknown"))
+        # It may be about to be another replica's, who is not to find it run.
+        while not self._log.active:  # noqa: ASYNC110  # leases end by the clock, without a word
+            await asyncio.sleep(LOOKED_AGAIN)
         try:
             return await self._tools.run(request)
         except Exception as crash:  # the crash boundary of one tool

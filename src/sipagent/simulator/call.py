@@ -86,6 +86,7 @@ class SimulatedCall:
         self.agenda = Agenda()
         self.conversation: Conversation | None = None
         self.details_dropped = False
+        self.senders: list[tuple[float, int]] = []
         self._refers = Refers(order.refers)
         self._usage: JsonObject | None = None
         self._session: bytes | None = None
@@ -164,9 +165,10 @@ class SimulatedCall:
         self.deliveries.append(delivery)
         self._note("delivery", **delivery)
 
-    def record_client_event(self, raw: str | bytes) -> None:
+    def record_client_event(self, raw: str | bytes, socket: int = 1, now: float = 0.0) -> None:
         if len(self._client_events) < MAX_CLIENT_EVENTS:
             self._client_events.append(raw)
+            self.senders.append((now, socket))
         else:
             self._client_events_dropped += 1
 
@@ -248,8 +250,9 @@ class SimulatedCall:
         self.advance(now)
         self._note("detached", code=code)
 
-    def receive(self, raw: str | bytes, now: float) -> None:
-        self.record_client_event(raw)
+    def receive(self, raw: str | bytes, now: float, socket: int = 1) -> None:
+        """`senders` has when each of `client_events` came, and by which of the call's sockets."""
+        self.record_client_event(raw, socket, now)
         if self.conversation is not None and not self.ended:
             self.conversation.receive(raw, now)
             self._settle()
@@ -303,6 +306,7 @@ class SimulatedCall:
         self.details_dropped = True
         self._client_events_dropped += len(self._client_events)
         self._client_events.clear()
+        self.senders.clear()
         self._session = None
         self.notes.clear()
         for seen in self._requests.values():

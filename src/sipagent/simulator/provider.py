@@ -158,7 +158,7 @@ class Provider:
         message: Any = await websocket.receive()
         while message["type"] == "websocket.receive":
             raw = message.get("text")
-            self._board.receive(call, raw if raw is not None else message["bytes"])
+            self._board.receive(call, peer, raw if raw is not None else message["bytes"])
             message = await websocket.receive()
         websocket.application_state = WebSocketState.DISCONNECTED
         self._board.detach(call, peer, message.get("code"))

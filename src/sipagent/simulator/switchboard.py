@@ -18,10 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 class Peer:
-    """One socket on a call, and what is scripted to go wrong with it."""
+    """One socket on a call, the first or a later one, and what is scripted to go wrong with it."""
 
-    def __init__(self, socket: CallSocket, fault: Fault | None) -> None:
+    def __init__(self, socket: CallSocket, fault: Fault | None, number: int) -> None:
         self.socket = socket
+        self.number = number
         self._fault = fault
         self._silent = fault is not None and (fault.silence or fault.blackhole)
         ends = fault is not None and (fault.close is not None or fault.abort)
@@ -87,7 +88,7 @@ class Switchboard:
 
     def attach(self, call: SimulatedCall, socket: CallSocket, fault: Fault | None) -> Peer | None:
         """The socket is open: it gets the call's events from now on. None if the call ended."""
-        peer = Peer(socket, fault)
+        peer = Peer(socket, fault, call.attachments + 1)
         peers = self._peers.setdefault(call.call_id, [])
         if call.order.second_socket == "replace":
             for other in peers:
@@ -112,8 +113,8 @@ class Switchboard:
     def peers(self, call: SimulatedCall) -> list[Peer]:
         return list(self._peers.get(call.call_id, ()))
 
-    def receive(self, call: SimulatedCall, raw: str | bytes) -> None:
-        call.receive(raw, self.now(call))
+    def receive(self, call: SimulatedCall, peer: Peer, raw: str | bytes) -> None:
+        call.receive(raw, self.now(call), peer.number)
         self.touch(call)
 
     def touch(self, call: SimulatedCall) -> None:

@@ -8,17 +8,19 @@ from sipagent.store.rows import Row, RowKind
 
 Entry = tuple[RowKind, Row]
 
-MOST_ROWS: Final = 10_000
+MOST_SPARE: Final = 30_000
+"""Rows that may be given up: more than 1,000 calls say and do in a minute."""
+
 FINAL: Final = frozenset(RowKind) - {RowKind.TURN, RowKind.HAPPENING, RowKind.TOOL}
 """Rows that are never given up: all but what was said, done and happened. Messages are none of
 these: somebody was promised that they are kept."""
 
 
 class Buffer:
-    """Rows in the order in which they came. At most `most` are kept while there is one that may be
-    given up: then the oldest of those goes."""
+    """Rows in the order in which they came. Of those that may be given up at most `most` are kept:
+    then the oldest goes."""
 
-    def __init__(self, most: int = MOST_ROWS) -> None:
+    def __init__(self, most: int = MOST_SPARE) -> None:
         self._most = most
         self._finals: deque[Entry] = deque()
         self._spare: deque[Entry] = deque()
@@ -54,7 +56,5 @@ class Buffer:
         return self._given_up()
 
     def _given_up(self) -> Sequence[Entry]:
-        over = len(self) - self._most
-        if over <= 0:
-            return ()
-        return [self._spare.popleft() for _ in range(min(over, len(self._spare)))]
+        over = len(self._spare) - self._most
+        return [self._spare.popleft() for _ in range(over)]

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.concurrency import TaskOwner
+from sipagent.jobs import JobName, Jobs, Ours
 from sipagent.model import TenantName
 from sipagent.sessions.ports import Clock
 from sipagent.store.billing import close_due
@@ -25,15 +26,23 @@ Zones = Callable[[], Mapping[TenantName, str | None]]
 
 
 class Closing:
-    """Closes each tenant's months in its zone. Used as `async with`, while the database is open.
+    """Closes each tenant's months in its zone, as long as that is this replica's job. Used as
+    `async with`, while the database is open.
 
-    To close is idempotent, so it does not matter when the process dies.
+    To close is idempotent, so it does not matter when the process dies, or who else is at it.
     """
 
     def __init__(
-        self, engine: AsyncEngine, zones: Zones, clock: Clock, *, every: float = EVERY
+        self,
+        engine: AsyncEngine,
+        zones: Zones,
+        clock: Clock,
+        *,
+        every: float = EVERY,
+        jobs: Jobs | None = None,
     ) -> None:
         self._engine = engine
+        self._jobs = jobs or Ours()
         self._zones = zones
         self._clock = clock
         self._every = every
@@ -55,12 +64,17 @@ class Closing:
 
     async def _run(self) -> None:
         while True:
-            try:
-                async with asyncio.timeout(WITHIN):
-                    await self.look()
-            except (*DATABASE_ERRORS, TimeoutError) as error:
-                log.warning("statements not closed", reason=reason_of(error))
-            await asyncio.sleep(self._every)
+            async with self._jobs.turn(JobName.STATEMENTS):
+                while self._jobs.mine(JobName.STATEMENTS):
+                    await self._looked()
+                    await asyncio.sleep(self._every)
+
+    async def _looked(self) -> None:
+        try:
+            async with asyncio.timeout(WITHIN):
+                await self.look()
+        except (*DATABASE_ERRORS, TimeoutError) as error:
+            log.warning("statements not closed", reason=reason_of(error))
 
 
 def _crashed(name: str, crash: BaseException) -> None:

@@ -71,6 +71,8 @@ def reason_of(error: BaseException) -> str:
         return reason_of(error.orig.__cause__ or error.orig)
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if type(error) is asyncpg.InterfaceError:
+        return "the connection was lost"
     if isinstance(error, ssl.SSLError):
         return "TLS failed"
     if isinstance(error, OSError):

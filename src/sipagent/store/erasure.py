@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import Row, Select, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sipagent.model import TenantName
@@ -104,6 +105,12 @@ class Eraser:
             log.info("callers erased again", erasures=len(wanted), calls=done.calls)
         return done
 
+    async def heed(self, *, since: float = 0.0) -> None:
+        """The ledger has all erasures, the records those of the ledger, and what this process
+        remembers of callers is forgotten that was asked to be since then. From the records nobody
+        is erased. Raises StoreError."""
+        self._forget_all([each for each in await self._all() if each.requested_at >= since])
+
     async def _all(self) -> list[Erasure]:
         kept = {each.id: each for each in self._ledger.all()}
         async with self._engine.connect() as connection:
@@ -111,8 +118,10 @@ class Eraser:
         stored = {row.id: _erasure(row) for row in rows}
         lost = [asdict(each) | {"calls": 0} for each in kept.values() if each.id not in stored]
         if lost:
+            make = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
             async with writing(self._engine) as connection:
-                await connection.execute(insert(erasures), lost)
+                # Another replica may put back the same ones.
+                await connection.execute(make(erasures).on_conflict_do_nothing(), lost)
         for each in stored.values():
             if each.id not in kept:
                 self._ledger.add(each)
@@ -122,8 +131,7 @@ class Eraser:
         done = Erased()
         if not wanted:
             return done
-        newest = max(each.requested_at for each in wanted)
-        self._forget(partial(self._is_erased, _by_caller(wanted), newest))
+        self._forget_all(wanted)
         spellings = await self._spellings({each.caller for each in wanted})
         for erasure in wanted:
             before = done.calls
@@ -133,6 +141,12 @@ class Eraser:
         if done.calls or done.live:
             await forget_journal(self._engine)
         return done
+
+    def _forget_all(self, wanted: Sequence[Erasure]) -> None:
+        """What this process remembers besides is forgotten, as far as it is about these."""
+        if wanted:
+            newest = max(each.requested_at for each in wanted)
+            self._forget(partial(self._is_erased, _by_caller(wanted), newest))
 
     def _is_erased(
         self,

@@ -32,6 +32,11 @@ class Location:
         return "sqlite" if self.dsn is None else "postgresql"
 
     @property
+    def shared(self) -> bool:
+        """Whether replicas on other machines have the same records."""
+        return self.dsn is not None
+
+    @property
     def url(self) -> str:
         """The location as a URL, credentials included."""
         return self.dsn if self.dsn is not None else f"sqlite:///{self.file}"

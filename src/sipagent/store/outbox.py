@@ -126,13 +126,20 @@ async def next_due(engine: AsyncEngine, endpoint: Endpoint) -> float | None:
 
 
 async def claim(
-    engine: AsyncEngine, endpoint: Endpoint, now: float, limit: int, *, words: bool = False
+    engine: AsyncEngine,
+    endpoint: Endpoint,
+    now: float,
+    limit: int,
+    *,
+    words: bool = False,
+    late: float = 0.0,
 ) -> list[Material]:
-    """At most so many events of the webhook that are due, those due longest first, leased
-    from now on. With `words` the end of a call comes with what was said."""
+    """At most so many events of the webhook that are due, and have been for `late` seconds, those
+    due longest first, leased from now on. With `words` the end of a call comes with what was
+    said."""
     wanted = (
         select(*_COLUMNS)
-        .where(_is(EventState.PENDING), _of(endpoint), outbox.c.next_at <= now)
+        .where(_is(EventState.PENDING), _of(endpoint), outbox.c.next_at <= now - late)
         .order_by(outbox.c.next_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

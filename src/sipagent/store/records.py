@@ -1,6 +1,7 @@
 """The records of calls: the port's nouns become rows, and the writer stores them."""
 
 import asyncio
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ SESSION_USED_EVERY: Final = 3600.0
 """Seconds after which a session that is in use is written again, so that it is seen to be."""
 
 MOST_SESSIONS: Final = 256
+REPLICAS: Final = 1000
+"""The last three digits of a step's number are its replica's, so that what two of them tell of a
+call in the same microsecond are two steps."""
+
 LONGEST_AT_ONCE: Final = 1000
 """Characters of a message that are gone through at once. A longer one that is full of numbers takes
 a tenth of a second: meanwhile other calls have their turn."""
@@ -76,7 +81,8 @@ class StoreRecords:
         self._began: dict[CallId, float] = {}
         self._read: dict[CallId, CallPlan] = {}
         self._sessions: OrderedDict[tuple[TenantName, int], _Session] = OrderedDict()
-        self._sequence = 0
+        self._moment = 0
+        self._number = zlib.crc32(writing.replica.encode()) % REPLICAS
 
     def decided(self, call: IncomingCall, decision: Decision) -> None:
         self._begin(call, decision, self._clock.wall())
@@ -84,7 +90,7 @@ class StoreRecords:
     def adopted(self, call: IncomingCall, decision: Decision, began_at: float) -> None:
         self._begin(call, decision, began_at)
         if not isinstance(decision.verdict, Reject):
-            self.happened(decision.verdict.plan, Happening.ADOPTED)
+            self.happened(decision.verdict.plan, Happening.ADOPTED, self._writing.replica)
 
     def happened(self, plan: CallPlan, what: Happening, detail: str | None = None) -> None:
         at = self._clock.wall()
@@ -92,7 +98,8 @@ class StoreRecords:
             self._announce(lambda told: told.started(plan, at))
         if what in _TOLD_BY_OUTCOME:
             return
-        self._sequence = sequence = max(self._sequence + 1, int(at * 1_000_000))
+        self._moment = moment = max(self._moment + 1, int(at * 1_000_000))
+        sequence = moment * REPLICAS + self._number
         self._later(RowKind.HAPPENING, lambda: rows.happening_row(plan, sequence, at, what, detail))
 
     def turn(self, plan: CallPlan, turn: Turn) -> None:

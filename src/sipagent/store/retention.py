@@ -1,4 +1,5 @@
-"""What has been kept as long as its tenant wishes is deleted, by one task and in small steps."""
+"""What has been kept as long as its tenant wishes is deleted, by one task of one replica and in
+small steps."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.concurrency import TaskOwner
 from sipagent.errors import StoreError
+from sipagent.jobs import JobName, Jobs, Ours
 from sipagent.model import Privacy, TenantName
 from sipagent.model.privacy import DAY
 from sipagent.sessions.ports import Clock
@@ -199,32 +201,62 @@ class Pruner:
 class Retention:
     """The task that prunes, and that keeps erased callers erased: all of them once when it starts,
     as the records may be an old copy, and lately erased ones in every round, as their calls may
-    have ended since."""
+    have ended since.
+
+    Of several replicas one does so. Each has its own list of erasures and its own memory of calls:
+    these are kept by each of them.
+    """
 
     def __init__(
-        self, pruner: Pruner, eraser: Eraser, clock: Clock, *, every: float = EVERY
+        self,
+        pruner: Pruner,
+        eraser: Eraser,
+        clock: Clock,
+        *,
+        every: float = EVERY,
+        jobs: Jobs | None = None,
     ) -> None:
         self._pruner = pruner
         self._eraser = eraser
         self._clock = clock
         self._every = every
+        self._jobs = jobs or Ours()
         self._tasks = TaskOwner(_crashed, apart=True)
         self.rounds = 0
         """Rounds that came to their end, whether or not the database was there."""
 
     async def __aenter__(self) -> Self:
         self._tasks.start(self.run(), name="retention")
+        self._tasks.start(self._heed(), name="erasures")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._tasks.cancel(_END_WITHIN)
 
     async def run(self) -> None:
-        """Rounds, until it is cancelled; what was under way then is whole or not begun."""
+        """Rounds as long as the job is ours, until it is cancelled; what was under way when it was,
+        or when another got the job, is whole or not begun."""
         since = 0.0
         while True:
-            since = await self._round(since)
-            self.rounds += 1
+            async with self._jobs.turn(JobName.RETENTION):
+                while self._jobs.mine(JobName.RETENTION):
+                    since = await self._round(since)
+                    self.rounds += 1
+                    await asyncio.sleep(self._every)
+
+    async def _heed(self) -> None:
+        """Erasures that were asked for by others are heeded here, while the job is another's."""
+        since = 0.0
+        while True:
+            recent = self._clock.wall() - LONGEST_CALL
+            if not self._jobs.mine(JobName.RETENTION):
+                try:
+                    await self._eraser.heed(since=since)
+                    since = recent
+                except StoreError as error:
+                    log.warning("erasures not heeded", reason=error.reason)
+                except DATABASE_ERRORS as error:
+                    log.warning("erasures not heeded", reason=reason_of(error))
             await asyncio.sleep(self._every)
 
     async def _round(self, since: float) -> float:

@@ -10,8 +10,9 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
 from sqlalchemy.exc import DBAPIError
@@ -20,14 +21,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sipagent.store.buffer import Entry
 from sipagent.store.database import BUSY_MILLISECONDS, PRAGMAS, run_pragmas
 from sipagent.store.location import Location
-from sipagent.store.rows import Row, RowKind
-from sipagent.store.statements import statements
+from sipagent.store.rows import COLUMNS, Row, RowKind
+from sipagent.store.statements import TABLES, statements
 
 Batch = Mapping[RowKind, Sequence[Row]]
 """Rows by their kind, in the order in which they are written."""
 
 _IN_ORDER: Final = tuple(RowKind)
 _BILLING: Final = frozenset((RowKind.OUTCOME, RowKind.USAGE))
+_CONFLICT: Final = "40"
+"""The SQLSTATE class of what was given up because another replica wrote the same rows."""
+
+_ATTEMPTS: Final = 3
+_LOCK: Final = """
+SELECT 1 FROM calls WHERE call_id = ANY(CAST($1 AS varchar[])) ORDER BY call_id FOR NO KEY UPDATE
+"""
 _REFUSED_VALUE: Final = ("22", "23")
 """SQLSTATE classes of a value that no database will ever take: data exceptions, constraints."""
 
@@ -63,8 +71,7 @@ def sink_for(location: Location, engine: AsyncEngine) -> Sink:
 
 def is_refusal(error: BaseException) -> bool:
     """Whether a row itself is why it was not stored, so that trying again cannot help."""
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        error = error.orig.__cause__ or error.orig
+    error = _cause(error)
     if isinstance(error, asyncpg.PostgresError):
         return str(error.sqlstate or "")[:2] in _REFUSED_VALUE
     return isinstance(
@@ -79,21 +86,69 @@ def is_refusal(error: BaseException) -> bool:
     )
 
 
+def is_conflict(error: BaseException) -> bool:
+    """Whether two replicas were in each other's way, so that trying again at once helps."""
+    error = _cause(error)
+    return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate)[:2] == _CONFLICT
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the database's driver has raised."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return error.orig.__cause__ or error.orig
+    return error
+
+
 class PostgresqlSink:
-    """Batches over a connection of the engine's pool."""
+    """Batches over a connection of the engine's pool.
+
+    Other replicas may write of the same calls at the same time. What is written of one call waits
+    for its turn from the first row on, so that its totals are those of all bills that are stored;
+    and rows are written in the order of their keys, so that no two wait for each other.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._sql = statements("postgresql")
 
     async def write(self, batch: Batch) -> None:
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                await self._write(batch)
+            except DBAPIError as error:
+                if not left or not is_conflict(error):
+                    raise
+            else:
+                return
+
+    async def _write(self, batch: Batch) -> None:
         async with self._engine.begin() as connection:
+            if calls := _calls_of(batch):
+                await connection.exec_driver_sql(_LOCK, (calls,))
             for kind, rows in batch.items():
                 if rows:
-                    await connection.exec_driver_sql(self._sql[kind], list(rows))
+                    ordered = sorted(rows, key=_KEYS[kind])
+                    await connection.exec_driver_sql(self._sql[kind], ordered)
 
     async def close(self) -> None:
         """The engine's connections are not this sink's to close."""
+
+
+def _calls_of(batch: Batch) -> list[str]:
+    """The calls whose own rows are to be written."""
+    kinds = (RowKind.CALL, RowKind.OUTCOME, RowKind.TOTALS)
+    return sorted({row[0] for kind in kinds for row in batch.get(kind, ())})
+
+
+def _key_of(kind: RowKind) -> Callable[[Row], Any]:
+    """What tells a row of the kind from others."""
+    columns = (
+        ("call_id",) if kind is RowKind.TOTALS else (one.name for one in TABLES[kind].primary_key)
+    )
+    return itemgetter(*(COLUMNS[kind].index(name) for name in columns))
+
+
+_KEYS: Final = {kind: _key_of(kind) for kind in RowKind}
 
 
 class SqliteSink:

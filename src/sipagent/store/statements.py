@@ -1,13 +1,24 @@
 """The SQL that writes rows, compiled once for each dialect.
 
 Every statement may be carried out again, after a crash or an answer that was lost, and changes
-nothing the second time.
+nothing the second time. Nor does what an earlier owner of a call tells late change what a later one
+has stored.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Table, bindparam, case, func, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.engine.default import DefaultDialect
@@ -15,6 +26,9 @@ from sqlalchemy.sql.dml import DMLWhereBase, Insert
 
 from sipagent.store import tables
 from sipagent.store.rows import COLUMNS, RowKind
+
+Columns = Any
+"""A table's columns by their names."""
 
 TABLES: Final[Mapping[RowKind, Table]] = {
     RowKind.SESSION: tables.sessions,
@@ -42,6 +56,13 @@ _REPLACED: Final[Mapping[RowKind, tuple[str, ...]]] = {
 }
 """The columns that a row changes where there is one already; all others stay as they were."""
 
+_NEWER: Final[Mapping[RowKind, Callable[[Columns, Columns], ColumnElement[bool]]]] = {
+    RowKind.SESSION: lambda now, told: now.last_used_at < told.last_used_at,
+    RowKind.TRANSFER: lambda now, told: and_(now.outcome.is_(None), told.outcome.is_not(None)),
+    RowKind.OUTCOME: lambda now, _: now.outcome.is_(None),
+}
+"""Whether a row that is told says more than the one that is there `now`. Replicas tell what they
+know in any order: one that has been cut off, or whose spool is read days later, tells old news."""
 
 _SPEAKERS: Final[Mapping[str, Callable[[], DefaultDialect]]] = {
     "sqlite": lambda: sqlite.dialect(paramstyle="qmark"),
@@ -67,13 +88,13 @@ def _insert(kind: RowKind, dialect: str) -> Insert:
     table = TABLES[kind]
     make = sqlite.insert if dialect == "sqlite" else postgresql.insert
     statement = make(table).values({name: bindparam(name) for name in COLUMNS[kind]})
-    replaced = _REPLACED.get(kind)
-    if replaced is None:
+    replaced, newer = _REPLACED.get(kind), _NEWER.get(kind)
+    if replaced is None or newer is None:
         return statement.on_conflict_do_nothing()
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),
         set_={name: statement.excluded[name] for name in replaced},
-        where=table.c.outcome.is_(None) if kind is RowKind.OUTCOME else None,
+        where=newer(table.c, statement.excluded),
     )
 
 

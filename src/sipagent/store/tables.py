@@ -354,3 +354,32 @@ holds: Final = Table(
     Column("released_at", Double),
 )
 """Legal holds on one call, on a caller's calls, or on all of a tenant."""
+
+shared: Final = Table(
+    "shared",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("body", Text),
+)
+"""What replicas have in common beside calls, JSON, each with a revision that rises when it changes:
+the operator's `orders`, the `pin` of a rollback. Of `versions` there is the revision alone."""
+
+config_versions: Final = Table(
+    "config_versions",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""The last good configurations, every text in them; never a secret."""
+
+order_audit: Final = Table(
+    "order_audit",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("did", Text, nullable=False),
+)
+"""Who gave and took back which order: one row for each revision of `orders`."""

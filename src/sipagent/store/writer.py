@@ -20,6 +20,7 @@ from sipagent.store.buffer import FINAL, Buffer, Entry
 from sipagent.store.database import open_engine, reason_of
 from sipagent.store.location import Location
 from sipagent.store.losses import Defect, Losses
+from sipagent.store.outage import Outage
 from sipagent.store.rows import Row, RowKind
 from sipagent.store.schema import require_known, status, upgrade
 from sipagent.store.sinks import Sink, batch_of, is_refusal, sink_for
@@ -87,7 +88,7 @@ class Writer:
         self._due = 0.0
         self._rested_at = 0.0
         self._ready = False
-        self._trouble: str | None = None
+        self._outage = Outage(location.shown, clock)
         self._losses = Losses(metrics.records, clock)
         metrics.observe_unstored(lambda: len(self))
 
@@ -117,7 +118,7 @@ class Writer:
         for kind, row in self._spool.left():
             self._buffer.add(kind, row)
         self._tasks.start(self._run(), name="records")
-        if self._buffer:
+        if self._buffer or not self._ready:
             self._schedule(FLUSH_SOON)
         return self
 
@@ -167,7 +168,7 @@ class Writer:
         if self._spool is None:
             self.lose(kind)
             return
-        if kind in self._spooled or self._trouble is not None:
+        if kind in self._spooled or self._outage.reason is not None:
             work()
             return
         self._unmade.add(work)
@@ -193,14 +194,15 @@ class Writer:
             self._schedule(0.0)
             await self._stored.wait()
 
+    @property
+    def away(self) -> bool:
+        """Whether the database takes no rows, as far as is known."""
+        return self._outage.lasts
+
     def defects(self) -> Sequence[Defect]:
         """What is wrong, for readiness: calls go on all the same."""
-        found = []
-        if self._trouble is not None:
-            detail = f"{self._trouble}; {len(self)} rows wait in memory."
-            found.append(Defect("records", "away", detail))
-        if (lost := self._losses.defect()) is not None:
-            found.append(lost)
+        wrong = (self._outage.defect(len(self)), self._losses.defect())
+        found = [one for one in wrong if one is not None]
         if self._spool is not None and self._spool.failing:
             detail = "The data directory cannot be written: a crash loses what is not stored yet."
             found.append(Defect("records", "spool", detail))
@@ -234,10 +236,11 @@ class Writer:
         await self._drain()
 
     async def _drain(self) -> None:
-        """The rows that are here now are stored, however long that takes."""
+        """The rows that are here now are stored, however long that takes; a database that has not
+        been there yet is waited for also without any."""
         pause = FIRST_PAUSE
         await self._unmade.make()
-        while entries := self._buffer.take(TRANSACTION_ROWS):
+        while (entries := self._buffer.take(TRANSACTION_ROWS)) or self._is_awaited:
             full = len(entries) >= TRANSACTION_ROWS
             if await self._carried(entries):
                 pause = FIRST_PAUSE
@@ -247,6 +250,10 @@ class Writer:
                 await self._paused(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             await self._unmade.make()
+
+    @property
+    def _is_awaited(self) -> bool:
+        return not self._ready and not self._stop.is_set()
 
     async def _paused(self, seconds: float) -> None:
         if self._stop.is_set():
@@ -261,6 +268,7 @@ class Writer:
         self._in_flight = len(entries)
         loop = asyncio.get_running_loop()
         began = loop.time()
+        self._outage.asked()
         try:
             if not self._ready:
                 await self._prepare()
@@ -272,6 +280,7 @@ class Writer:
         finally:
             self._rested_at = loop.time() + (loop.time() - began) * REST
             self._in_flight = 0
+            self._outage.told()
             self._give_up(self._buffer.put_back(entries))
             self._stored.set()
         self._succeeded()
@@ -346,15 +355,15 @@ class Writer:
 
     def _failed(self, error: Exception) -> None:
         reason = str(error) if isinstance(error, StoreError) else _sentence(self.location, error)
-        if reason != self._trouble:
+        if reason != self._outage.reason:
             log.error("records cannot be stored", reason=reason, waiting=len(self))
-        self._trouble = reason
+        self._outage.reason = reason
         self._metrics.failures.inc()
 
     def _succeeded(self) -> None:
-        if self._trouble is not None:
+        if self._outage.reason is not None:
             log.info("records are stored again", waiting=len(self))
-            self._trouble = None
+            self._outage.reason = None
         assert self._spool is not None
         if self._buffer.finals <= _MOST_RESPOOLED:
             pending = self._buffer.pending_finals()

@@ -152,7 +152,8 @@ class FakeControl:
         self.broken: set[str] = set()
 
     async def accept(self, call_id: CallId, session: Json, *, within: float) -> AcceptAnswered:
-        return AcceptAnswered(await self._answer("accept", call_id, session, within))
+        answer = await self._answer("accept", call_id, session, within)
+        return AcceptAnswered(answer, elsewhere=answer is Answer.DECIDED)
 
     async def reject(self, call_id: CallId, code: int, *, within: float = END_WITHIN) -> Answer:
         return await self._answer("reject", call_id, code, within)
@@ -286,7 +287,8 @@ class FakeEngine:
     """An engine that claims everything for one owner. `marks` are what was asked for, in order;
     those in `already` have been marked before. `admitted` are the caps that were asked for, of
     which `full` have no room. `costs` and `finished` are what it was told. While it is `passive`
-    nothing may be done for any call."""
+    nothing may be done for any call; calls that were claimed `alone` are `lost` where somebody
+    else has answered them."""
 
     def __init__(self) -> None:
         self.marks: list[tuple[CallId, str]] = []
@@ -299,6 +301,8 @@ class FakeEngine:
         self.finished: list[tuple[CallOutcome, int]] = []
         self.held: Sequence[HeldCall] = ()
         self.passive = False
+        self.alone = False
+        self.lost: Callable[[CallId], None] = lambda _: None
 
     async def offer(self, call: IncomingCall, decision: Decision) -> Offer:
         return Offer(Claim.OK, decision)
@@ -313,6 +317,11 @@ class FakeEngine:
 
     def active(self, call_id: CallId) -> bool:
         return not self.passive
+
+    def yielded(self, call_id: CallId) -> bool:
+        if self.alone:
+            self.lost(call_id)
+        return self.alone
 
     async def admit(self, call_id: CallId, cap: Cap) -> bool:
         self.admitted.append(cap)

@@ -7,7 +7,7 @@ from pathlib import Path
 from sipagent.config.loader import Loaded
 from sipagent.config.reload.apart import read_version
 from sipagent.config.reload.stored import Origin, Trouble, Versions
-from sipagent.config.reload.versions import VersionStore
+from sipagent.config.reload.versions import VersionShelf
 from sipagent.errors import Finding
 
 
@@ -22,7 +22,7 @@ class InForce:
     troubles: tuple[Trouble, ...] = ()
 
 
-def in_force(path: Path, store: VersionStore) -> InForce:
+def in_force(path: Path, store: VersionShelf) -> InForce:
     """What a service that starts now would serve, found as it finds it; nothing is stored.
 
     Raises ConfigError where there is nothing. A data directory that cannot be read counts as empty.
@@ -34,7 +34,7 @@ def in_force(path: Path, store: VersionStore) -> InForce:
     return InForce(loaded, chosen.origin, (*chosen.findings, *stale), tuple(troubles))
 
 
-def fingerprint_of(path: Path, store: VersionStore) -> str:
+def fingerprint_of(path: Path, store: VersionShelf) -> str:
     """The fingerprint of the files as a service reads them now: a pin holds for these.
 
     Raises ConfigError: in place of files that cannot be used the last good version is served.
@@ -47,5 +47,5 @@ def read_files(path: Path) -> Loaded:
     return read_version(path, None).loaded
 
 
-def _versions(path: Path, store: VersionStore, tell: Callable[[Trouble], None]) -> Versions:
+def _versions(path: Path, store: VersionShelf, tell: Callable[[Trouble], None]) -> Versions:
     return Versions(path, store, keeps=False, tell=tell)

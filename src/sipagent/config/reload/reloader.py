@@ -69,6 +69,10 @@ class Reloader:
         """Read the files again and say what is in force then."""
         return await self._read(self._live.update)
 
+    async def refresh(self) -> Status:
+        """Read the secrets, the orders and the pin again, and say what is in force then."""
+        return await self._read(self._live.refresh)
+
     async def _read(self, read: Callable[[], Awaitable[Status]]) -> Status:
         async with self._lock:
             before = self._live.status

@@ -12,7 +12,7 @@ import structlog
 
 from sipagent.config.findings import without_numbers
 from sipagent.config.reload.apart import Version, read_bundle, read_version
-from sipagent.config.reload.versions import Pin, VersionStore
+from sipagent.config.reload.versions import Pin, VersionShelf
 from sipagent.config.sources import Bundle, DiskSource
 from sipagent.config.textfile import read_text_file
 from sipagent.errors import ConfigError, Finding, StoreError
@@ -71,7 +71,7 @@ class Versions:
     def __init__(
         self,
         path: Path,
-        store: VersionStore | None,
+        store: VersionShelf | None,
         environment: Mapping[str, str] | None = None,
         *,
         keeps: bool = True,

@@ -99,7 +99,7 @@ def order_text(order: Order) -> str:
     if order.paused:
         return f"{who}: paused"
     if order.to is not None:
-        return f"{who}: divert to {order.to}"
+        return f"{who}: divert to {order.to}" + (", held calls too" if order.live else "")
     return f"{who}: reject {order.code or 503}"
 
 

@@ -6,10 +6,11 @@ of its own calls is enough to go on while the engine is away, and to register al
 when it comes back, empty or not.
 """
 
+import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -24,6 +25,7 @@ from sipagent.engine.redis.wire import admission_of, asked_to_json, cap_to_json
 from sipagent.errors import EngineError
 from sipagent.model import CallId, CallOutcome, Cap, Decision, IncomingCall, Quota
 from sipagent.sessions.ports import FIRST_EPOCH, Claim, Clock, HeldCall, Marked, Offer
+from sipagent.standing import Tally
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,7 @@ OFFER_WITHIN: Final = 0.2
 """Seconds for a claim: a webhook is answered within 0.25, whatever the engine does."""
 
 MARK_WITHIN: Final = 0.5
+MARKED_AGAIN_AFTER: Final = 0.1
 _CLAIMS: Final = {Room.OK: Claim.OK, Room.FULL: Claim.FULL, Room.SPENT: Claim.SPENT}
 _MARKED: Final = {
     b"done_now": Marked.DONE_NOW,
@@ -73,6 +76,8 @@ class RedisEngine:
         self.lease = lease
         self.held: dict[CallId, Held] = {}
         self.counters = Counters()
+        self.tally = Tally()
+        self.forgotten = False
         self.outgoing = Outgoing(link, self.failed)
         self.lost: Callable[[CallId], None] = lambda _: None
         self.over: Callable[[Sequence[CallId]], None] = lambda _: None
@@ -150,21 +155,36 @@ class RedisEngine:
         at = held.marks[key] = self._clock.wall()
         if not held.registered:
             return Marked.DONE_NOW
-        values = (call_id, self.replica, epoch, key, at)
-        try:
-            answer = await self.link.run("mark", *values, within=MARK_WITHIN)
-        except EngineError:
-            # Before the lease is over nobody else can act for the call; after it neither do we.
-            self.failed()
-            self.outgoing.put(Step("mark", values, missed=True))
-            return Marked.DONE_NOW
-        if answer == b"unknown":
-            held.registered = False
-            return Marked.DONE_NOW
-        marked = _MARKED[answer]
+        marked = await self._mark(held, Step("mark", (call_id, self.replica, epoch, key, at)))
         if marked is Marked.NOT_OWNER:
             self.lose(call_id)
         return marked
+
+    async def _mark(self, held: Held, step: Step) -> Marked:
+        """Have the mark written, however long the engine is silent: whoever takes the call over
+        would not know of it, and do the same again."""
+        asked_before, answer = False, None
+        while answer is None:
+            try:
+                answer = await self.link.run(step.script, *step.values, within=MARK_WITHIN)
+                continue
+            except EngineError as error:
+                self.failed()
+                if error.answered:  # it is there, and takes nothing: the call goes on without it
+                    self.outgoing.put(replace(step, missed=True))
+                    return Marked.DONE_NOW
+            asked_before = True
+            await asyncio.sleep(MARKED_AGAIN_AFTER)
+            if self._ours(held.call.call_id, held.epoch) is not held:
+                return Marked.NOT_OWNER
+            if not held.registered:
+                return Marked.DONE_NOW  # it is registered again with its marks
+        if answer == b"unknown":
+            self.forgot(held)
+            return Marked.DONE_NOW
+        if answer == b"already" and asked_before:
+            return Marked.DONE_NOW  # written by then, and its answer was lost
+        return _MARKED[answer]
 
     async def admit(self, call_id: CallId, cap: Cap) -> bool:
         try:
@@ -175,6 +195,13 @@ class RedisEngine:
             self.failed()
             return self.counters.take(cap, self._clock.monotonic())
         return bool(answer)
+
+    def yielded(self, call_id: CallId) -> bool:
+        held = self.held.get(call_id)
+        if held is None or held.registered:
+            return False
+        self.lose(call_id)
+        return True
 
     def note(self, call_id: CallId, epoch: int, key: str) -> None:
         held = self._ours(call_id, epoch)
@@ -247,7 +274,10 @@ class RedisEngine:
         return ()
 
     def took_over(self, held: HeldCall) -> None:
-        """A call of another replica's is ours from now on."""
+        """A call of another replica's is ours from now on. If it was ours and its lease has run out
+        unnoticed, who holds it lets it go first: what it had begun is not gone on with."""
+        self.lose(held.call.call_id)
+        self.tally.taken_over += 1
         one = Held(held.call, held.decision, held.claimed_at, held.epoch, marks=dict(held.marks))
         self._hold(one)
         one.outcome = held.outcome
@@ -266,9 +296,23 @@ class RedisEngine:
             return
         self.counters.release(call_id)
         if call_id not in self._given:
+            self.tally.lost += 1
             log.warning("call taken over by another replica", call_id=call_id)
         self._given.discard(call_id)
         self.lost(call_id)
+
+    def forgot(self, held: Held) -> None:
+        """The engine does not know a call that it was told of: it has been emptied."""
+        held.registered = False
+        self.forgotten = True
+
+    def remind(self) -> None:
+        """An engine that has been emptied is told what is known here to be spent; of what several
+        replicas say the largest counts."""
+        if self.forgotten:
+            self.forgotten = False
+            for one in self.counters.sums():
+                self.seed(*one)
 
     def failed(self) -> None:
         """The engine has not answered: nobody is taken over for the length of a lease."""
@@ -301,6 +345,7 @@ class RedisEngine:
                 free=decision.free,
             )
         offer = self._offered(call.call_id, decision, admission)
+        self.tally.alone += 1
         self._alone |= dict.fromkeys(_ids(call), now)
         self.held[call.call_id] = Held(call, offer.decision, wall, registered=False)
         return offer

@@ -55,7 +55,7 @@ class RedisJobs:
     async def __aexit__(self, *_: object) -> None:
         """Another gets them at once, unless the engine is away: then when their leases are over."""
         await self._tasks.cancel(1.0)
-        self._tenure.left()
+        self._tenure.leave()
         self._bound()
         with contextlib.suppress(EngineError):
             await self._link.run("leave_jobs", self._replica, *JobName, within=LEFT_WITHIN)
@@ -71,7 +71,7 @@ class RedisJobs:
         while not self.mine(job):
             self._ours[job].clear()
             await self._ours[job].wait()
-        bounds = asyncio.timeout(self._left(job))
+        bounds = asyncio.timeout(self._remaining(job))
         try:
             async with bounds:
                 self._turns[bounds] = job
@@ -82,7 +82,7 @@ class RedisJobs:
         except TimeoutError:
             if not bounds.expired():
                 raise
-            log.warning("job left: it may be another replica's", job=job)
+            log.warning("job left: it may be another replica's", job=job.value)
 
     def stir(self, job: JobName) -> None:
         if self.mine(job):
@@ -115,7 +115,7 @@ class RedisJobs:
         self._away = False
         self._bound()
         if begun:
-            log.info("jobs are this replica's", jobs=sorted(begun))
+            log.info("jobs are this replica's", jobs=sorted(job.value for job in begun))
         for job in ours:
             self._ours[job].set()
             if job in begun or answers[job] > 1:
@@ -132,12 +132,10 @@ class RedisJobs:
         now = asyncio.get_running_loop().time()
         for bounds, job in self._turns.items():
             if not bounds.expired():
-                bounds.reschedule(now + self._left(job))
+                bounds.reschedule(now + self._remaining(job))
 
-    def _left(self, job: JobName) -> float:
-        """Seconds for which the job may still be done."""
-        now = self._clock.monotonic()
-        return self._tenure.ends_at(job) - now if self._tenure.mine(job, now) else 0.0
+    def _remaining(self, job: JobName) -> float:
+        return self._tenure.remaining(job, self._clock.monotonic())
 
     async def _ask_for_ever(self) -> None:
         while True:

@@ -98,11 +98,12 @@ class Leases:
         those go that are another's by now. False if the engine has not answered."""
         engine = self._engine
         sent = self._clock.monotonic()
-        was_active = engine.lease.active(sent)
         calls = [(one, held.epoch) for one, held in engine.held.items() if held.registered]
         try:
             for some in _batches(calls, RENEWED_AT_ONCE) or ([],):
                 self._take_answers(some, await self._renewed(some))
+            # It may have run out only while this was on its way.
+            was_active = engine.lease.active(self._clock.monotonic())
             engine.lease.confirmed(sent)
             await self._register()
         except EngineError as error:
@@ -171,17 +172,22 @@ class Leases:
             if answer == "t":
                 self._engine.lose(call_id)
             elif answer == "u":
-                held.registered = False
+                self._engine.forgot(held)
 
     async def _register(self) -> None:
         """Have the engine know all calls of ours, and the ids that were taken without it."""
         engine = self._engine
+        engine.remind()
+        # Of the same moment: a call that is taken alone later would look as if it had ended.
         unknown = [held for held in engine.held.values() if not held.registered]
+        ids = engine.taken_alone()
         for some in _batches(unknown, REGISTERED_AT_ONCE):
             steps = [("register", _registration(held, engine.replica)) for held in some]
             for held, answer in zip(some, await engine.link.run_all(steps), strict=True):
+                if isinstance(answer, EngineError):
+                    raise answer
                 self._registered(held, answer)
-        if ids := engine.taken_alone():
+        if ids:
             await engine.link.run("remember", REMEMBERED, *ids)
             engine.remembered(ids)
 
@@ -191,6 +197,7 @@ class Leases:
             engine.lose(call_id)
             return
         held.registered = True
+        engine.tally.registered += 1
         whose = (call_id, engine.replica, held.epoch)
         for key, at in held.marks.items():
             engine.outgoing.put(Step("mark", (*whose, key, at), missed=True))
@@ -207,7 +214,9 @@ class Leases:
                 for call_id in some:
                     if (held := engine.held.get(call_id)) is not None:
                         values += [call_id, held.epoch]
-                given += await engine.link.run("hand_over", *values)
+                handed: int = await engine.link.run("hand_over", *values)
+                engine.tally.handed_over += handed
+                given += handed
                 for call_id in some:
                     engine.lose(call_id)
                 await engine.link.publish(ALL, json.dumps({"do": "adopt"}).encode())

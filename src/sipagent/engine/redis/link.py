@@ -11,7 +11,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from sipagent.concurrency import TaskOwner
 from sipagent.errors import EngineError
@@ -24,6 +24,10 @@ ANSWER_WITHIN: Final = 1.0
 
 AT_ONCE: Final = 100
 """Scripts of one round trip."""
+
+AWAY: Final = (RedisError, OSError, TimeoutError, RuntimeError)
+"""What redis-py raises where a server is away. The last is uvloop's, of a transport that was closed
+while redis-py wrote to it."""
 
 _COMMON: Final = "common"
 _ADMISSION: Final = "admission"
@@ -88,26 +92,24 @@ class Link:
 
     async def run_all(self, steps: Sequence[Step], within: float = ANSWER_WITHIN) -> list[Any]:
         """What each of these scripts gives back, in their order, by a connection that is not shared
-        with `run`; each is a step of its own. Raises EngineError: some of them, or all, may have
-        taken effect."""
+        with `run`; each is a step of its own. In place of an answer stands the EngineError that one
+        of them alone has led to. Raises EngineError where the connection is lost: some of them, or
+        all, may have taken effect."""
         try:
             async with asyncio.timeout(within):
                 answers = await self._answers(steps)
-        except (RedisError, OSError, TimeoutError) as error:
+        except AWAY as error:
             _heed_cancelling()
             raise _away(error) from error
         _heed_cancelling()
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise _away(answer) from answer
-        return answers
+        return [_away(one) if isinstance(one, Exception) else one for one in answers]
 
     async def publish(self, channel: str, message: bytes) -> int:
         """How many have been told. Raises EngineError."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 return await self._redis.publish(channel, message)
-        except (RedisError, OSError, TimeoutError) as error:
+        except AWAY as error:
             raise _away(error) from error
 
     def listener(self) -> Any:
@@ -129,7 +131,7 @@ class Link:
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 answers = await self._answers([one.step for one in asked])
-        except (RedisError, OSError, TimeoutError) as error:
+        except AWAY as error:
             answers = [error] * len(asked)
         _heed_cancelling()
         for one, answer in zip(asked, answers, strict=True):
@@ -168,8 +170,21 @@ def _heed_cancelling() -> None:
         raise asyncio.CancelledError
 
 
+_PASSING: Final = frozenset(
+    {
+        *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM"),
+        *("NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "UNKILLABLE", "WRONGPASS"),
+    }
+)
+"""What Redis answers (the first word of an error) for as long as it cannot do what it is asked."""
+
+
 def _away(error: BaseException) -> EngineError:
-    return EngineError(type(error).__name__)
+    if type(error) is not ResponseError:
+        return EngineError(type(error).__name__, answered=isinstance(error, ResponseError))
+    words = str(error).replace("-", " ").split()
+    known = next((word for word in words if word in _PASSING), None)
+    return EngineError(known or "script refused", answered=True, refused=known is None)
 
 
 def _texts() -> Mapping[str, str]:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
-from redis.exceptions import RedisError
 
 from sipagent.concurrency import TaskOwner
-from sipagent.engine.redis.link import Link
+from sipagent.engine.redis.link import AWAY, Link
 from sipagent.errors import EngineError
 
 log = structlog.get_logger(__name__)
@@ -62,7 +61,7 @@ class Notices:
         while True:
             try:
                 await self._listen()
-            except (RedisError, OSError, EngineError, TimeoutError):
+            except (*AWAY, EngineError):
                 # Told by the leases, which have noticed it as well.
                 self.listening.clear()
             await asyncio.sleep(_AGAIN_AFTER)

@@ -82,7 +82,13 @@ class Outgoing:
             self._failed()
             return False
         for step, answer in zip(steps, answers, strict=True):
+            if isinstance(answer, EngineError):
+                if not answer.refused:
+                    self._failed()
+                    return False
+                # It would be refused for ever, and hold up all that comes after it.
+                log.error("engine step refused", script=step.script)
             self._steps.popleft()
-            if step.told is not None:
+            if step.told is not None and not isinstance(answer, EngineError):
                 step.told(answer)
         return True

@@ -7,12 +7,15 @@ from typing import Protocol
 from sipagent.engine.counters import Counters
 from sipagent.engine.purse import Crossing
 from sipagent.engine.redis.engine import RedisEngine
+from sipagent.engine.redis.jobs import RedisJobs
 from sipagent.engine.redis.lease import Lease
 from sipagent.engine.redis.leases import Heir, Leases
 from sipagent.engine.redis.link import Link
 from sipagent.engine.redis.notices import Notices
+from sipagent.engine.redis.requests import Requests
 from sipagent.model import CallId, Quota
 from sipagent.sessions.ports import Clock
+from sipagent.standing import Standing
 
 
 class Holder(Protocol):
@@ -21,6 +24,8 @@ class Holder(Protocol):
     def let_go(self, call_id: CallId) -> None: ...
 
     def wind_down(self, calls: Sequence[CallId]) -> None: ...
+
+    def act(self, call_id: CallId, want: str) -> bool: ...
 
 
 class SharedHeir(Heir, Protocol):
@@ -52,7 +57,9 @@ class SharedRoom:
             self.link, replica, clock, Lease(lease, clock.monotonic()), crossed=crossed
         )
         self.notices = Notices(self.link, replica)
+        self.jobs = RedisJobs(self.link, replica, clock, lease, heartbeat)
         self._leases: Leases | None = None
+        self._requests: Requests | None = None
         self._opened = AsyncExitStack()
 
     @property
@@ -68,9 +75,12 @@ class SharedRoom:
         self.engine.over = heirs.holder.wind_down
         self._leases = leases = Leases(self.engine, heirs, self._clock, self._heartbeat)
         self.notices.on("adopt", lambda _: leases.nudge())
+        self._requests = Requests(self.link, self.notices, self.replica, heirs.holder.act)
+        self._opened.push_async_callback(self._requests.close)
         await self._opened.enter_async_context(self.notices)
         await leases.renew()
         leases.start()
+        await self._opened.enter_async_context(self.jobs)
 
     async def hand_over(self) -> int:
         return 0 if self._leases is None else await self._leases.hand_over()
@@ -91,3 +101,13 @@ class SharedRoom:
         if trouble is None:
             return ()
         return [("away", f"{trouble}; calls go on, and are taken over by nobody meanwhile.")]
+
+    def standing(self) -> Standing:
+        now, lease = self._clock.monotonic(), self.engine.lease
+        return Standing(
+            answers=self._leases is not None and self._leases.trouble is None,
+            passive=not lease.active(now),
+            renewed=max(0.0, now - lease.confirmed_at),
+            steps=len(self.engine.outgoing),
+            changes=self.engine.tally.changes(),
+        )

@@ -28,10 +28,10 @@ class Tenure:
         held = self._held.get(job)
         return held is not None and held.active(now)
 
-    def ends_at(self, job: JobName) -> float:
-        """When the job has to be left, unless it is confirmed before; now for one of another's."""
+    def remaining(self, job: JobName, now: float) -> float:
+        """Seconds for which the job may be done, unless it is confirmed meanwhile."""
         held = self._held.get(job)
-        return self.heard.confirmed_at if held is None else held.passive_at
+        return 0.0 if held is None else max(0.0, held.passive_at - now)
 
     def may_take(self, now: float) -> bool:
         """Whether it may take a job that is nobody's. After a failure all look so: whoever had
@@ -60,6 +60,6 @@ class Tenure:
         """The engine has not answered, or not as it should."""
         self.heard.failed(now)
 
-    def left(self) -> None:
+    def leave(self) -> None:
         """None is ours any more."""
         self._held.clear()

@@ -110,7 +110,8 @@ class OpenAICallControl:
         answer = attempt.answer
         if effect and answer is Answer.GONE:
             answer = Answer.DECIDED
-        return AcceptAnswered(answer, f"accept answered {attempt.detail}")
+        elsewhere = attempt.answer is Answer.DECIDED and not effect
+        return AcceptAnswered(answer, f"accept answered {attempt.detail}", elsewhere)
 
     async def reject(self, call_id: CallId, code: int, *, within: float = END_WITHIN) -> Answer:
         """Have the call refused with a SIP status code."""

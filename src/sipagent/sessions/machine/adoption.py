@@ -89,7 +89,7 @@ def adopted(plan: CallPlan, past: Past) -> CallState:
             state.toolcalls, seen=_begun(past)[-SEEN:], used=len(_begun(past)), lost=_lost(past)
         ),
         outputs=Outputs(orphans=_untold(past, _begun(past)), undone=_undone(past)),
-        transfer=_transferring(state.transfer, sent),
+        transfer=replace(_transferring(state.transfer, sent), obeyed=_marked(past, Mark.ORDERED)),
         deadlines=_deadlines(watched, sent),
     )
 

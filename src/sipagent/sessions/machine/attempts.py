@@ -117,7 +117,8 @@ class History(Struct, frozen=True):
 def history(
     marks: Mapping[str, float], ways: Mapping[DestinationName, Reachable], watch: float
 ) -> History:
-    """What the marks tell, each with its seconds since the call began."""
+    """What the marks tell, each with its seconds since the call began. Of a destination that the
+    plan does not have, because the operator has ordered it, the name is known and no more."""
     count, chain, last = 0, Chain(), None
     answers: dict[int, Answer] = {}
     over: set[int] = set()
@@ -127,7 +128,8 @@ def history(
             over.add(number)
         elif kind == Mark.REFERRED:
             answers[number] = Answer(rest)
-        elif (way := ways.get(DestinationName(rest))) is not None:
+        else:
+            way = ways.get(destination := DestinationName(rest)) or Reachable(destination, "")
             chain = (chain if chain.leads_to(way.destination) else Chain()).through(way)
             last = Attempt(number, way, Answer.SILENT, at + watch)
     if last is None or last.number < count or last.number in over:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from sipagent.model import Bill, Reason, ToolResult
+from sipagent.model import Bill, Reachable, Reason, ToolResult
 
 
 class Answer(StrEnum):
@@ -31,8 +31,11 @@ class Answer(StrEnum):
 
 
 class AcceptAnswered(Struct, frozen=True):
+    """`elsewhere`: no request of ours can have decided what has been decided."""
+
     answer: Answer
     detail: str | None = None
+    elsewhere: bool = False
 
 
 class RejectAnswered(Struct, frozen=True):
@@ -80,6 +83,14 @@ class EndRequested(Struct, frozen=True):
 
     reason: Reason
     goodbye: str | None
+
+
+class TransferOrdered(Struct, frozen=True):
+    """The operator wants the call sent somewhere, and its agent to go on where nobody takes it.
+    `order` names the order: each sends a call on once."""
+
+    order: str
+    way: Reachable
 
 
 class Timer(StrEnum):
@@ -298,6 +309,7 @@ Event = (
     | SocketClosed
     | Probed
     | EndRequested
+    | TransferOrdered
     | DeadlineReached
     | SessionUpdated
     | CallerStarted

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from sipagent.model import (
     Happening,
+    Mark,
     Reachable,
     Reason,
     Transfer,
@@ -49,6 +50,7 @@ from sipagent.sessions.machine.events import (
     DeadlineReached,
     Referred,
     Timer,
+    TransferOrdered,
 )
 from sipagent.sessions.machine.outputs import begun_mark, error, output
 from sipagent.sessions.machine.signals import (
@@ -95,8 +97,8 @@ def step(state: Transferring, event: Heeded, now: float) -> Result:
     if type(event) in _OF_ATTEMPTS and state.stage in _STILL:
         return state, ()
     match event:
-        case TransferAsked():
-            return _asked(state, event, now)
+        case TransferAsked() | TransferOrdered():
+            return _wanted(state, event, now)
         case Referred(answer):
             return _referred(state, answer, now)
         case AgentTaken(agent):
@@ -124,6 +126,12 @@ def _going_on(state: Transferring, event: Heeded, now: float) -> Result:
     return state, ()
 
 
+def _wanted(state: Transferring, wanted: TransferAsked | TransferOrdered, now: float) -> Result:
+    if isinstance(wanted, TransferAsked):
+        return _asked(state, wanted, now)
+    return _ordered(state, wanted, now)
+
+
 def _asked(state: Transferring, asked: TransferAsked, now: float) -> Result:
     way = state.means.ways.get(asked.destination)
     if state.stage is Stage.OVER:
@@ -142,6 +150,18 @@ def _asked(state: Transferring, asked: TransferAsked, now: float) -> Result:
     # Whoever takes the call over before there is an output says that none will come.
     begun = () if asked.id is None else (Note(begun_mark(asked.id, TRANSFER)),)
     return state, (*begun, *outputs)
+
+
+def _ordered(state: Transferring, ordered: TransferOrdered, now: float) -> Result:
+    """Send the call where the operator wants it, whatever its own destinations are."""
+    if not state.can_obey(ordered.order):
+        return state, ()
+    way = ordered.way
+    state = replace(state, order=ordered.order, chain=Chain().through(way))
+    state, outputs = _announced(state, way, now)
+    told = RecordStep(Happening.ORDERED, way.destination)
+    wanted = ResponseWanted(Purpose.CONNECTING, connecting.CONNECTING, False)
+    return state, (told, wanted, *outputs)
 
 
 def _begun(state: Transferring, asked: TransferAsked, way: Reachable, now: float) -> Result:
@@ -187,11 +207,18 @@ def _refer(state: Transferring) -> Result:
     assert state.way is not None
     attempt = Attempt(state.count + 1, state.way)
     state = replace(state, stage=Stage.REFERRING, attempt=attempt, count=attempt.number, words=None)
-    way = attempt.way
+    way, cap, ordered = attempt.way, state.means.cap, state.order
+    noted: tuple[Note, ...] = ()
+    if ordered is not None:
+        cap = None  # the operator's own orders are held to no tenant's quota
+        if ordered not in state.obeyed:
+            state = replace(state, obeyed=(*state.obeyed, ordered))
+            noted = (Note(f"{Mark.ORDERED}:{ordered}"),)
     return state, (
         DeadlineDropped(Timer.HANDED_OVER),
         TransferGoing(going=True),
-        Refer(way.refer_to, attempt.mark, way.destination, state.means.cap),
+        *noted,
+        Refer(way.refer_to, attempt.mark, way.destination, cap),
     )
 
 
@@ -298,7 +325,7 @@ def _last(state: Transferring, attempt: Attempt, end: TransferEnd, following_: s
         detail = connecting.story(destination, end)
         return state, (*outputs, EndWanted(Reason.REFER_FAILED, connecting.GOODBYE, detail))
     going = TransferGoing(going=False)
-    idle = replace(state, stage=Stage.IDLE, id=None, way=None, chain=Chain())
+    idle = replace(state, stage=Stage.IDLE, id=None, way=None, chain=Chain(), order=None)
     if state.id is not None:
         return idle, (going, IntentEnded(state.id, error(told), done=False))
     informed = Inform(f"transfer-{attempt.number}", told)

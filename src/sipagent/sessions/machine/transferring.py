@@ -29,6 +29,7 @@ from sipagent.sessions.machine.events import (
     CallerStopped,
     DeadlineReached,
     Referred,
+    TransferOrdered,
 )
 from sipagent.sessions.machine.signals import (
     AgentTaken,
@@ -78,7 +79,8 @@ class Transferring(Struct, frozen=True):
     first, None if that is one of ours. `way` is where the next REFER goes; `attempt` is the last
     one, as long as nothing has come of it, and `count` numbers it. `late`: its time was over while
     there was no socket. `live`: there is one. `played` are the responses that have been heard last:
-    words may have been before the model says that it is done."""
+    words may have been before the model says that it is done. `order` is that of the operator's
+    which sends the call on now, and `obeyed` are those that have."""
 
     means: Means = Means()
     agent: AgentName | None = None
@@ -92,6 +94,12 @@ class Transferring(Struct, frozen=True):
     late: bool = False
     live: bool = False
     played: tuple[str, ...] = ()
+    order: str | None = None
+    obeyed: tuple[str, ...] = ()
+
+    def can_obey(self, order: str) -> bool:
+        """Whether the call can be sent on now, and has not been by this order."""
+        return self.live and self.stage is Stage.IDLE and order not in self.obeyed
 
 
 Heeded = (
@@ -102,6 +110,7 @@ Heeded = (
     | CallResumed
     | AgentTaken
     | TransferAsked
+    | TransferOrdered
     | PlaybackEnded
     | ResponseDropped
     | Referred

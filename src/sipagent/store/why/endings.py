@@ -66,6 +66,12 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         "The service was stopping and took no new calls.",
         "Let another replica take calls before one is stopped.",
     ),
+    Reason.NO_RECORDS: Ending(
+        "The database of the records was away, and SIPAGENT_WITHOUT_RECORDS says that no call is"
+        " taken then.",
+        "Look at the database. If calls are to be taken all the same, set it to `take`: what"
+        " becomes of them is stored when the database is back.",
+    ),
     Reason.CALLER_GONE: Ending("The caller had gone before the call was answered."),
     Reason.NOBODY_THERE: Ending(
         "Nobody spoke or pressed a key after the greeting.",
@@ -161,6 +167,7 @@ STEPS: Final[Mapping[Happening, str]] = {
     Happening.REFERRED: "the caller was to be sent on",
     Happening.NOT_TRANSFERRED: "a transfer came to nothing",
     Happening.CLOSED: "a destination was closed, so that no transfer was tried",
+    Happening.ORDERED: "an order of the operator's was to send the call on",
     Happening.LANGUAGE: "the language was changed",
     Happening.AGENT: "another agent went on with the call",
     Happening.DISCLOSED: "the disclosure was said",
