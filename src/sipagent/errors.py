@@ -230,9 +230,13 @@ class QuestionError(SipagentError):
 
 class EngineError(SipagentError):
     """The engine that replicas share has not answered, or not as it should. `answered` says that it
-    did, with an error, `refused` that it would answer the same to the same request."""
+    did, with an error, `refused` that it would answer the same to the same request, `unsent` that
+    the request cannot have reached it."""
 
-    def __init__(self, what: str, *, answered: bool = False, refused: bool = False) -> None:
+    def __init__(
+        self, what: str, *, answered: bool = False, refused: bool = False, unsent: bool = False
+    ) -> None:
         super().__init__(what)
         self.answered = answered
         self.refused = refused
+        self.unsent = unsent

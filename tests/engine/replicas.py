@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from sipagent.concurrency import SystemClock
 from sipagent.engine.redis.engine import RedisEngine
 from sipagent.engine.redis.lease import Lease
 from sipagent.engine.redis.leases import Leases
-from sipagent.engine.redis.link import Link
+from sipagent.engine.redis.link import ANSWER_WITHIN, Link, Value
+from sipagent.errors import EngineError
 from sipagent.model import CallId
 from sipagent.sessions.ports import HeldCall
 
@@ -100,7 +102,21 @@ async def _replica(
 
 
 class AgeingLink(Link):
-    """A link whose server can be told that a call was last renewed long ago."""
+    """A link whose server can be told that a call was last renewed long ago. Answers to the scripts
+    in `losing` are lost, requests to run those in `cutting` as well."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.losing: set[str] = set()
+        self.cutting: set[str] = set()
+
+    async def run(self, script: str, *values: Value, within: float = ANSWER_WITHIN) -> Any:
+        if script in self.cutting:
+            raise EngineError("cut")
+        answer = await super().run(script, *values, within=within)
+        if script in self.losing:
+            raise EngineError("lost")
+        return answer
 
     async def age(self, call_id: CallId) -> None:
         await self._redis.eval(_AGE, 0, f"{{sip}}:call:{call_id}")

@@ -79,7 +79,7 @@ async def test_the_script_admits_as_the_counters_do(
             if step[0] == "spend":
                 _, key, micros = step
                 counters.seed(key, month, micros)
-                await link.run("spend", micros, key, "2026-11-29", month)
+                await link.run("spend", "one", number + 1, micros, key, "2026-11-29", month)
             elif step[0] == "end":
                 if held:
                     call_id = held.pop(step[1] % len(held))

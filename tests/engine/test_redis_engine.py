@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sipagent.engine.purse import Crossing
+from sipagent.engine.redis.leases import REFUSED_AT_MOST
 from sipagent.engine.redis.link import Value
 from sipagent.engine.redis.outgoing import Step
 from sipagent.model import (
@@ -92,12 +93,14 @@ async def test_of_many_deliveries_to_three_replicas_each_call_is_taken_once(url:
 async def test_of_300_offers_to_three_replicas_20_take_the_20_places(url: str) -> None:
     async with replica(url, "a") as a, replica(url, "b") as b, replica(url, "c") as c:
         each = (a, b, c)
-        offers = await asyncio.gather(
-            *(
-                each[number % 3].engine.offer(*a_claim(f"rtc_{number}", quotas=[LIMIT]))
-                for number in range(300)
+        offers = []
+        for first in range(0, 300, 60):
+            offers += await asyncio.gather(
+                *(
+                    each[number % 3].engine.offer(*a_claim(f"rtc_{number}", quotas=[LIMIT]))
+                    for number in range(first, first + 60)
+                )
             )
-        )
         assert sum(offer.claim is Claim.OK for offer in offers) == 20
         refused = [offer.decision for offer in offers if offer.claim is Claim.FULL]
         assert len(refused) == 280
@@ -240,7 +243,7 @@ async def test_an_emptied_server_is_told_of_all_calls_again(
     await one.engine.offer(call, decision)
     await one.engine.mark(call.call_id, 1, "greeting")
     server.empty()
-    assert one.engine.active(call.call_id)
+    assert one.engine.active(call.call_id, 1)
     assert await one.leases.renew()
     assert one.heirs.lost == []
     await one.written()
@@ -297,17 +300,44 @@ async def test_nobody_is_taken_over_for_a_lease_after_the_engine_was_away(
     assert one.heirs.lost == []
 
 
-async def test_what_cannot_be_read_is_told_and_holds_up_nobody(
+async def test_what_cannot_be_read_holds_up_nobody_and_is_left_to_others(
     one: Replica, two: Replica, redis: Redis
 ) -> None:
     for number in range(2):
         await one.engine.offer(*a_claim(f"rtc_{number}"))
+    whole = await cast("Any", redis.hget("{sip}:call:rtc_0", "decision"))
     await cast("Any", redis.hset("{sip}:call:rtc_0", "decision", "{"))
     await one.abandon()
     assert await two.leases.adopt() == 1
     await two.written()
-    assert await redis.exists("{sip}:call:rtc_0") == 0
-    assert await redis.xlen("{sip}:calls") == 1
+    await cast("Any", redis.hset("{sip}:call:rtc_0", "decision", whole))
+    await one.link.age(CallId("rtc_0"))
+    assert await one.leases.adopt() == 1
+
+
+async def test_what_nobody_can_read_is_given_up_in_the_end(
+    one: Replica, two: Replica, redis: Redis
+) -> None:
+    await one.engine.offer(*a_claim("rtc_0", quotas=[LIMIT]))
+    await cast("Any", redis.hset("{sip}:call:rtc_0", "decision", "{"))
+    for _ in range(REFUSED_AT_MOST):
+        assert await redis.exists("{sip}:call:rtc_0")
+        await one.abandon()
+        assert await two.leases.adopt() == 0
+        await two.written()
+    assert not await redis.exists("{sip}:call:rtc_0", f"{{sip}}:pool:{LIMIT.key}")
+    assert await redis.xlen("{sip}:calls") == 0
+
+
+async def test_a_bill_that_comes_twice_counts_once(one: Replica, redis: Redis) -> None:
+    await one.engine.offer(*a_claim("rtc_0", quotas=[replace(LIMIT, month=1000)]))
+    one.engine.spent(CallId("rtc_0"), 5)
+    step = one.engine.outgoing._steps[-1]
+    one.engine.outgoing.put(step)
+    one.engine.spent(CallId("rtc_0"), 5)
+    await one.written()
+    purse = await cast("Any", redis.hgetall(f"{{sip}}:purse:{LIMIT.key}"))
+    assert set(purse.values()) == {"10"}
 
 
 async def test_transfers_of_all_replicas_are_held_to_one_cap_exactly(
@@ -479,7 +509,7 @@ async def test_what_has_waited_goes_on_also_if_the_lease_ran_out_during_a_renewa
         return await run(script, *values, within=within)
 
     one.link.run = slowly  # type: ignore[method-assign]
-    assert one.engine.active(call.call_id)
+    assert one.engine.active(call.call_id, 1)
     assert await one.leases.renew()
     assert one.heirs.resumed == 1
 
@@ -494,3 +524,93 @@ async def test_a_replica_that_takes_over_its_own_call_begins_it_anew(one: Replic
     assert one.engine.counters.held("tenant:default") == 0
     assert await one.leases.renew()
     assert one.heirs.lost == [call.call_id]
+
+
+async def test_a_hand_over_whose_answer_is_lost_leaves_one_owner(
+    one: Replica, two: Replica
+) -> None:
+    call, decision = a_claim()
+    await one.engine.offer(call, decision)
+    one.link.losing.add("hand_over")
+    assert await one.leases.hand_over() == 0
+    assert not one.engine.active(call.call_id, 1)  # whoever ends it now would end another's call
+    assert await two.leases.adopt() == 1
+    assert await one.leases.renew()
+    assert one.heirs.lost == [call.call_id]
+    assert two.engine.active(call.call_id, 2)
+
+
+@pytest.mark.parametrize("how", ["unsure", "unflushed"])
+async def test_a_call_that_was_not_handed_over_after_all_is_gone_on_with(
+    one: Replica, how: str
+) -> None:
+    call, decision = a_claim()
+    await one.engine.offer(call, decision)
+    if how == "unsure":
+        one.link.cutting.add("hand_over")
+    else:
+        one.engine.outgoing.flush = lambda within: asyncio.sleep(0, result=False)  # type: ignore[method-assign]
+    assert await one.leases.hand_over() == 0
+    if how == "unsure":
+        assert not one.engine.active(call.call_id, 1)
+        assert await one.leases.renew()
+    assert one.engine.active(call.call_id, 1)
+    assert one.heirs.resumed == 1
+
+
+async def test_a_claim_whose_answer_is_lost_is_nobodys_to_act_for_once_it_may_be_anothers(
+    one: Replica, two: Replica
+) -> None:
+    call, decision = a_claim()
+    one.link.losing.add("offer")
+    assert (await one.engine.offer(call, decision)).claim is Claim.OK
+    assert one.engine.active(call.call_id, 1)
+    lease, held = one.engine.lease, one.engine.held[call.call_id]
+    assert held.unsure_from is not None
+    held.unsure_from -= lease.seconds
+    lease.confirmed_at -= lease.seconds
+    assert not one.engine.active(call.call_id, 1)
+    assert await one.leases.renew()
+    assert one.engine.active(call.call_id, 1)
+
+
+async def test_what_was_done_with_a_call_whose_claim_was_not_answered_is_what_its_heir_reads(
+    one: Replica, two: Replica
+) -> None:
+    assert (await two.engine.offer(*a_claim("rtc_0", quotas=[replace(LIMIT, held=1)]))).claim
+    call, decision = a_claim("rtc_1", quotas=[replace(LIMIT, held=1)])
+    one.link.losing.add("offer")  # it says that there is no room
+    assert (await one.engine.offer(call, decision)).claim is Claim.OK
+    one.engine.note(call.call_id, 1, "accepted")
+    assert await one.leases.renew()
+    await one.written()
+    await one.abandon()
+    await two.leases.adopt()
+    (held,) = two.heirs.adopted
+    assert held.decision == decision
+    assert await cast("Any", two.link._redis.hget(f"{{sip}}:pool:{LIMIT.key}", "all")) == b"2"
+
+
+async def test_a_decision_on_a_call_that_is_another_replicas_by_now_is_not_ours(
+    one: Replica, two: Replica
+) -> None:
+    call, before = a_claim()
+    await one.engine.offer(call, before)
+    await one.abandon()
+    await two.leases.adopt()
+    for _ in range(2):
+        assert (await one.engine.revise(call, before, before)).claim is Claim.LOST
+    assert one.heirs.lost == [call.call_id]
+
+
+async def test_one_replica_looks_for_calls_that_are_left_and_calls_the_others(
+    one: Replica, two: Replica, url: str
+) -> None:
+    await one.engine.offer(*a_claim())
+    await one.abandon()
+    async with replica(url, "three") as three:
+        assert await two.leases.adopt(nudged=False) == 1
+        await two.engine.offer(*a_claim("rtc_2"))
+        await two.abandon(CallId("rtc_2"))
+        assert await three.leases.adopt(nudged=False) == 0  # somebody has just looked
+        assert await three.leases.adopt() == 1

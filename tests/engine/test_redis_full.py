@@ -37,7 +37,7 @@ async def test_leases_are_renewed_and_taken_over_while_the_server_is_full(
         await one.engine.offer(*a_claim(HELD))
         fill.config_set("maxmemory", 1)
         assert await one.leases.renew()
-        assert one.engine.active(HELD)
+        assert one.engine.active(HELD, 1)
         await one.abandon()
         assert await two.leases.adopt() == 1
         assert await one.leases.renew()
@@ -56,7 +56,7 @@ async def test_calls_are_taken_alone_while_the_server_is_full_and_registered_lat
         # Its lease is confirmed all the same: only what is new cannot be written.
         assert not await one.leases.renew()
         assert one.leases.trouble in {"OOM", "OutOfMemoryError"}
-        assert one.engine.active(HELD)
+        assert one.engine.active(HELD, 1)
         fill.config_set("maxmemory", 0)
         assert await one.leases.renew()
         await one.written()

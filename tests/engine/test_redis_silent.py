@@ -11,8 +11,9 @@ from sipagent.engine.redis.link import Step, Value
 from sipagent.errors import EngineError
 from sipagent.model import CallId, Decision, IncomingCall
 from sipagent.sessions.ports import Claim, Marked
-from tests.engine.replicas import AgeingLink, replica
-from tests.engine.support import a_claim
+from tests.chaos.shared_books import SharedBooks
+from tests.engine.replicas import AgeingLink, Replica, replica
+from tests.engine.support import a_claim, an_outcome
 from tests.servers import FLAVOURS, RedisServer
 
 
@@ -81,3 +82,65 @@ async def test_a_call_that_is_taken_alone_while_others_are_registered_is_kept(ur
             assert (await two.engine.offer(*a_claim(name))).claim is Claim.DUPLICATE
         await one.abandon()
         assert await two.leases.adopt() == 2
+
+
+async def renewed(one: Replica) -> None:
+    """Connections of before are found to be broken."""
+    async with asyncio.timeout(10):
+        while not await one.leases.renew():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("silent", [True, False], ids=["late", "never"])
+@pytest.mark.parametrize("first", ["winner", "loser"])
+async def test_a_call_that_two_took_alone_stays_with_whom_the_provider_gave_it(
+    server: RedisServer, url: str, first: str, *, silent: bool
+) -> None:
+    """Also where the other one's claim comes late, or its ids are remembered before."""
+    call, decision = a_claim("rtc_0")
+    async with replica(url, "won") as won, replica(url, "lost") as lost, replica(url, "x") as heir:
+        server.pause() if silent else server.kill()
+        for one in (lost, won):
+            assert (await one.engine.offer(call, decision)).claim is Claim.OK
+        won.engine.note(call.call_id, 1, "accepted")
+        assert lost.engine.yielded(call.call_id)
+        server.resume() if silent else server.start()
+        for one in (won, lost) if first == "winner" else (lost, won):
+            await renewed(one)
+            await one.written()
+        await renewed(won)
+        assert (won.heirs.lost, list(won.engine.held)) == ([], [call.call_id])
+        assert lost.engine.held == {}
+        await won.abandon()
+        heir.engine.lease.calm_from = 0.0
+        await heir.leases.adopt()
+        assert [set(each.marks) for each in heir.heirs.adopted] == [{"accepted"}]
+
+
+async def test_nothing_is_left_of_a_call_that_has_ended_before_its_claim_came(
+    server: RedisServer, url: str
+) -> None:
+    call, decision = a_claim("rtc_0")
+    async with replica(url, "one") as one, replica(url, "two") as two:
+        server.pause()
+        assert (await one.engine.offer(call, decision)).claim is Claim.OK
+        one.engine.finish(an_outcome(call), 1)
+        one.engine.settled(call.call_id)
+        server.resume()
+        await one.written()
+        assert (await two.engine.offer(call, decision)).claim is Claim.DUPLICATE
+        assert await SharedBooks("", url).left() == []
+
+
+async def test_a_claim_that_comes_after_its_call_has_ended_is_nobodys(
+    server: RedisServer, url: str
+) -> None:
+    line = Interrupted(url)
+    call, decision = a_claim("rtc_0")
+    async with replica(url, "one", line=lambda _: line) as one, replica(url, "two") as two:
+        assert (await one.engine.offer(call, decision)).claim is Claim.OK
+        one.engine.finish(an_outcome(call), 1)
+        one.engine.settled(call.call_id)
+        await one.written()
+        assert (await two.engine.offer(call, decision)).claim is Claim.DUPLICATE
+        assert await SharedBooks("", url).left() == []

@@ -5,7 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from sipagent.model import CallId, Effects, Reason
+from sipagent.model import (
+    DEFAULT_TENANT,
+    CallId,
+    Decision,
+    Effects,
+    IncomingCall,
+    Reason,
+    Reject,
+)
 from sipagent.sessions.machine.commands import CreateResponse, SendOutput
 from sipagent.sessions.machine.events import Answer, CallerText
 from tests.sessions.house import House
@@ -17,6 +25,11 @@ pytestmark = pytest.mark.virtual_time
 
 CALL = CallId("rtc_1")
 ONCE = replace(lookup(), effects=Effects.ONCE)
+
+
+def a_consulted(house: House) -> tuple[IncomingCall, Decision]:
+    held = left(house)
+    return held.call, held.decision
 
 
 async def some_time() -> None:
@@ -187,3 +200,24 @@ async def test_a_call_that_somebody_else_has_answered_is_theirs_if_it_was_claime
         house.sideband.sockets[CALL].end()
     await house.over()
     assert len(house.records.outcomes) == (0 if alone else 1)
+
+
+@pytest.mark.parametrize("doing", ["consult", "refuse"])
+async def test_a_call_that_is_lost_before_it_is_held_is_seen_to_by_another(doing: str) -> None:
+    house = House()
+    call, decision = a_consulted(house)
+    if doing == "consult":
+
+        async def asking() -> None:
+            await asyncio.sleep(60)
+
+        house.supervisor.consult(call, decision, asking())
+    else:
+        house.control.hanging.add("reject")
+        house.supervisor.refuse(call, Reject(486, Reason.RULE, DEFAULT_TENANT))
+    await some_time()
+    house.supervisor.let_go(CALL)
+    await house.over()
+    assert house.records.outcomes == []
+    assert [action for action in house.asked if action != "reject"] == []
+    assert house.asked == ([] if doing == "consult" else ["reject"])

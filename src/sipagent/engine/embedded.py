@@ -126,7 +126,7 @@ class EmbeddedEngine:
             self._memory.write(held.id, (_INSERT_MARK, (held.id, key, self._clock.wall())))
         return Marked.DONE_NOW
 
-    def active(self, call_id: CallId) -> bool:
+    def active(self, call_id: CallId, epoch: int) -> bool:
         """The file's lock is a lease that does not end before the process does."""
         return True
 

@@ -73,7 +73,8 @@ class Gate:
         held = False
         try:
             offer = await self.claims.revise(call, before, passed.decision)
-            held = not isinstance(offer.decision.verdict, Reject)
+            lost = offer.claim is Claim.LOST
+            held = not lost and not isinstance(offer.decision.verdict, Reject)
         finally:
             if passed.trial and not held:
                 self.breakers.withdraw(call.account, call.call_id)

@@ -192,6 +192,8 @@ class Intake:
         else:
             consulted = await self._consultant.ask(case.call.call_id, consult)
         offer = await self._engine.revise(case.call, before, self._decided(case, consulted))
+        if offer.claim is Claim.LOST:
+            return
         self._records.decided(case.call, offer.decision)
         left = within - (self._clock.monotonic() - began)
         self._follow(case.call, offer.decision, max(_LEAST, left), began_at)

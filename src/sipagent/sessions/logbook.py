@@ -184,7 +184,7 @@ class Logbook:
     @property
     def active(self) -> bool:
         """Whether anything may be done for the call now."""
-        return self._keeping.engine.active(self._plan.call_id)
+        return self._keeping.engine.active(self._plan.call_id, self.epoch)
 
     def yielded(self) -> bool:
         """Somebody else has answered the call; whether it is theirs."""

@@ -58,12 +58,14 @@ class Clock(Protocol):
 
 class Claim(StrEnum):
     """What an offer led to: OK, the call is ours; DUPLICATE, it has been offered before; FULL, it
-    is ours and one of its caps or quotas has no room; SPENT, the money of one is used up."""
+    is ours and one of its caps or quotas has no room; SPENT, the money of one is used up; LOST, it
+    was ours, and is another replica's by now."""
 
     OK = "ok"
     DUPLICATE = "duplicate"
     FULL = "full"
     SPENT = "spent"
+    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Engine(Claims, Protocol):
         Where what should write it refuses, the call goes on: DONE_NOW.
         """
 
-    def active(self, call_id: CallId) -> bool:
+    def active(self, call_id: CallId, epoch: int) -> bool:
         """Whether anything may be done for the call now. Not while its owner cannot be sure that
         nobody else is about to take it over: then its socket is kept, nothing is sent, and no tool
         is run."""

@@ -90,6 +90,7 @@ class Supervisor:
         self._tasks = TaskOwner(self._task_crashed)
         self._runners: dict[CallId, CallRunner] = {}
         self._holding: dict[CallId, asyncio.Task[None]] = {}
+        self._aside: dict[CallId, asyncio.Task[None]] = {}
         self._gate = asyncio.Semaphore(_DIALS_AT_ONCE)
         self._keeping = Keeping(
             around.engine,
@@ -129,8 +130,9 @@ class Supervisor:
     ) -> None:
         """Have `work` find out what becomes of a claimed call and see to it. A call about which it
         cannot is refused."""
-        name = f"consult:{call.call_id}"
-        self._tasks.start(self._consult(call, decision, work, self._around.clock.wall()), name=name)
+        began_at = self._around.clock.wall()
+        work = self._consult(call, decision, work, began_at)
+        self._see_to(call.call_id, work, name=f"consult:{call.call_id}")
 
     def adopt(self, held: Sequence[HeldCall], ring_window: float) -> None:
         """Go on with calls that processes before this one have left.
@@ -203,6 +205,8 @@ class Supervisor:
         if runner is not None and task is not None:
             runner.leave()
             task.cancel()
+        if (aside := self._aside.pop(call_id, None)) is not None:
+            aside.cancel()
 
     def act(self, call_id: CallId, want: str) -> bool:
         """Do with a call what the operator wants: `hang_up` ends it. False if it is not held here,
@@ -223,7 +227,21 @@ class Supervisor:
     ) -> None:
         control, clock = self._around.providers.control(call.account), self._around.clock
         refusal = Refusal(call, verdict, control, clock, began_at, epoch)
-        self._tasks.start(self._refuse(refusal), name=f"reject:{call.call_id}")
+        self._see_to(call.call_id, self._refuse(refusal), name=f"reject:{call.call_id}")
+
+    def _see_to(self, call_id: CallId, work: Coroutine[None, None, None], *, name: str) -> None:
+        """Do what a call needs that is not held."""
+        task = self._aside[call_id] = self._tasks.start(work, name=name)
+
+        def done(_: object) -> None:
+            if self._aside.get(call_id) is task:
+                del self._aside[call_id]
+
+        task.add_done_callback(done)
+
+    def _sees_to(self, call_id: CallId) -> bool:
+        """Whether the call is still this task's."""
+        return self._aside.get(call_id) is asyncio.current_task()
 
     def _spent(self, call_id: CallId, cost: int) -> None:
         self.wind_down(self._around.engine.spent(call_id, cost))
@@ -278,7 +296,12 @@ class Supervisor:
     async def _refuse(self, refusal: Refusal) -> None:
         call_id, tenant = refusal.call.call_id, refusal.verdict.tenant
         with structlog.contextvars.bound_contextvars(call_id=call_id, tenant=tenant):
-            await self._recorded(refusal.run(), refusal.cut_off, refusal.epoch)
+            await self._recorded(
+                refusal.run(),
+                refusal.cut_off,
+                refusal.epoch,
+                ours=lambda: self._sees_to(call_id),
+            )
 
     async def _consult(
         self,
@@ -291,6 +314,8 @@ class Supervisor:
             try:
                 await work
             except asyncio.CancelledError:
+                if not self._sees_to(call.call_id):
+                    raise  # another replica goes on with it
                 refusal = self._unsettled(call, decision, Reason.DRAINING, began_at)
                 last = self._last(refusal.cut_off(Reason.DRAINING), FIRST_EPOCH)
                 await finish(last, name="last words")

@@ -315,7 +315,7 @@ class FakeEngine:
         self.marks.append((call_id, key))
         return Marked.ALREADY if key in self.already else Marked.DONE_NOW
 
-    def active(self, call_id: CallId) -> bool:
+    def active(self, call_id: CallId, epoch: int) -> bool:
         return not self.passive
 
     def yielded(self, call_id: CallId) -> bool:

@@ -48,15 +48,19 @@ _MARKED: Final = {
 @dataclass(slots=True)
 class Held:
     """A call of ours, with all that is needed to register it again. One that is not `registered`
-    was taken while the engine was away, or the engine has forgotten it: nobody else knows it."""
+    was taken while the engine was away (`alone`), or the engine has forgotten it: nobody else
+    knows it, unless its claim reached the engine and only the answer was lost: `unsure_from` is
+    when such a claim was sent, and its lease may have begun."""
 
     call: IncomingCall
     decision: Decision
     claimed_at: float
     epoch: int = FIRST_EPOCH
     registered: bool = True
+    alone: bool = False
     marks: dict[str, float] = field(default_factory=dict)
     outcome: CallOutcome | None = None
+    unsure_from: float | None = None
 
 
 class RedisEngine:
@@ -85,6 +89,7 @@ class RedisEngine:
         self._crossed = crossed
         self._alone: OrderedDict[str, float] = OrderedDict()
         self._given: set[CallId] = set()
+        self._bills = 0
 
     async def offer(self, call: IncomingCall, decision: Decision) -> Offer:
         wall = self._clock.wall()
@@ -92,6 +97,7 @@ class RedisEngine:
             return Offer(Claim.DUPLICATE, decision)
         asked = asked_to_json(decision, decision.caps, wall) if decision.held else ""
         texts = written(call, decision)
+        sent = self._clock.monotonic()
         try:
             answer = await self.link.run(
                 "offer",
@@ -106,7 +112,8 @@ class RedisEngine:
         except EngineError as error:
             self.failed()
             log.warning("call taken without the engine", call_id=call.call_id, reason=str(error))
-            return self._take_alone(call, decision, wall)
+            surely_not = error.unsent or error.answered
+            return self._take_alone(call, decision, wall, None if surely_not else sent)
         if answer[0] == b"duplicate":
             return Offer(Claim.DUPLICATE, decision)
         offer = self._offered(call.call_id, decision, admission_of(answer[1:]))
@@ -137,11 +144,12 @@ class RedisEngine:
                     self.lose(call.call_id)
                 else:
                     admission = admission_of(answer)
+        if held is None or self.held.get(call.call_id) is not held:
+            return Offer(Claim.LOST, after)
         offer = self._offered(call.call_id, after, admission)
-        if held is not None:
-            held.decision = offer.decision
-            if offer.claim is not Claim.OK:
-                self._decide(call.call_id, held.epoch, offer.decision)
+        held.decision = offer.decision
+        if offer.claim is not Claim.OK:
+            self._decide(call.call_id, held.epoch, offer.decision)
         if not offer.decision.held:
             self.counters.release(call.call_id)
         return offer
@@ -200,6 +208,7 @@ class RedisEngine:
         held = self.held.get(call_id)
         if held is None or held.registered:
             return False
+        self._withdraw(held)
         self.lose(call_id)
         return True
 
@@ -212,13 +221,16 @@ class RedisEngine:
             values = (call_id, self.replica, epoch, key, at)
             self.outgoing.put(Step("mark", values, missed=True))
 
-    def active(self, call_id: CallId) -> bool:
+    def active(self, call_id: CallId, epoch: int) -> bool:
         """Whether this replica may act for the call: not from the moment on from which another may
         be about to take it over."""
-        held = self.held.get(call_id)
+        held = self._ours(call_id, epoch)
         if held is None or call_id in self._given:
             return False
-        return not held.registered or self.lease.active(self._clock.monotonic())
+        now = self._clock.monotonic()
+        if held.registered or held.unsure_from is None:
+            return not held.registered or self.lease.active(now)
+        return self.lease.active(now) or self.lease.active_since(held.unsure_from, now)
 
     def spent(self, call_id: CallId, cost: int) -> Sequence[CallId]:
         held = self.held.get(call_id)
@@ -231,7 +243,8 @@ class RedisEngine:
         found, wall = tuple(quotas), self._clock.wall()
         if found and cost:
             named = [labels(wall, quota.zone) for quota in found]
-            values: list[str | int] = [cost]
+            self._bills += 1
+            values: list[str | int] = [self.replica, self._bills, cost]
             for quota, periods in zip(found, named, strict=True):
                 values += [quota.key, *periods.values()]
 
@@ -268,6 +281,8 @@ class RedisEngine:
         del self.held[call_id]
         if held.registered:
             self.outgoing.put(Step("settle", (call_id, self.replica, held.epoch)))
+        else:
+            self._withdraw(held)
 
     async def adopt(self) -> Sequence[HeldCall]:
         """Nothing at the start: what others leave is taken over at any time."""
@@ -286,9 +301,11 @@ class RedisEngine:
         """Nothing is done here any more for these: they are about to be handed over."""
         self._given |= set(calls)
 
-    def take_back(self, calls: Iterable[CallId]) -> None:
-        """Those of these that have not been handed over stay ours."""
-        self._given -= set(calls)
+    def take_back(self, calls: Iterable[CallId]) -> bool:
+        """Those of these that have not been handed over stay ours; whether there are any."""
+        back = self._given & set(calls)
+        self._given -= back
+        return bool(back)
 
     def lose(self, call_id: CallId) -> None:
         """The call is another replica's by now: nothing is done for it here any more."""
@@ -330,7 +347,9 @@ class RedisEngine:
         for one in ids:
             self._alone.pop(one, None)
 
-    def _take_alone(self, call: IncomingCall, decision: Decision, wall: float) -> Offer:
+    def _take_alone(
+        self, call: IncomingCall, decision: Decision, wall: float, unsure_from: float | None
+    ) -> Offer:
         """Claim the call here: of two replicas that do so the provider takes the accept of one."""
         now, admission = self._clock.monotonic(), Admission(Room.OK)
         if decision.held:
@@ -346,9 +365,18 @@ class RedisEngine:
             )
         offer = self._offered(call.call_id, decision, admission)
         self.tally.alone += 1
+        self.taken_alone()
         self._alone |= dict.fromkeys(_ids(call), now)
-        self.held[call.call_id] = Held(call, offer.decision, wall, registered=False)
+        self.held[call.call_id] = Held(
+            call, offer.decision, wall, registered=False, alone=True, unsure_from=unsure_from
+        )
         return offer
+
+    def _withdraw(self, held: Held) -> None:
+        """A claim that was given up, and may have been written all the same or be written yet,
+        stands for nobody: a call that nobody renews would be taken over."""
+        values = (held.call.call_id, self.replica, held.epoch, REMEMBERED)
+        self.outgoing.put(Step("settle", values))
 
     def _hold(self, held: Held) -> None:
         call, decision = held.call, held.decision

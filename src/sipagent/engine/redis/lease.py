@@ -42,6 +42,10 @@ class Lease:
         """Whether this replica may act for its calls."""
         return now < self.passive_at
 
+    def active_since(self, sent_at: float, now: float) -> bool:
+        """Whether it may act for a call whose claim was sent then, and may have been taken."""
+        return now < sent_at + PASSIVE_AT * self.seconds
+
     def may_adopt(self, now: float) -> bool:
         """Whether it may take over calls whose owners have not renewed their leases."""
         return self.active(now) and now >= self.calm_from

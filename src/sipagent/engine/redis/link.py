@@ -115,7 +115,7 @@ class Link:
     def listener(self) -> Any:
         """A subscription of its own connection. One task may use it (redis-py 8.1: to subscribe
         from several breaks a connection that is being made again)."""
-        return self._redis.pubsub(ignore_subscribe_messages=True)
+        return self._redis.pubsub()
 
     async def _carry(self) -> None:
         while True:
@@ -181,7 +181,10 @@ _PASSING: Final = frozenset(
 
 def _away(error: BaseException) -> EngineError:
     if type(error) is not ResponseError:
-        return EngineError(type(error).__name__, answered=isinstance(error, ResponseError))
+        # redis-py 8.1 tells by its words alone that there was no connection to send by.
+        unsent = isinstance(error, RedisError) and "connecting to" in str(error)
+        answered = isinstance(error, ResponseError)
+        return EngineError(type(error).__name__, answered=answered, unsent=unsent)
     words = str(error).replace("-", " ").split()
     known = next((word for word in words if word in _PASSING), None)
     return EngineError(known or "script refused", answered=True, refused=known is None)

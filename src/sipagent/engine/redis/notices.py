@@ -72,10 +72,17 @@ class Notices:
             self.listening.set()
             # Who has come late may have missed that calls are to be taken over.
             self._handle(b'{"do": "adopt"}')
+            asked = False
             while True:
                 message = await listener.get_message(timeout=_LISTENED_FOR)
-                if message is not None:
+                if message is None:
+                    # A connection that has died without a word is silent as well.
+                    if asked:
+                        raise TimeoutError("no answer to a ping")
+                    await listener.ping()
+                elif message["type"] == "message":
                     self._handle(message["data"])
+                asked = message is None
 
     def _handle(self, data: bytes) -> None:
         try:

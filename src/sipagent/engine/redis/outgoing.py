@@ -90,5 +90,8 @@ class Outgoing:
                 log.error("engine step refused", script=step.script)
             self._steps.popleft()
             if step.told is not None and not isinstance(answer, EngineError):
-                step.told(answer)
+                try:
+                    step.told(answer)
+                except Exception as error:  # the crash boundary of one answer
+                    log.exception("engine's answer not heeded", error=type(error).__name__)
         return True

@@ -73,7 +73,7 @@ class Requests:
         except TimeoutError:
             return Replied.NO_ANSWER
         finally:
-            del self._waiting[key]
+            self._waiting.pop(key, None)
 
     async def close(self) -> None:
         await self._tasks.cancel(1.0)

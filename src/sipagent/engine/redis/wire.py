@@ -7,7 +7,7 @@ from typing import Any
 from sipagent.engine.claims import call_from_json, decision_from_json, outcome_from_json
 from sipagent.engine.counters import SHARED, Admission, Room, settled
 from sipagent.engine.purse import labels, limits
-from sipagent.model import Cap, Decision, Quota, Rate
+from sipagent.model import Cap, Decision, Mark, Quota, Rate
 from sipagent.sessions.ports import HeldCall
 
 _MARK = "m:"
@@ -72,7 +72,9 @@ def held_call(fields: Sequence[bytes]) -> HeldCall:
     there cannot be read."""
     pairs = dict(zip(map(bytes.decode, fields[::2]), fields[1::2], strict=True))
     decision = decision_from_json(pairs["decision"])
-    if (admission := pairs.get("admission")) is not None:
+    marks = marks_of(pairs)
+    answered = Mark.ACCEPTED in marks or Mark.ATTACHED in marks
+    if (admission := pairs.get("admission")) is not None and not answered:
         # Whoever claimed the call has died before it could say what follows from that.
         decision = settled(decision, admission_of(json.loads(admission)))
     outcome = pairs.get("outcome")
@@ -81,7 +83,7 @@ def held_call(fields: Sequence[bytes]) -> HeldCall:
         decision,
         float(pairs["at"]),
         int(pairs["epoch"]),
-        marks_of(pairs),
+        marks,
         None if outcome is None else outcome_from_json(outcome),
     )
 

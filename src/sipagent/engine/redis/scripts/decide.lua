@@ -8,9 +8,11 @@ if ARGV[5] ~= '' then
   local asked = cjson.decode(ARGV[5])
   for _, cap in ipairs(asked.caps) do
     if full(cap) then admission = {'full', cap.which, 0, 0} break end
-    take(cap, call_id)
   end
   if admission[1] ~= 'ok' then release(call_id) end
+  if admission[1] == 'ok' then
+    for _, cap in ipairs(asked.caps) do take(cap, call_id) end
+  end
 end
 redis.call('HSET', call_key(call_id), 'decision', ARGV[4])
 redis.call('HDEL', call_key(call_id), 'admission')

@@ -5,7 +5,12 @@ for at = 2, #ARGV, 2 do
     local key = call_key(ARGV[at])
     local id = redis.call('HGET', key, 'id')
     redis.call('HSET', key, 'owner', '')
-    redis.pcall('XCLAIM', STREAM, GROUP, 'nobody', 0, id, 'IDLE', 86400000, 'JUSTID')
+    local moved = redis.pcall('XCLAIM', STREAM, GROUP, 'nobody', 0, id, 'IDLE', 86400000, 'JUSTID')
+    if moved.err or #moved == 0 then -- its entry is gone: without one nobody would find the call
+      id = hold(ARGV[at], 'nobody')
+      redis.call('HSET', key, 'id', id)
+      redis.call('XCLAIM', STREAM, GROUP, 'nobody', 0, id, 'IDLE', 86400000, 'JUSTID')
+    end
     given = given + 1
   end
 end
