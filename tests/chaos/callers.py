@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
@@ -38,7 +39,8 @@ class Kind(StrEnum):
     GREETING: in the first words, or just after them. RINGING: the accept is on its way, and some
     callers give up while no process is there. FORWARD: sent on. REFUSED: the reject is on its way.
     LEAVING: the caller hangs up while no process is there. PLACED: the webhook comes around the
-    kill."""
+    kill. Among replicas also BOOKING: a tool that must run once is under way; and TRANSFER: its
+    agent sends the caller on."""
 
     GREETED = "greeted"
     TALKED = "talked"
@@ -49,6 +51,8 @@ class Kind(StrEnum):
     REFUSED = "refused"
     LEAVING = "leaving"
     PLACED = "placed"
+    BOOKING = "booking"
+    TRANSFER = "transfer"
 
 
 MIX = {
@@ -67,13 +71,17 @@ MIX = {
 SETTLED = (Kind.GREETED, Kind.TALKED, Kind.TALKING, Kind.LEAVING)
 """They are held and quiet before the busy ones come."""
 
+SENT_ON = (Kind.FORWARD, Kind.TRANSFER)
+"""They may end at any moment, by a REFER."""
+
 QUIESCENT = (Kind.GREETED, Kind.TALKED)
 """Nothing is said and nothing is billed while no process is there."""
 
 
 @dataclass(slots=True)
 class Placed:
-    """A call of a round. `taken_at` is the loop's time of the first answered webhook."""
+    """A call of a round. `taken_at` is the loop's time of the first answered webhook, `tried` the
+    replicas that a webhook of it was sent to."""
 
     call_id: str
     kind: Kind
@@ -85,6 +93,7 @@ class Placed:
     in_flight: bool = field(default=False)
     """Whether the process was killed between the call's accept and the mark of its answer."""
 
+    tried: set[str] = field(default_factory=set)
     quiet: bool = field(default=True)
     """Whether nothing was billed that a process had not heard of when it was killed."""
 
@@ -117,8 +126,15 @@ class Placed:
 class Crowd:
     """All callers of one round."""
 
-    def __init__(self, simulator: Simulator, number: int, chance: random.Random) -> None:
+    def __init__(
+        self,
+        simulator: Simulator,
+        number: int | str,
+        chance: random.Random,
+        mix: Mapping[Kind, int] = MIX,
+    ) -> None:
         self.simulator = simulator
+        self.mix = mix
         self.calls: list[Placed] = []
         self.prefix = f"rtc_{number}_"
         self._names = count()
@@ -128,7 +144,7 @@ class Crowd:
         """The calls that are held before the kill have been greeted, and are quiet."""
         async with asyncio.TaskGroup() as tasks:
             for kind in SETTLED:
-                for _ in range(MIX[kind]):
+                for _ in range(self.mix.get(kind, 0)):
                     tasks.create_task(self._settled(kind))
 
     async def be_busy(self, within: float) -> None:
@@ -138,7 +154,7 @@ class Crowd:
                 tasks.create_task(self._talk_at(placed, self._chance.uniform(0, within)))
             for kind in Kind:
                 if kind not in SETTLED:
-                    for _ in range(MIX[kind]):
+                    for _ in range(self.mix.get(kind, 0)):
                         tasks.create_task(self._come_at(kind, self._chance.uniform(0, within)))
 
     def of(self, *kinds: Kind) -> list[Placed]:
@@ -165,7 +181,7 @@ class Crowd:
         """Every caller who is on the line says something, and is answered."""
         async with asyncio.TaskGroup() as tasks:
             for placed in self.calls:
-                if placed.kind is not Kind.FORWARD and not placed.call.ended:
+                if placed.kind not in SENT_ON and not placed.call.ended:
                     tasks.create_task(self._answered(placed, "Is somebody there?"))
 
     def hang_up(self) -> None:
@@ -208,7 +224,7 @@ class Crowd:
 
     async def _place(self, kind: Kind, to: str, **options: Any) -> Placed:
         call_id = f"{self.prefix}{next(self._names)}_{kind}"
-        script = [{"agent": REPLY}] if kind is Kind.TALKING else []
+        script = options.pop("script", [{"agent": REPLY}] if kind is Kind.TALKING else [])
         await self.simulator.place_call(
             to, call_id=call_id, stay=True, script=script, deliver=False, **options
         )

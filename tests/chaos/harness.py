@@ -5,12 +5,19 @@ import random
 import signal
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from sipagent.simulator import Simulator
-from tests.chaos.books import ANSWERED, Books, Recorded, Used
-from tests.chaos.callers import AGENTS, QUIESCENT, Crowd, Kind, Placed
+from tests.chaos.books import ANSWERED, Books
+from tests.chaos.callers import AGENTS, Crowd, Placed
+from tests.chaos.promises import (
+    Counts,
+    ended,
+    nothing_twice,
+    recorded_as_may_be_true,
+    usage_is_the_ledgers,
+)
 from tests.process.running import Process, environment, start
 from tests.waiting import eventually
 
@@ -23,38 +30,18 @@ BUSY = 0.6
 TWICE = 3
 """In every third round the next process is killed as well, while it starts or attaches."""
 
-ENDED = {"completed.line_closed"}
-ENDED_OTHERWISE = {
-    Kind.RINGING: {"completed.line_closed", "abandoned.caller_gone"},
-    Kind.FORWARD: {"completed.transferred"},
-    Kind.REFUSED: {"rejected.rule"},
-}
-"""How a call of these rounds may have ended, by what it was doing at the kill."""
-
 
 @dataclass(slots=True)
-class Figures:
-    """What the rounds came to."""
+class Figures(Counts):
+    """The same, with what is measured of the process."""
 
-    rounds: int = 0
     kills: int = 0
-    calls: int = 0
     held_at_kill: int = 0
     reattached: int = 0
     closed: int = 0
     slowest: float = 0.0
     start: float = 0.0
-    second_greetings: int = 0
-    second_accepts: int = 0
-    crossed_accepts: int = 0
-    second_refers: int = 0
-    recorded: int = 0
     told_twice: int = 0
-    equal: int = 0
-    equal_tokens: int = 0
-    difference: int = 0
-    lost_bills: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
 
     def table(self) -> str:
         rows = (
@@ -136,8 +123,9 @@ class Chaos:
         await crowd.talk()
         crowd.hang_up()
         await self._recorded_once(crowd)
-        self._nothing_twice(crowd)
-        self._usage_is_the_ledgers(crowd)
+        nothing_twice(crowd, self.figures)
+        records, used = self._books.calls(crowd.prefix), self._books.used(crowd.prefix)
+        usage_is_the_ledgers(crowd, records, used, self.figures)
 
     async def end(self) -> None:
         """The process ends by a signal, and nothing is left in the engine's memory but ids."""
@@ -171,15 +159,15 @@ class Chaos:
             for placed in crowd.calls:
                 tasks.create_task(self._held_or_over(placed, since[placed.call_id]))
         closed = {placed.call_id for placed in crowd.calls if placed.call.ended}
-        await eventually(lambda: closed <= _ended(self._books.calls(crowd.prefix)))
+        await eventually(lambda: closed <= ended(self._books.calls(crowd.prefix)))
         for call_id, record in self._books.calls(crowd.prefix).items():
             if record.ended_at is not None and call_id in closed:
                 late = record.ended_at - ready_at
                 self.figures.slowest = max(self.figures.slowest, late)
                 assert late <= REATTACHED_WITHIN, (call_id, late, record)
         live = {placed.call_id for placed in crowd.calls if not placed.call.ended}
-        ended = _ended(self._books.calls(crowd.prefix))
-        assert not live & ended, live & ended
+        over = ended(self._books.calls(crowd.prefix))
+        assert not live & over, live & over
         self.figures.closed += len(closed)
         self.figures.reattached += len(crowd.calls) - len(closed)
 
@@ -194,66 +182,8 @@ class Chaos:
     async def _recorded_once(self, crowd: Crowd) -> None:
         """Each call is in the records, once, with one outcome that may be true of it."""
         placed = {one.call_id for one in crowd.calls}
-        await eventually(lambda: placed <= _ended(self._books.calls(crowd.prefix)))
-        records = self._books.calls(crowd.prefix)
-        assert set(records) == placed
-        self.figures.calls += len(placed)
-        self.figures.recorded += len(records)
-        outcomes = Counter(str(record.outcome) for record in records.values())
-        self.figures.outcomes += outcomes
-        for one in crowd.calls:
-            record = records[one.call_id]
-            expected = ENDED_OTHERWISE.get(one.kind, ENDED)
-            assert record.outcome in expected, (one.call.describe(), record)
-
-    def _nothing_twice(self, crowd: Crowd) -> None:
-        """No greeting, no accept and no REFER of a call came a second time."""
-        for placed in crowd.calls:
-            call, accepts = placed.call, len(placed.call.accepts)
-            statuses = call.answers["accept"]
-            assert statuses.count(200) == call.answered, call.describe()
-            if placed.accepted_by_then is not None:
-                assert accepts == placed.accepted_by_then, call.describe()
-            # An accept whose answer no process heard is asked for again, unless a socket tells.
-            more = max(0, accepts - 1)
-            self.figures.second_accepts += 0 if placed.in_flight else more
-            self.figures.crossed_accepts += more if placed.in_flight else 0
-            self.figures.second_greetings += max(0, placed.greetings - 1)
-            self.figures.second_refers += max(0, len(call.refers) - 1)
-            if placed.kind in QUIESCENT:
-                assert placed.greetings == 1, call.describe()
-        figures = self.figures
-        assert (figures.second_accepts, figures.second_greetings) == (0, 0)
-        assert figures.second_refers == 0
-
-    def _usage_is_the_ledgers(self, crowd: Crowd) -> None:
-        """What was billed while a process listened is in the records, to the token; nothing is
-        there that was not billed."""
-        records, used = self._books.calls(crowd.prefix), self._books.used(crowd.prefix)
-        equal = 0
-        for placed in crowd.calls:
-            call, record = placed.call, records[placed.call_id]
-            billed, found = _ledger(placed), used.get(placed.call_id, Used())
-            assert found.within(billed), (call.describe(), found)
-            assert record.tokens == found.tokens
-            assert (record.turns or 0) >= record.turns_kept
-            if placed.quiet or record.usage_complete:
-                self.figures.difference += abs(billed.tokens - found.tokens)
-                assert found == billed, (record, found, billed, call.describe())
-                self.figures.equal_tokens += found.tokens
-                equal += 1
-            self.figures.lost_bills += billed.responses - found.responses
-        assert equal >= len(crowd.calls) / 2
-        self.figures.equal += equal
-
-
-def _ledger(placed: Placed) -> Used:
-    usage = placed.call.usage
-    return Used() if usage is None else Used(**usage)
-
-
-def _ended(records: dict[str, Recorded]) -> set[str]:
-    return {name for name, record in records.items() if record.outcome is not None}
+        await eventually(lambda: placed <= ended(self._books.calls(crowd.prefix)))
+        recorded_as_may_be_true(crowd, self._books.calls(crowd.prefix), self.figures)
 
 
 def _is_end(line: dict[str, object]) -> bool:
