@@ -94,13 +94,15 @@ def is_included(text: str) -> bool:
 
 
 def is_of_others(text: str) -> bool:
-    """Whether another program reads it: an editor, Compose, the Actions of GitHub, or
-    `sipagent test`."""
+    """Whether another program reads it: an editor, Compose, the Actions of GitHub, an adapter of
+    Prometheus, or `sipagent test`."""
     found = yaml.safe_load(text)
     if found is None:  # only comments
         return True
     keys = {"services", "on", "jobs", "steps", "script"}
-    return isinstance(found, list) or not keys.isdisjoint(found)
+    if isinstance(found, list) or not keys.isdisjoint(found):
+        return True
+    return any(isinstance(rule, dict) and "seriesQuery" in rule for rule in found.get("rules", ()))
 
 
 def test_the_table_that_is_shown_can_be_used(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """`sipagent hang-up`: end one held call, whichever replica holds it."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +22,8 @@ def hang_up(
     ended, 1 nobody holds such a call, 2 usage, 3 the engine is away or nobody has answered, 78
     settings cannot be used.
     """
+    import asyncio
+
     from sipagent import settings
 
     if not is_call_id(call_id):
@@ -48,6 +49,8 @@ def hang_up(
 
 
 async def _ask(url: str, call_id: CallId) -> "Replied":
+    import asyncio
+
     from sipagent.engine.redis.link import Link
     from sipagent.engine.redis.notices import Notices
     from sipagent.engine.redis.requests import ANSWERED_WITHIN, Requests

@@ -10,14 +10,15 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
-from sipagent.engine.claims import call_to_json, decision_to_json, outcome_to_json
+from sipagent.engine.claims import decision_to_json, outcome_to_json
 from sipagent.engine.counters import Admission, Counters, Room, settled
 from sipagent.engine.purse import Crossing, crossings, labels
+from sipagent.engine.redis.held import Held, ids_of, written
 from sipagent.engine.redis.lease import Lease
 from sipagent.engine.redis.link import Link
 from sipagent.engine.redis.outgoing import Outgoing, Step
@@ -45,24 +46,6 @@ _MARKED: Final = {
 }
 
 
-@dataclass(slots=True)
-class Held:
-    """A call of ours, with all that is needed to register it again. One that is not `registered`
-    was taken while the engine was away (`alone`), or the engine has forgotten it: nobody else
-    knows it, unless its claim reached the engine and only the answer was lost: `unsure_from` is
-    when such a claim was sent, and its lease may have begun."""
-
-    call: IncomingCall
-    decision: Decision
-    claimed_at: float
-    epoch: int = FIRST_EPOCH
-    registered: bool = True
-    alone: bool = False
-    marks: dict[str, float] = field(default_factory=dict)
-    outcome: CallOutcome | None = None
-    unsure_from: float | None = None
-
-
 class RedisEngine:
     """The claims of one replica. `Leases` renews them, and takes over what others have left."""
 
@@ -88,12 +71,13 @@ class RedisEngine:
         self._clock = clock
         self._crossed = crossed
         self._alone: OrderedDict[str, float] = OrderedDict()
+        self.offer_within = OFFER_WITHIN
         self._given: set[CallId] = set()
         self._bills = 0
 
     async def offer(self, call: IncomingCall, decision: Decision) -> Offer:
         wall = self._clock.wall()
-        if call.call_id in self.held or any(key in self._alone for key in _ids(call)):
+        if call.call_id in self.held or any(key in self._alone for key in ids_of(call)):
             return Offer(Claim.DUPLICATE, decision)
         asked = asked_to_json(decision, decision.caps, wall) if decision.held else ""
         texts = written(call, decision)
@@ -107,7 +91,7 @@ class RedisEngine:
                 REMEMBERED,
                 asked,
                 *texts,
-                within=OFFER_WITHIN,
+                within=self.offer_within,
             )
         except EngineError as error:
             self.failed()
@@ -366,7 +350,7 @@ class RedisEngine:
         offer = self._offered(call.call_id, decision, admission)
         self.tally.alone += 1
         self.taken_alone()
-        self._alone |= dict.fromkeys(_ids(call), now)
+        self._alone |= dict.fromkeys(ids_of(call), now)
         self.held[call.call_id] = Held(
             call, offer.decision, wall, registered=False, alone=True, unsure_from=unsure_from
         )
@@ -409,16 +393,3 @@ class RedisEngine:
                     over += self.counters.calls_of(crossing.key)
         if over:
             self.over(tuple(dict.fromkeys(over)))
-
-
-def _ids(call: IncomingCall) -> tuple[str, str]:
-    return f"call:{call.call_id}", f"webhook:{call.webhook_id}"
-
-
-def written(call: IncomingCall, decision: Decision) -> tuple[bytes, bytes]:
-    """The call and the decision as they stand in the engine."""
-    try:
-        return call_to_json(call), decision_to_json(decision)
-    except Exception as error:  # the call must be answered; only a take-over would lose it
-        log.exception("claim not writable", call_id=call.call_id, error=type(error).__name__)
-        return b"", b""

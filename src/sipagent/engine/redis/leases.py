@@ -12,7 +12,8 @@ import structlog
 
 from sipagent.concurrency import TaskOwner
 from sipagent.engine.claims import outcome_to_json
-from sipagent.engine.redis.engine import REMEMBERED, Held, RedisEngine, written
+from sipagent.engine.redis.engine import REMEMBERED, RedisEngine
+from sipagent.engine.redis.held import Held, written
 from sipagent.engine.redis.link import Value
 from sipagent.engine.redis.notices import ALL
 from sipagent.engine.redis.outgoing import Step
