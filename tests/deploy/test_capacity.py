@@ -62,9 +62,10 @@ def model(calls: int) -> Mapping[str, Sequence[float]]:
         "held by one while one is away": [calls / (replicas - 1)],
         "calls' memory, MiB": [calls * number(INPUTS["m_call"]) / 1024],
         "Redis: renewals/s": [renewals],
-        "Redis: claims' and renewals' share of its core": [
+        "Redis: claims' and leases' share of its core": [
             (
                 renewals * number(INPUTS["c_renewal"]) * 1e-6
+                + renewals * 4 * number(INPUTS["c_look"]) * 1e-6
                 + arrivals * number(INPUTS["c_claim"]) * 1e-3
             )
             * 100
