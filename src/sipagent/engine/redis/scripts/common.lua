@@ -67,3 +67,12 @@ local function release(call_id)
   redis.call('HDEL', key, 'quotas')
   for _, quota in ipairs(cjson.decode(counted[2])) do pool_add(quota, counted[1], -1) end
 end
+
+-- Nothing is left of the call but its ids.
+local function forget(call_id)
+  local id = redis.call('HGET', call_key(call_id), 'id')
+  release(call_id)
+  redis.call('DEL', call_key(call_id))
+  redis.pcall('XACK', STREAM, GROUP, id)
+  redis.call('XDEL', STREAM, id)
+end

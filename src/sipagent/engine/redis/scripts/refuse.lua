@@ -3,9 +3,5 @@
 if not owns(ARGV[1], ARGV[2], ARGV[3]) then return 0 end
 local key = call_key(ARGV[1])
 if redis.call('HINCRBY', key, 'refusals', 1) < tonumber(ARGV[4]) then return 0 end
-local id = redis.call('HGET', key, 'id')
-release(ARGV[1])
-redis.call('DEL', key)
-redis.pcall('XACK', STREAM, GROUP, id)
-redis.call('XDEL', STREAM, id)
+forget(ARGV[1])
 return 1

@@ -3,9 +3,5 @@
 -- its ids.
 if ARGV[4] then redis.call('SET', '{sip}:seen:call:' .. ARGV[1], '1', 'NX', 'EX', ARGV[4]) end
 if not owns(ARGV[1], ARGV[2], ARGV[3]) then return 0 end
-local id = redis.call('HGET', call_key(ARGV[1]), 'id')
-release(ARGV[1])
-redis.call('DEL', call_key(ARGV[1]))
-redis.pcall('XACK', STREAM, GROUP, id)
-redis.call('XDEL', STREAM, id)
+forget(ARGV[1])
 return 1
