@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from tests.listening import Connections
 from tests.servers import steady_port
 from tests.toxics import (
     BOTH,
@@ -60,7 +61,7 @@ class Proxy:
         self.connections = 0
         self.over = asyncio.Event()  # for who runs it elsewhere
         self.passed = {Way.UP: 0, Way.DOWN: 0}
-        self._links: dict[asyncio.Task[None], _Link] = {}
+        self._connections = Connections(self._take)
         self._listener: asyncio.Server | None = None
         self._changed = asyncio.Event()
 
@@ -81,16 +82,12 @@ class Proxy:
         trace: TracebackType | None,
     ) -> None:
         self._close()
-        await asyncio.sleep(0)  # what it has just taken is among them
-        links = list(self._links)
-        for task in links:
-            task.cancel()
-        await asyncio.gather(*links, return_exceptions=True)
+        await self._connections.end()
 
     @property
     def open(self) -> int:
         """How many connections live now."""
-        return len(self._links)
+        return len(self._connections)
 
     def through(self, url: str) -> str:
         """The URL of the same thing by way of this proxy."""
@@ -135,7 +132,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         self._listener = await asyncio.start_server(
-            self._take, self.host, self.port, reuse_address=True, limit=CHUNK
+            self._connections.take, self.host, self.port, reuse_address=True, limit=CHUNK
         )
 
     def _close(self) -> None:
@@ -144,14 +141,8 @@ class Proxy:
             self._listener = None
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
         self.connections += 1
-        link = self._links[task] = _Link(self, reader, writer)
-        try:
-            await link.run()
-        finally:
-            del self._links[task]
+        await _Link(self, reader, writer).run()
 
 
 class _Link:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from sipagent.simulator import Simulator, running_simulator
 from tests.chaos.shared_books import SharedBooks
 from tests.faults import CHUNK, Proxy
+from tests.listening import listening
 from tests.process.running import SECRET
 from tests.process.test_kill_tools import Bookings, booking
 from tests.replicas.fleet import Fleet, servers
@@ -70,29 +71,10 @@ class Front:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        tasks: set[asyncio.Task[Any]] = set()
-
-        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
-            try:
-                await self._take(reader, writer)
-            finally:
-                tasks.discard(task)
-                writer.transport.abort()
-
-        server = await asyncio.start_server(take, "127.0.0.1", 0, limit=CHUNK)
-        host, port = server.sockets[0].getsockname()
-        self.url = f"http://{host}:{port}/v1"
-        try:
+        async with listening(self._take, limit=CHUNK) as server:
+            host, port = server.sockets[0].getsockname()
+            self.url = f"http://{host}:{port}/v1"
             yield
-        finally:
-            server.close()
-            living = list(tasks)
-            for task in living:
-                task.cancel()
-            await asyncio.gather(*living, return_exceptions=True)
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends = [writer]

@@ -103,7 +103,7 @@ async def test_a_call_that_two_took_alone_stays_with_whom_the_provider_gave_it(
         for one in (lost, won):
             assert (await one.engine.offer(call, decision)).claim is Claim.OK
         won.engine.note(call.call_id, 1, "accepted")
-        assert lost.engine.yielded(call.call_id)
+        assert await lost.engine.yielded(call.call_id)
         server.resume() if silent else server.start()
         for one in (won, lost) if first == "winner" else (lost, won):
             await renewed(one)

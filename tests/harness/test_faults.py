@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from tests.faults import Proxy, threaded_proxy
+from tests.listening import listening
 from tests.servers import RedisServer, steady_port
 from tests.toxics import (
     EIGHT,
@@ -52,19 +53,14 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
     except OSError:
         pass
-    finally:
-        writer.close()
 
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[Proxy]:
-    server = await asyncio.start_server(_echo, "127.0.0.1", 0)
-    try:
+    async with listening(_echo) as server:
         async with Proxy(server.sockets[0].getsockname()) as running:
             yield running
         await eventually(lambda: len(asyncio.all_tasks()) <= 2)
-    finally:
-        server.close()
 
 
 @asynccontextmanager
@@ -265,8 +261,7 @@ async def test_a_server_that_refuses_resets_the_client_and_may_come_back() -> No
         async with connected(proxy) as client:
             with pytest.raises(ConnectionResetError):
                 await client.reader.read()
-        server = await asyncio.start_server(_echo, "127.0.0.1", port)
-        async with server, connected(proxy) as client:
+        async with listening(_echo, port=port), connected(proxy) as client:
             assert await client.echo(b"back") == b"back"
             client.writer.close()
             await eventually(lambda: proxy.open == 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sipagent.simulator import Simulator, running_simulator
+from tests.listening import listening
 from tests.process.running import SECRET, Process, environment, start
 from tests.waiting import eventually
 
@@ -63,15 +64,12 @@ class Bookings:
                     self.enough.set()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the server has been killed
-        finally:
-            writer.close()
 
 
 @asynccontextmanager
 async def booking(takes: Callable[[], float] = lambda: TAKES) -> AsyncIterator[Bookings]:
     bookings = Bookings(takes)
-    server = await asyncio.start_server(bookings.serve, "127.0.0.1", 0)
-    async with server:
+    async with listening(bookings.serve) as server:
         bookings.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/tables"
         yield bookings
 

@@ -12,6 +12,7 @@ import pytest
 
 from sipagent.providers.openai.exchange import Addresses, Names
 from sipagent.providers.openai.rest import Body, Rest, RestError, environment_proxy
+from tests.listening import listening
 
 
 @pytest.mark.parametrize("by_proxy", [False, True])
@@ -43,23 +44,13 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Thing: a\r\n\r\n{}"
 async def upstream(talk: Talk) -> AsyncIterator[str]:
     """A server whose connections are talked to so; the URL of something on it."""
 
-    talking: set[asyncio.Task[None] | None] = set()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talking.add(asyncio.current_task())
-        try:
+        # The client may have what it wanted.
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await talk(reader, writer)
-        except (ConnectionError, asyncio.CancelledError, asyncio.IncompleteReadError):
-            pass  # the client has what it wanted
-        finally:
-            writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
+    async with listening(serve) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/x?a=%2F"
-    for task in filter(None, talking):
-        task.cancel()
-    await asyncio.gather(*filter(None, talking))
 
 
 async def request_of(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:

@@ -25,6 +25,7 @@ from sipagent.testing import a_plan
 from sipagent.tools.addresses import Allow
 from sipagent.tools.egress import Egress
 from sipagent.tools.http import HttpTools
+from tests.listening import Connections
 
 SECRET = "crm-token-7391-canary"
 CALLER = "+17135550177"
@@ -74,8 +75,10 @@ class Wire:
     seen: list[Seen] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.ssl)
+        self._connections = Connections(self._serve)
+        self._server = await asyncio.start_server(
+            self._connections.take, self.host, self.port, ssl=self.ssl
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -86,15 +89,9 @@ class Wire:
         trace: TracebackType | None,
     ) -> None:
         self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._connections.end()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         self.connections += 1
         try:
             while (seen := await _request(reader)) is not None:
@@ -104,10 +101,8 @@ class Wire:
                     break
                 writer.write(answer)
                 await writer.drain()
-        except (ConnectionError, asyncio.CancelledError):
+        except ConnectionError:
             pass
-        finally:
-            writer.close()
 
 
 async def _request(reader: asyncio.StreamReader) -> Seen | None:

@@ -16,6 +16,7 @@ from sipagent.testing import VirtualClock
 from sipagent.tools.addresses import Allow
 from sipagent.tools.circuit import FAILURES, LONGEST_PAUSE, SHORTEST_PAUSE, Circuit
 from sipagent.tools.egress import CONNECT_WITHIN, LARGEST_ANSWER, MOST_AT_ONCE, Ask, Egress
+from tests.listening import listening
 from tests.tools.support import Names, Seen, Wire, loopback_egress, ok, reply
 from tests.waiting import eventually
 
@@ -242,13 +243,11 @@ async def test_the_whole_time_bounds_a_server_that_hangs_or_drips() -> None:
                 await asyncio.sleep(0.005)
         ended.set()
 
-    server = await asyncio.start_server(drips, "127.0.0.1", 0)
-    async with loopback_egress() as egress:
+    async with listening(drips) as server, loopback_egress() as egress:
         port = server.sockets[0].getsockname()[1]
         error = await failed(egress, Ask("GET", f"http://127.0.0.1:{port}/", within=0.2))
         assert (error.kind, error.sent) == (EgressTrouble.TIMED_OUT, True)
         await ended.wait()
-    server.close()
 
 
 async def test_fifty_servers_that_hang_delay_no_other() -> None:

@@ -130,7 +130,7 @@ class EmbeddedEngine:
         """The file's lock is a lease that does not end before the process does."""
         return True
 
-    def yielded(self, call_id: CallId) -> bool:
+    async def yielded(self, call_id: CallId) -> bool:
         """Nobody else claims calls: it was this service's former life."""
         return False
 

@@ -186,9 +186,9 @@ class Logbook:
         """Whether anything may be done for the call now."""
         return self._keeping.engine.active(self._plan.call_id, self.epoch)
 
-    def yielded(self) -> bool:
+    async def yielded(self) -> bool:
         """Somebody else has answered the call; whether it is theirs."""
-        return self._keeping.engine.yielded(self._plan.call_id)
+        return await self._keeping.engine.yielded(self._plan.call_id)
 
     def left(self) -> None:
         """The call is another replica's: nothing more is written of it here."""

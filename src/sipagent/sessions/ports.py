@@ -145,9 +145,10 @@ class Engine(Claims, Protocol):
         nobody else is about to take it over: then its socket is kept, nothing is sent, and no tool
         is run."""
 
-    def yielded(self, call_id: CallId) -> bool:
-        """The provider says that somebody else has answered the call. Where it was claimed while
-        the engine was away, it is theirs, and lost here."""
+    async def yielded(self, call_id: CallId) -> bool:
+        """The provider says that somebody else has answered the call; whether it is theirs, and
+        lost here. Where it was claimed while the engine was away it is; else whoever holds it is
+        given the time of a lease to say so."""
 
     async def admit(self, call_id: CallId, cap: Cap) -> bool:
         """Count one more for the cap, if it has room."""

@@ -357,7 +357,7 @@ class CallRunner:
                     warming.cancel()
         else:
             answered = await accepting
-        if answered.elsewhere and self.log.yielded():
+        if answered.elsewhere and await self.log.yielded():
             return
         if answered.answer is Answer.DONE:
             self.log.answered()

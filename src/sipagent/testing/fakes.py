@@ -318,7 +318,7 @@ class FakeEngine:
     def active(self, call_id: CallId, epoch: int) -> bool:
         return not self.passive
 
-    def yielded(self, call_id: CallId) -> bool:
+    async def yielded(self, call_id: CallId) -> bool:
         if self.alone:
             self.lost(call_id)
         return self.alone

@@ -188,13 +188,18 @@ class RedisEngine:
             return self.counters.take(cap, self._clock.monotonic())
         return bool(answer)
 
-    def yielded(self, call_id: CallId) -> bool:
+    async def yielded(self, call_id: CallId) -> bool:
         held = self.held.get(call_id)
-        if held is None or held.registered:
-            return False
-        self._withdraw(held)
-        self.lose(call_id)
-        return True
+        if held is None or held.epoch != FIRST_EPOCH:
+            return False  # whoever held it had asked for it, and is gone
+        if held.alone:
+            self._withdraw(held)
+            self.lose(call_id)
+            return True
+        # An engine that was emptied has been asked before it was told: the owner tells it within a
+        # lease, or lives no more.
+        await asyncio.sleep(self.lease.seconds)
+        return self.held.get(call_id) is not held
 
     def note(self, call_id: CallId, epoch: int, key: str) -> None:
         held = self._ours(call_id, epoch)

@@ -313,7 +313,7 @@ def _registration(held: Held, replica: str) -> Sequence[Value]:
         decision.tenant,
         json.dumps(keys) if keys else "",
         "" if held.outcome is None else outcome_to_json(held.outcome),
-        "1" if held.alone and Mark.ACCEPTED in held.marks else "",
+        ("alone" if held.alone else "held") if Mark.ACCEPTED in held.marks else "",
     ]
     for key, at in held.marks.items():
         values += [key, at]

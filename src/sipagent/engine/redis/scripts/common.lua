@@ -31,6 +31,20 @@ local function owns(call_id, replica, epoch)
   return held[1] == replica and held[2] == epoch
 end
 
+-- 'ours', 'unknown' or 'other'. A claim of this epoch or an earlier one that the provider has not
+-- given to its owner is of a webhook that came again after all was forgotten here: whoever holds the
+-- call has to tell of it anew.
+local function whose(call_id, replica, epoch)
+  local held = redis.call('HMGET', call_key(call_id), 'owner', 'epoch', 'm:accepted', 'm:attached')
+  if not held[1] then return 'unknown' end
+  if held[1] == replica and held[2] == epoch then return 'ours' end
+  if tonumber(held[2]) <= tonumber(epoch) and held[1] ~= replica and held[1] ~= '' and not held[3]
+    and not held[4] then
+    return 'unknown'
+  end
+  return 'other'
+end
+
 local function pool_add(key, tenant, count)
   local pool = pool_key(key)
   if redis.call('HINCRBY', pool, 't:' .. tenant, count) <= 0 then

@@ -1,16 +1,17 @@
 -- ARGV: call id, webhook id, replica, epoch, seconds for which ids are remembered, unix seconds of
 -- the claim, the call, the decision, the tenant, the quotas it counts for (JSON), the outcome or
--- empty, '1' where it was taken while this was away and the provider has given it to the replica,
--- then pairs of marks. 'registered', 'ours' or 'taken': another replica has the call, or has
--- brought it to its end.
+-- empty, whether the provider has given it to the replica ('held', 'alone' where it was taken while
+-- this was away, or empty), then pairs of marks. 'registered', 'ours' or 'taken': another replica
+-- has the call, or has brought it to its end.
 local call_id, replica, epoch = ARGV[1], ARGV[3], ARGV[4]
 local key = call_key(call_id)
-local given = ARGV[12] == '1'
-local held = redis.call('HMGET', key, 'owner', 'epoch', 'id', 'm:accepted', 'm:attached')
-if given and held[1] and held[2] == epoch and not held[4] and not held[5] then
+local held = redis.call('HMGET', key, 'owner', 'epoch', 'id')
+if ARGV[12] ~= '' and held[1] and whose(call_id, replica, epoch) == 'unknown' then
   -- Whose claim came here late has not got the call, or lets it go when it asks for it.
-  redis.call('HSET', key, 'owner', replica, 'at', ARGV[6], 'call', ARGV[7], 'decision', ARGV[8])
-  held[1] = replica
+  redis.call('HSET', key, 'owner', replica, 'epoch', epoch, 'at', ARGV[6], 'call', ARGV[7],
+    'decision', ARGV[8])
+  for at = 13, #ARGV, 2 do redis.call('HSETNX', key, 'm:' .. ARGV[at], ARGV[at + 1]) end
+  held[1], held[2] = replica, epoch
 end
 if held[1] then
   if held[1] ~= replica or held[2] ~= epoch then return 'taken' end
@@ -30,7 +31,7 @@ if held[1] then
 end
 -- What was emptied remembers no ids either. Another replica that took the call as well, in vain, has
 -- its id remembered.
-if not given and redis.call('EXISTS', '{sip}:seen:call:' .. call_id) == 1 then return 'taken' end
+if ARGV[12] ~= 'alone' and redis.call('EXISTS', '{sip}:seen:call:' .. call_id) == 1 then return 'taken' end
 for _, name in ipairs({'call:' .. call_id, 'webhook:' .. ARGV[2]}) do
   redis.call('SET', '{sip}:seen:' .. name, '1', 'NX', 'EX', ARGV[5])
 end
