@@ -79,6 +79,19 @@ class Front:
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends = [writer]
         try:
+            await self._joined(reader, ends)
+            for end in ends:
+                end.close()
+            for end in ends:
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
+        finally:
+            for end in ends:
+                end.transport.abort()
+
+    async def _joined(self, reader: asyncio.StreamReader, ends: list[asyncio.StreamWriter]) -> None:
+        """The connection has come to its end, on both sides; `ends` are what writes to them."""
+        try:
             head = await reader.readuntil(b"\r\n\r\n")
             behind = self._sockets if b"upgrade: websocket" in head.lower() else self._rest
             there, on = await asyncio.open_connection(behind.host, behind.port, limit=CHUNK)
@@ -86,15 +99,10 @@ class Front:
             on.write(head)
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(_carry(reader, on))
-                ways.create_task(_carry(there, writer))
+                ways.create_task(_carry(there, ends[0]))
         except* (OSError, asyncio.IncompleteReadError):
             for end in ends:
                 _reset(end)
-        for end in ends:
-            end.close()
-        for end in ends:
-            with contextlib.suppress(OSError):
-                await end.wait_closed()
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

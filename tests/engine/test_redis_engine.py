@@ -3,7 +3,7 @@ newest."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from sipagent.engine.purse import Crossing
 from sipagent.engine.redis.leases import REFUSED_AT_MOST
 from sipagent.engine.redis.link import Value
 from sipagent.engine.redis.outgoing import Step
+from sipagent.errors import EngineError
 from sipagent.model import (
     DEFAULT_TENANT,
     CallId,
@@ -510,6 +511,25 @@ async def test_what_has_waited_goes_on_also_if_the_lease_ran_out_during_a_renewa
 
     one.link.run = slowly  # type: ignore[method-assign]
     assert one.engine.active(call.call_id, 1)
+    assert await one.leases.renew()
+    assert one.heirs.resumed == 1
+
+
+async def test_what_has_waited_goes_on_also_if_a_registration_failed_in_between(
+    one: Replica, server: RedisServer
+) -> None:
+    await one.engine.offer(*a_claim())
+    server.empty()
+    one.engine.lease.confirmed_at -= one.engine.lease.seconds
+    run_all = one.link.run_all
+
+    async def fails(steps: Sequence[Any]) -> list[Any]:
+        one.link.run_all = run_all  # type: ignore[method-assign]
+        raise EngineError("cut")
+
+    one.link.run_all = fails  # type: ignore[method-assign]
+    assert not await one.leases.renew()
+    assert one.heirs.resumed == 0
     assert await one.leases.renew()
     assert one.heirs.resumed == 1
 

@@ -68,6 +68,7 @@ class Leases:
         self._nudged = asyncio.Event()
         self._adopting = True
         self._handing = False
+        self._waited_for = False
         self.trouble: str | None = None
 
     def start(self) -> None:
@@ -112,12 +113,13 @@ class Leases:
         engine = self._engine
         sent = self._clock.monotonic()
         calls = [(one, held.epoch) for one, held in engine.held.items() if held.registered]
-        back = False
         try:
             for some in _batches(calls, RENEWED_AT_ONCE) or ([],):
-                back = self._take_answers(some, await self._renewed(some)) or back
+                if self._take_answers(some, await self._renewed(some)):
+                    self._waited_for = True
             # It may have run out only while this was on its way.
-            was_active = engine.lease.active(self._clock.monotonic())
+            if not engine.lease.active(self._clock.monotonic()):
+                self._waited_for = True
             engine.lease.confirmed(sent)
             await self._register()
         except EngineError as error:
@@ -126,7 +128,8 @@ class Leases:
         if self.trouble is not None:
             log.info("engine answers again")
             self.trouble = None
-        if back or not was_active:
+        if self._waited_for:
+            self._waited_for = False
             self._heir.resume()
         return True
 
