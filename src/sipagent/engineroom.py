@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from sipagent.engine.counters import Counters
+from sipagent.engine.desk import LocalDesk
 from sipagent.engine.embedded import EmbeddedEngine
 from sipagent.engine.memory import Memory
 from sipagent.engine.purse import Crossing
 from sipagent.jobs import Jobs, Ours
 from sipagent.model import CallId, Quota
+from sipagent.model.request import CallRequest, Reply
 from sipagent.sessions.ports import Clock, Engine, HeldCall
 from sipagent.settings import Settings
 from sipagent.standing import Standing
+from sipagent.watching.remote import Notices
 
 _OF_HOST: Final = 54
 """Characters of a host's name that a replica's has: records keep 63 of it."""
@@ -37,9 +40,17 @@ class Holder(Protocol):
     def wind_down(self, calls: Sequence[CallId]) -> None:
         """End these calls politely, because their money is used up."""
 
-    def act(self, call_id: CallId, want: str) -> bool:
-        """Do with a call what somebody at another replica wants; False if it is not held here, or
-        nothing is known by that name."""
+    def act(self, call_id: CallId, request: CallRequest, key: str) -> Reply | None:
+        """Do with a call what somebody on duty wants, once for each key; None if it is not held
+        here."""
+
+
+class Desk(Protocol):
+    """Acts on held calls, whichever replica holds them."""
+
+    async def ask(self, call_id: CallId, request: CallRequest, *, key: str = "") -> Reply:
+        """Have this done with a call. The same `key` twice is one request. Raises EngineError where
+        the engine is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,14 @@ class EngineRoom(Protocol):
     @property
     def counters(self) -> Counters:
         """What this process knows of all counts."""
+
+    @property
+    def desk(self) -> Desk:
+        """Where held calls are acted on."""
+
+    @property
+    def notices(self) -> Notices | None:
+        """What replicas tell each other; None where there is one alone."""
 
     @property
     def jobs(self) -> Jobs:
@@ -113,6 +132,8 @@ class EmbeddedRoom:
     def __init__(self, data_dir: Path, clock: Clock, crossed: Callable[[Crossing], None]) -> None:
         """The directory is this process's. Raises StoreError."""
         self.jobs = Ours()
+        self.notices: Notices | None = None
+        self.desk = LocalDesk()
         self._memory = Memory(data_dir)
         self._memory.open()
         self.counters = Counters()
@@ -123,6 +144,7 @@ class EmbeddedRoom:
 
     async def begin(self, heirs: Heirs) -> None:
         """Go on with what processes before this one have left: nobody else has this file."""
+        self.desk.act = heirs.holder.act
         held = await self.engine.adopt()
         await heirs.take_over(held)
 

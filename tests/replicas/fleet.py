@@ -121,8 +121,7 @@ async def fleet(
         async with running_simulator(SECRET) as simulator:
             made = Fleet(folder, simulator, variables)
             try:
-                for _ in range(replicas):
-                    await made.start()
+                await asyncio.gather(*(made.start() for _ in range(replicas)))
                 yield made
             finally:
                 await asyncio.gather(*(each.kill() for each in made.replicas.values()))

@@ -54,12 +54,18 @@ async def _ended_from_anywhere(
 ) -> None:
     async with fleet(tmp_path, redis.url, postgres.url, AGENTS, replicas=2) as made:
         first, _ = made.alive
-        ended, other = await made.place(2, QUIET, first)
-        for call_id in (ended, other):
+        ended, polite, other = await made.place(3, QUIET, first)
+        for call_id in (ended, polite, other):
             await made.simulator.until(call_id, lambda call: call.attachments == 1, timeout=30)
         assert await made.command("hang-up", ended) == (0, f"{ended} is being ended")
         await made.simulator.until(ended, lambda call: call.ended, timeout=30)
+        said = await made.command("hang-up", "--goodbye", polite)
+        assert said == (0, f"{polite} is being ended")
+        await made.simulator.until(polite, lambda call: call.ended, timeout=30)
+        (goodbye,) = made.simulator.call(polite).transcript
+        assert goodbye["who"] == "agent"
         assert not made.simulator.call(other).ended
-        await eventually(lambda: made.replicas[first].outcomes() == ["completed.operator_hung_up"])
+        twice = ["completed.operator_hung_up"] * 2
+        await eventually(lambda: made.replicas[first].outcomes() == twice)
         code, told = await made.command("hang-up", "rtc_nobody")
         assert (code, told) == (1, "nobody holds rtc_nobody")

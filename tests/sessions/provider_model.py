@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from sipagent.model import CallPlan, Mark, Reason, ToolResult, ToolStatus
+from sipagent.model import (
+    AgentName,
+    CallPlan,
+    DestinationName,
+    Mark,
+    Reason,
+    ToolResult,
+    ToolStatus,
+)
 from sipagent.sessions.machine import Past
 from sipagent.sessions.machine.commands import (
     Attach,
@@ -29,6 +37,7 @@ from sipagent.sessions.machine.commands import (
 from sipagent.sessions.machine.events import (
     AcceptAnswered,
     AgentText,
+    AgentWanted,
     Answer,
     AudioCleared,
     AudioStarted,
@@ -37,23 +46,29 @@ from sipagent.sessions.machine.events import (
     CallerStarted,
     CallerStopped,
     CallerTextDone,
+    CallerTyped,
     DigitPressed,
     EndRequested,
     Event,
     FaultKind,
     FunctionCall,
     HangUpAnswered,
+    HoldWanted,
     OutputAdded,
     Probed,
     ProviderFault,
     Referred,
     ResponseCreated,
     ResponseDone,
+    ResumeWanted,
+    SayWanted,
     SessionUpdated,
     SocketClosed,
     SocketOpened,
     SocketRefused,
     ToolEnded,
+    TransferWanted,
+    Whispered,
 )
 from sipagent.testing import Playbook
 
@@ -75,6 +90,7 @@ class Model:
     down. `tells`: the provider says that it has got an output. `unspoken` are outputs, and uses of
     an MCP server's tools, after which no response has begun. `adrift` are outputs that went to a
     socket that was lost, `forgotten` those of which a process that died then had written nothing.
+    `answering`: voice detection answers the caller's turns.
     """
 
     plan: CallPlan
@@ -100,6 +116,7 @@ class Model:
     adrift: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
     tells: bool = True
+    answering: bool = True
 
     def __post_init__(self) -> None:
         self.call = Playbook(self.plan)
@@ -133,10 +150,33 @@ class Model:
             self.lose()  # and the call goes on
         elif roll < 0.935:
             self.restart()
-        elif roll < 0.94:
-            self.feed(EndRequested(Reason.BUDGET, "Say goodbye."))
+        elif roll < 0.96:
+            spent = EndRequested(Reason.BUDGET, "Say goodbye.")
+            self.feed(spent if roll < 0.94 else self.wanted())
         else:
             self.wait(self.dice.choice((0.1, 0.5, 0.8, 2.0, 9.0)))
+
+    def wanted(self) -> Event:
+        """What somebody on duty wants."""
+        self.count += 1
+        key = f"k{self.count}"
+        # A call that is ending is not held, as whoever wants it is told.
+        hold = Whispered(key, "Hold.") if self.call.state.hush.over else HoldWanted(key)
+        return self.dice.choice(
+            (
+                hold,
+                hold,
+                ResumeWanted(key),
+                ResumeWanted(key),
+                SayWanted(key, "One moment."),
+                SayWanted(key, "Another one."),
+                Whispered(key, "They are known here."),
+                CallerTyped(key, f"typed-{key}", "I write this."),
+                AgentWanted(key, AgentName("billing")),
+                TransferWanted(key, DestinationName("front")),
+                EndRequested(Reason.OPERATOR_HUNG_UP, "Say goodbye.", key),
+            )
+        )
 
     def settle(self) -> "Model":
         """Let everything that is on its way arrive, until nothing is."""
@@ -269,7 +309,9 @@ class Model:
                     self.given.add(call_id)
                     self.unspoken.add(call_id)
                     self.socket += [OutputAdded(call_id)] * self.tells
-            case UpdateSession():
+            case UpdateSession(_, session):
+                detection = session.get("audio", {}).get("input", {}).get("turn_detection", {})
+                self.answering = detection.get("create_response", self.answering)
                 self.socket.append(SessionUpdated())
             case _:
                 pass
@@ -341,7 +383,8 @@ class Model:
         if self.playing:
             self.clear()
         self.socket += [CallerStopped(item), CallerCommitted(item), CallerTextDone(item, "hm")]
-        if self.active is None:
+        # Now and then it had begun before it was told not to.
+        if self.active is None and (self.answering or self.dice.random() < 0.1):
             self.begin(None)
 
     def hang_up(self) -> None:

@@ -56,6 +56,7 @@ from sipagent.sessions.machine.signals import (
     EndWanted,
     FallbackWanted,
     GreetingOver,
+    Hushed,
     ModelFailed,
     Parting,
     Purpose,
@@ -77,6 +78,7 @@ FAILED = ResponseDone("r1", completed=False, error_code="server_error", failed=T
 NOW = 5.0
 ARMED = DeadlineWanted(Timer.ANSWER_DUE, NOW + ANSWER_WITHIN)
 WAITING = replace(ON, due=NOW + ANSWER_WITHIN, armed=True)
+HUSHED = replace(ON, hushed=True)
 
 STEPS: dict[str, tuple[Recovery, recovery.Heeded, Recovery, tuple[object, ...]]] = {
     "a turn is over": (ON, CallerCommitted("c1"), WAITING, (ARMED,)),
@@ -100,6 +102,11 @@ STEPS: dict[str, tuple[Recovery, recovery.Heeded, Recovery, tuple[object, ...]]]
         replace(ON, live=False),
         (),
     ),
+    "the agent is to say nothing": (DUE, Hushed(on=True), replace(HUSHED, armed=True), ()),
+    "a turn is over meanwhile": (HUSHED, CallerCommitted("c1"), HUSHED, ()),
+    "a response fails meanwhile": (HUSHED, FAILED, HUSHED, ()),
+    "the agent may speak again": (HUSHED, Hushed(on=False), ON, ()),
+    "the agent owes an answer": (HUSHED, Hushed(on=False, owed=True), WAITING, (ARMED,)),
     "a second turn while a deadline is on its way": (
         DUE,
         CallerCommitted("c2"),

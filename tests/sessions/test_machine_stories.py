@@ -28,12 +28,18 @@ from sipagent.sessions.machine.events import (
     AudioCleared,
     AudioStopped,
     CallerStarted,
+    CallerTyped,
     EndRequested,
     FaultKind,
+    HoldWanted,
     ProviderFault,
     ResponseCreated,
     ResponseDone,
+    ResumeWanted,
+    SayWanted,
     SocketOpened,
+    TransferWanted,
+    Whispered,
 )
 from tests.sessions.provider_model import Model
 from tests.sessions.toolkit import BACK, BILLING, EVERYTHING, FRONT, a_plan_with
@@ -174,6 +180,19 @@ def cut_short(model: Model) -> bool:
     return False
 
 
+def said_while_held(model: Model) -> list[str]:
+    """Requests for a response, other than a goodbye, while somebody on duty wants none."""
+    wrong: list[str] = []
+    held = False
+    for entry in model.told:
+        match entry:
+            case HoldWanted() | ResumeWanted():
+                held = isinstance(entry, HoldWanted)
+            case CreateResponse(request_id, tag) if held and tag != "goodbye":
+                wrong.append(request_id)
+    return wrong
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_story_of_tools_goes_well_whatever_happens_in_whatever_order(part: int) -> None:
     each = STORIES // PARTS
@@ -183,6 +202,7 @@ def test_a_story_of_tools_goes_well_whatever_happens_in_whatever_order(part: int
         if not model.call.state.over:
             model.settle()
         assert not overlaps(model), seed
+        assert not said_while_held(model), seed
         assert not too_early(model), seed
         assert not cut_short(model), seed
         marked = [one.mark for one in model.told if isinstance(one, Refer | RunTool)]
@@ -231,11 +251,16 @@ def finishing(model: Model) -> set[str]:
 def test_the_stories_have_what_they_are_about() -> None:
     """Otherwise the test above would prove nothing."""
     seen: set[type] = set()
+    asked: set[str] = set()
     reasons: set[Reason] = set()
     for seed in range(400):
         model = Model(a_plan_for_stories(seed), Random(seed), MENU).play(80).settle().finish()
         seen |= {type(one) for one in model.told}
+        asked |= {one.tag for one in model.told if isinstance(one, CreateResponse)}
         reasons |= {one.reason for one in model.told if isinstance(one, HangUp | Finish)}
     assert {CallerStarted, SendOutput, Refer, ProviderFault, AudioCleared, Probe} <= seen
+    wanted = {HoldWanted, ResumeWanted, SayWanted, Whispered, CallerTyped, TransferWanted}
+    assert wanted <= seen
+    assert {"dictation", "goodbye", "tool", "reply"} <= asked
     ends = {Reason.AGENT_HUNG_UP, Reason.LINE_CLOSED, Reason.OPERATOR_HUNG_UP, Reason.BUDGET}
     assert {*ends, Reason.TRANSFERRED} <= reasons

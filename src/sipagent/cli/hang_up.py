@@ -10,17 +10,20 @@ from sipagent.errors import EngineError, SettingsError
 from sipagent.model.ids import CallId, is_call_id
 
 if TYPE_CHECKING:
-    from sipagent.engine.redis.requests import Replied
+    from sipagent.model.request import Reply
 
 
 def hang_up(
     call_id: Annotated[str, typer.Argument(metavar="CALL_ID", help="The call's id, rtc_...")],
+    goodbye: Annotated[
+        bool, typer.Option("--goodbye", help="After the agent has said goodbye.")
+    ] = False,
 ) -> None:
     """End a call that is held, whichever replica holds it.
 
     Asks by the engine that replicas share (SIPAGENT_ENGINE=redis://...). Exit codes: 0 it is being
-    ended, 1 nobody holds such a call, 2 usage, 3 the engine is away or nobody has answered, 78
-    settings cannot be used.
+    ended, 1 nobody holds such a call or it cannot be ended now, 2 usage, 3 the engine is away or
+    nobody has answered, 78 settings cannot be used.
     """
     import asyncio
 
@@ -36,31 +39,34 @@ def hang_up(
         reason = "SIPAGENT_ENGINE is embedded: one process holds the calls, and takes no requests"
         fail(USAGE, f"{reason}; see docs/scale-out.md")
     try:
-        replied = asyncio.run(_ask(url, CallId(call_id)))
+        replied = asyncio.run(_ask(url, CallId(call_id), goodbye=goodbye))
     except EngineError as error:
         fail(UNREACHABLE, f"the engine is away: {error}")
-    match replied.value:
+    match replied.answer.value:
         case "done":
             typer.echo(f"{call_id} is being ended")
         case "unknown_call":
             fail(FINDINGS, f"nobody holds {call_id}")
+        case "refused":
+            fail(FINDINGS, f"{call_id} is not ended: {replied.why}")
         case _:
             fail(UNREACHABLE, "whoever holds the call has not answered; ask again")
 
 
-async def _ask(url: str, call_id: CallId) -> "Replied":
+async def _ask(url: str, call_id: CallId, *, goodbye: bool) -> "Reply":
     import asyncio
 
+    from sipagent.engine.desk import nobody
     from sipagent.engine.redis.link import Link
     from sipagent.engine.redis.notices import Notices
     from sipagent.engine.redis.requests import ANSWERED_WITHIN, Requests
     from sipagent.engineroom import replica_name
-    from sipagent.sessions.supervisor import HANG_UP
+    from sipagent.model.request import HangUp
 
     name = replica_name()
     async with Link(url) as link:
         notices = Notices(link, name)
-        requests = Requests(link, notices, name, lambda _, __: False)
+        requests = Requests(link, notices, name, nobody)
         async with notices:
             try:
                 async with asyncio.timeout(ANSWERED_WITHIN):
@@ -68,6 +74,6 @@ async def _ask(url: str, call_id: CallId) -> "Replied":
             except TimeoutError:
                 raise EngineError("no answer in time") from None
             try:
-                return await requests.ask(call_id, HANG_UP)
+                return await requests.ask(call_id, HangUp(goodbye))
             finally:
                 await requests.close()

@@ -45,6 +45,7 @@ def call_to_json(call: IncomingCall) -> bytes:
         "media_security": call.media_security,
         "trunk": call.trunk,
         "verified": call.verified,
+        "talk": call.talk,
         "headers": call.headers.pairs,
         "dropped": call.headers.dropped,
         "invite": call.invite,

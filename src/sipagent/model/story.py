@@ -28,6 +28,7 @@ class Happening(StrEnum):
     NOT_TRANSFERRED = "not_transferred"
     CLOSED = "closed"
     ORDERED = "ordered"
+    STEPPED_IN = "stepped_in"
 
 
 class Mark(StrEnum):
@@ -50,6 +51,8 @@ class Mark(StrEnum):
     TOOL = "tool"
     TOLD = "told"
     HANG_UP = "hang_up"
+    HUSH = "hush"
+    WANTED = "wanted"
 
 
 class TransferEnd(StrEnum):

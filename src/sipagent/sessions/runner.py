@@ -150,6 +150,8 @@ class CallRunner:
         """
         try:
             self._set_timer()
+            if self.plan.talk:
+                self.log.answered_before()
             while self._end is None:
                 await self._carry_out(await self._next_command())
             return self.outcome(self._end)
@@ -190,12 +192,17 @@ class CallRunner:
     @property
     def rings(self) -> bool:
         """Whether the caller may still be waiting for an answer."""
-        return self._state.lifecycle.phase in _RINGING
+        return self._state.lifecycle.phase in _RINGING and not self.plan.talk
 
     @property
     def agent(self) -> AgentName | None:
         """Who has the call now; None where nobody talks to the caller."""
         return self._state.speech.now.agent or self.plan.agent
+
+    @property
+    def known(self) -> tuple[CallState, float]:
+        """What is known of the call now, and the seconds since it began."""
+        return self._state, self._now()
 
     def sendable(self, order: str) -> bool:
         """Whether the call can be sent on now, and has not been by this order of the operator's."""

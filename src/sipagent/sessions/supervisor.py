@@ -20,7 +20,9 @@ from sipagent.model import (
     Reason,
     Reject,
 )
-from sipagent.sessions.logbook import Keeping
+from sipagent.model.request import CallRequest, Reply
+from sipagent.sessions.acting import Acting
+from sipagent.sessions.logbook import Keeping, Looks
 from sipagent.sessions.machine.commands import Finish
 from sipagent.sessions.machine.events import Answer, EndRequested, RateLimitsTold
 from sipagent.sessions.machine.life import SERVICE_UNAVAILABLE, unconfirmed
@@ -59,8 +61,6 @@ _DIALS_AT_ONCE: Final = 100
 _RINGING_LEFT: Final = 5.0
 """Seconds to have a call answered that another process has left ringing."""
 
-HANG_UP: Final = "hang_up"
-
 _LAST_WORDS: Final = 30.0
 """Seconds for a goodbye, its hang-up and the socket's end: more than their own deadlines."""
 
@@ -80,6 +80,7 @@ class Surroundings:
     clock: Clock
     limits: Callable[[CallPlan, RateLimitsTold], None] = field(default=_unheeded)
     tools: ToolRunner = field(default_factory=NoTools)
+    looks: Looks = field(default=Looks())
 
 
 class Supervisor:
@@ -92,6 +93,7 @@ class Supervisor:
         self._holding: dict[CallId, asyncio.Task[None]] = {}
         self._aside: dict[CallId, asyncio.Task[None]] = {}
         self._gate = asyncio.Semaphore(_DIALS_AT_ONCE)
+        self._acting = Acting()
         self._keeping = Keeping(
             around.engine,
             around.records,
@@ -99,6 +101,7 @@ class Supervisor:
             around.clock,
             self._spent,
             around.limits,
+            around.looks,
         )
 
     @property
@@ -208,14 +211,11 @@ class Supervisor:
         if (aside := self._aside.pop(call_id, None)) is not None:
             aside.cancel()
 
-    def act(self, call_id: CallId, want: str) -> bool:
-        """Do with a call what the operator wants: `hang_up` ends it. False if it is not held here,
-        or nothing is known by that name."""
-        runner = self._runners.get(call_id)
-        if runner is None or want != HANG_UP:
-            return False
-        runner.deliver(EndRequested(Reason.OPERATOR_HUNG_UP, None))
-        return True
+    def act(self, call_id: CallId, request: CallRequest, key: str) -> Reply | None:
+        """Do with a call what somebody on duty wants, once for each key, or say why not; None if it
+        is not held here, or not surely."""
+        aside = call_id in self._aside
+        return self._acting.act(call_id, self._runners.get(call_id), request, key, aside=aside)
 
     def resume(self) -> None:
         """Do what has waited for calls to be surely ours again."""

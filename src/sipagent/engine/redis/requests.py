@@ -1,25 +1,35 @@
 """What is asked of a call's owner, whichever replica that is, and its answer.
 
 The owner is looked up for each attempt and told on its own channel. One that dies before it answers
-is asked again once another has the call; an owner remembers what it has just answered, so that the
-same request twice is one.
+is asked again once another has the call: whoever holds it does the same request once, and knows by
+its marks what an owner before has done.
+
+On the wire a request is its JSON. Ending a call at once is the word of the release before as well,
+which knows no other.
 """
 
 import asyncio
 import json
 import secrets
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from enum import StrEnum
+from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
 
 from sipagent.concurrency import TaskOwner
+from sipagent.engine.desk import Act
 from sipagent.engine.redis.link import Link
 from sipagent.engine.redis.notices import Notices, channel_of
 from sipagent.errors import EngineError
 from sipagent.model import CallId
+from sipagent.model.request import (
+    CallRequest,
+    HangUp,
+    Replied,
+    Reply,
+    request_from_json,
+    request_to_json,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -28,70 +38,70 @@ ANSWERED_WITHIN: Final = 5.0
 
 _ASKED_AGAIN: Final = 1.0
 _LOOKED_AGAIN: Final = 0.1
-_REMEMBERED: Final = 1000
 _REQUEST: Final = "request"
 _REPLY: Final = "reply"
+_HANG_UP: Final = "hang_up"
 
-
-class Replied(StrEnum):
-    """DONE: the owner does it. UNKNOWN_CALL: nobody holds such a call. NO_ANSWER: none came in
-    time, and it may be done all the same."""
-
-    DONE = "done"
-    UNKNOWN_CALL = "unknown_call"
-    NO_ANSWER = "no_answer"
-
-
-Act = Callable[[CallId, str], bool]
-"""Does what is wanted of a call; False if it is not held here."""
+UNKNOWN: Final = "the release that holds the call does not know this request"
 
 
 class Requests:
-    """Asks other replicas, and answers for the calls of this one."""
+    """Asks other replicas, and answers for the calls of this one, as `act` does."""
 
     def __init__(self, link: Link, notices: Notices, replica: str, act: Act) -> None:
         self._link = link
         self._notices = notices
         self._replica = replica
-        self._act = act
-        self._waiting: dict[str, asyncio.Future[Replied]] = {}
-        self._answered: OrderedDict[str, Replied] = OrderedDict()
+        self.act = act
+        self._waiting: dict[str, set[tuple[CallId, asyncio.Future[Reply]]]] = {}
         self._tasks = TaskOwner(_crashed, apart=True)
         notices.on(_REQUEST, self._asked)
         notices.on(_REPLY, self._replied)
 
     async def ask(
-        self, call_id: CallId, want: str, *, key: str = "", within: float = ANSWERED_WITHIN
-    ) -> Replied:
+        self,
+        call_id: CallId,
+        request: CallRequest,
+        *,
+        key: str = "",
+        within: float = ANSWERED_WITHIN,
+    ) -> Reply:
         """Have something done with a call, by whoever holds it. The same `key` twice is one
-        request. Raises EngineError where the engine is away."""
+        request. Raises EngineError where the engine is away, and the call is not held here."""
         key = key or secrets.token_hex(16)
-        answer = self._waiting[key] = asyncio.get_running_loop().create_future()
+        ours = self.act(call_id, request, key)
+        if ours is not None:
+            return ours
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, set()).add((call_id, answer))
         try:
             async with asyncio.timeout(within):
-                return await self._answer(call_id, want, key, answer)
+                return await self._answer(call_id, request, key, answer)
         except TimeoutError:
-            return Replied.NO_ANSWER
+            return Reply(Replied.NO_ANSWER)
         finally:
-            self._waiting.pop(key, None)
+            others = self._waiting[key]
+            others.discard((call_id, answer))
+            if not others:
+                del self._waiting[key]
 
     async def close(self) -> None:
         await self._tasks.cancel(1.0)
 
     async def _answer(
-        self, call_id: CallId, want: str, key: str, answer: "asyncio.Future[Replied]"
-    ) -> Replied:
+        self, call_id: CallId, request: CallRequest, key: str, answer: "asyncio.Future[Reply]"
+    ) -> Reply:
         notice = {
             "do": _REQUEST,
             "call": call_id,
-            "want": want,
+            "want": _HANG_UP if request == HangUp() else request_to_json(request),
             "key": key,
             "from": self._replica,
         }
         while True:
             owner = await self._link.run("owner", call_id)
             if owner is None:
-                return Replied.UNKNOWN_CALL
+                return Reply(Replied.UNKNOWN_CALL)
             told = await self._notices.tell(owner.decode(), notice) if owner else 0
             try:
                 async with asyncio.timeout(_ASKED_AGAIN if told else _LOOKED_AGAIN):
@@ -101,14 +111,17 @@ class Requests:
 
     def _asked(self, notice: Mapping[str, Any]) -> None:
         key, call_id = str(notice["key"]), CallId(str(notice["call"]))
-        replied = self._answered.get(key)
+        want = str(notice["want"])
+        try:
+            request = HangUp() if want == _HANG_UP else request_from_json(want)
+        except ValueError:
+            replied: Reply | None = Reply(Replied.REFUSED, UNKNOWN)
+        else:
+            replied = self.act(call_id, request, key)
         if replied is None:
-            if not self._act(call_id, str(notice["want"])):
-                return  # who asks looks up the owner again
-            replied = self._answered[key] = Replied.DONE
-            while len(self._answered) > _REMEMBERED:
-                self._answered.popitem(last=False)
-        reply = json.dumps({"do": _REPLY, "key": key, "answer": replied}).encode()
+            return  # who asks looks up the owner again
+        told = {"do": _REPLY, "key": key, "call": call_id, "answer": replied.answer}
+        reply = json.dumps({**told, "why": replied.why}).encode()
         channel = channel_of(str(notice["from"]))
         self._tasks.start(self._reply(channel, reply), name="engine reply")
 
@@ -119,9 +132,12 @@ class Requests:
             log.warning("request not answered", reason=str(error))
 
     def _replied(self, notice: Mapping[str, Any]) -> None:
-        waiting = self._waiting.get(str(notice["key"]))
-        if waiting is not None and not waiting.done():
-            waiting.set_result(Replied(notice["answer"]))
+        # The release before names neither the call nor a reason.
+        why, about = notice.get("why"), notice.get("call")
+        reply = Reply(Replied(notice["answer"]), None if why is None else str(why))
+        for call_id, waiting in self._waiting.get(str(notice["key"]), ()):
+            if about in (None, call_id) and not waiting.done():
+                waiting.set_result(reply)
 
 
 def _crashed(name: str, crash: BaseException) -> None:

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Protocol
 
 from sipagent.engine.counters import Counters
+from sipagent.engine.desk import nobody
 from sipagent.engine.purse import Crossing
 from sipagent.engine.redis.engine import RedisEngine
 from sipagent.engine.redis.jobs import RedisJobs
@@ -14,6 +15,7 @@ from sipagent.engine.redis.link import Link
 from sipagent.engine.redis.notices import Notices
 from sipagent.engine.redis.requests import Requests
 from sipagent.model import CallId, Quota
+from sipagent.model.request import CallRequest, Reply
 from sipagent.sessions.ports import Clock
 from sipagent.standing import Standing
 
@@ -25,7 +27,7 @@ class Holder(Protocol):
 
     def wind_down(self, calls: Sequence[CallId]) -> None: ...
 
-    def act(self, call_id: CallId, want: str) -> bool: ...
+    def act(self, call_id: CallId, request: CallRequest, key: str) -> Reply | None: ...
 
 
 class SharedHeir(Heir, Protocol):
@@ -59,7 +61,7 @@ class SharedRoom:
         self.notices = Notices(self.link, replica)
         self.jobs = RedisJobs(self.link, replica, clock, lease, heartbeat)
         self._leases: Leases | None = None
-        self._requests: Requests | None = None
+        self.desk = Requests(self.link, self.notices, replica, nobody)
         self._opened = AsyncExitStack()
 
     @property
@@ -75,8 +77,8 @@ class SharedRoom:
         self.engine.over = heirs.holder.wind_down
         self._leases = leases = Leases(self.engine, heirs, self._clock, self._heartbeat)
         self.notices.on("adopt", lambda _: leases.nudge())
-        self._requests = Requests(self.link, self.notices, self.replica, heirs.holder.act)
-        self._opened.push_async_callback(self._requests.close)
+        self.desk.act = heirs.holder.act
+        self._opened.push_async_callback(self.desk.close)
         await self._opened.enter_async_context(self.notices)
         await leases.renew()
         leases.start()

@@ -16,6 +16,7 @@ from pydantic_core import from_json
 
 from sipagent.providers.openai.bills import response_bill, transcription_bill
 from sipagent.sessions.machine.commands import (
+    AddText,
     Approve,
     CancelResponse,
     ClearAudio,
@@ -117,7 +118,14 @@ def _parsed(frame: bytes) -> Any:
 
 
 Request = (
-    CreateResponse | CancelResponse | ClearAudio | UpdateSession | Inform | SendOutput | Approve
+    CreateResponse
+    | CancelResponse
+    | ClearAudio
+    | UpdateSession
+    | Inform
+    | AddText
+    | SendOutput
+    | Approve
 )
 
 
@@ -138,10 +146,19 @@ def encode(request: Request) -> str:
         case UpdateSession(request_id, session):
             # Without `type` inside the session the update is ignored (OpenAI staff, 2025-09).
             return _event("session.update", event_id=request_id, session=dict(session))
+        case Inform() | AddText() | SendOutput() | Approve():
+            return _item_of(request)
+
+
+def _item_of(request: Inform | AddText | SendOutput | Approve) -> str:
+    """The client event that puts an item into the conversation."""
+    match request:
         case Inform(request_id, text):
-            content = [{"type": "input_text", "text": text}]
-            item = {"type": "message", "role": "system", "content": content}
+            item = {"type": "message", "role": "system", "content": _written(text)}
             return _event("conversation.item.create", event_id=request_id, item=item)
+        case AddText(item_id, text):
+            item = {"id": item_id, "type": "message", "role": "user", "content": _written(text)}
+            return _event("conversation.item.create", item=item)
         case SendOutput(call_id, item_id, output):
             item = {"type": "function_call_output", "call_id": call_id, "output": output}
             return _event("conversation.item.create", item={"id": item_id, **item})
@@ -150,6 +167,10 @@ def encode(request: Request) -> str:
             own = "ok_" + sha256(request_id.encode("utf-8", "replace")).hexdigest()[:24]
             item = {"type": "mcp_approval_response", "approval_request_id": request_id}
             return _event("conversation.item.create", item={"id": own, **item, "approve": approve})
+
+
+def _written(text: str) -> list[dict[str, str]]:
+    return [{"type": "input_text", "text": text}]
 
 
 def _event(kind: str, **fields: Any) -> str:

@@ -17,9 +17,11 @@ from sipagent.sessions.machine.call import CallState, new_state
 from sipagent.sessions.machine.commands import Finish
 from sipagent.sessions.machine.deadlines import Deadlines
 from sipagent.sessions.machine.disclosure import Disclosure
+from sipagent.sessions.machine.duty import Duty
 from sipagent.sessions.machine.events import Timer
 from sipagent.sessions.machine.forwarding import WATCH, Forwarding
 from sipagent.sessions.machine.greeting import FirstWords, Stage
+from sipagent.sessions.machine.hush import hush
 from sipagent.sessions.machine.life import Lifecycle, Phase
 from sipagent.sessions.machine.outputs import Outputs, parted
 from sipagent.sessions.machine.playback import Playback
@@ -90,6 +92,8 @@ def adopted(plan: CallPlan, past: Past) -> CallState:
         ),
         outputs=Outputs(orphans=_untold(past, _begun(past)), undone=_undone(past)),
         transfer=replace(_transferring(state.transfer, sent), obeyed=_marked(past, Mark.ORDERED)),
+        duty=Duty(done=_marked(past, Mark.WANTED)),
+        hush=hush(plan, past.marks),
         deadlines=_deadlines(watched, sent),
     )
 
@@ -155,7 +159,8 @@ def _lifecycle(fresh: Lifecycle, past: Past, *, watching: bool) -> Lifecycle:
         return replace(fresh, phase=Phase.ADOPTED, end=end)
     if watching:
         return replace(fresh, phase=Phase.FORWARDING)
-    return replace(fresh, phase=Phase.ADOPTED, answerable=None if past.answered else past.rings)
+    answered = past.answered or fresh.answered
+    return replace(fresh, phase=Phase.ADOPTED, answerable=None if answered else past.rings)
 
 
 def _greeting(fresh: FirstWords, past: Past) -> FirstWords:

@@ -11,7 +11,13 @@ from msgspec.structs import replace
 
 from sipagent.model import Mark, Reason
 from sipagent.sessions.machine.commands import Note
-from sipagent.sessions.machine.events import CallerStarted, DeadlineReached, DigitPressed, Timer
+from sipagent.sessions.machine.events import (
+    CallerStarted,
+    CallerTyped,
+    DeadlineReached,
+    DigitPressed,
+    Timer,
+)
 from sipagent.sessions.machine.signals import (
     CallDropped,
     CallLive,
@@ -20,6 +26,7 @@ from sipagent.sessions.machine.signals import (
     DeadlineWanted,
     EndWanted,
     GreetingOver,
+    Hushed,
     Parting,
     TransferGoing,
 )
@@ -43,8 +50,10 @@ Heeded = (
     | GreetingOver
     | CallerStarted
     | DigitPressed
+    | CallerTyped
     | DeadlineReached
     | TransferGoing
+    | Hushed
     | Parting
 )
 Output = Note | EndWanted | DeadlineWanted | DeadlineDropped
@@ -56,7 +65,7 @@ def step(state: Attendance, event: Heeded, now: float) -> Result:
         return state, ()
     unwatched = DeadlineDropped(Timer.SOMEBODY_THERE)
     match event:
-        case CallerStarted() | DigitPressed():
+        case CallerStarted() | DigitPressed() | CallerTyped():
             return replace(state, attended=True), (unwatched, Note(Mark.SOMEBODY))
         case CallLive() | CallResumed():
             return replace(state, live=True), ()
@@ -64,7 +73,7 @@ def step(state: Attendance, event: Heeded, now: float) -> Result:
             return state, (DeadlineWanted(Timer.SOMEBODY_THERE, now + SIGN_WITHIN),)
         case CallDropped():
             return replace(state, live=False), (unwatched,)
-        case Parting() | TransferGoing(going=True):
+        case Parting() | TransferGoing(going=True) | Hushed(on=True):
             return replace(state, attended=True), (unwatched,)
         case DeadlineReached(Timer.SOMEBODY_THERE):
             return state, (EndWanted(Reason.NOBODY_THERE),)

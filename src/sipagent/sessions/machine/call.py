@@ -17,10 +17,12 @@ from sipagent.sessions.machine import (
     digits,
     disclosure,
     duration,
+    duty,
     events,
     fillers,
     forwarding,
     greeting,
+    hush,
     leaving,
     life,
     lifecycle,
@@ -44,10 +46,12 @@ from sipagent.sessions.machine.deadlines import Deadlines
 from sipagent.sessions.machine.digits import Digits
 from sipagent.sessions.machine.disclosure import Disclosure
 from sipagent.sessions.machine.duration import Duration
+from sipagent.sessions.machine.duty import Duty
 from sipagent.sessions.machine.events import Event
 from sipagent.sessions.machine.fillers import Fillers
 from sipagent.sessions.machine.forwarding import Forwarding
 from sipagent.sessions.machine.greeting import FirstWords
+from sipagent.sessions.machine.hush import Hush
 from sipagent.sessions.machine.leaving import Leaving
 from sipagent.sessions.machine.life import Lifecycle, Phase
 from sipagent.sessions.machine.opening import first_words, opening_session
@@ -87,6 +91,8 @@ class CallState(Struct, frozen=True):
     silence: Quiet = Quiet()
     disclosure: Disclosure = Disclosure()
     transfer: Transferring = Transferring()
+    duty: Duty = Duty()
+    hush: Hush = Hush()
     deadlines: Deadlines = Deadlines()
 
     @property
@@ -106,6 +112,7 @@ _ORDER: Final[tuple[tuple[str, Step, Any], ...]] = (
     ("responses", responses.step, responses.Heeded),
     ("playback", playback.step, playback.Heeded),
     ("transcript", transcript.step, transcript.Heeded),
+    ("duty", duty.step, duty.Heeded),
     ("greeting", greeting.step, greeting.Heeded),
     ("spending", spending.step, spending.Heeded),
     ("recovery", recovery.step, recovery.Heeded),
@@ -117,6 +124,7 @@ _ORDER: Final[tuple[tuple[str, Step, Any], ...]] = (
     ("approvals", approvals.step, approvals.Heeded),
     ("leaving", leaving.step, leaving.Heeded),
     ("speech", speech.step, speech.Heeded),
+    ("hush", hush.step, hush.Heeded),
     ("digits", digits.step, digits.Heeded),
     ("silence", silence.step, silence.Heeded),
     ("disclosure", disclosure.step, disclosure.Heeded),
@@ -160,6 +168,7 @@ def new_state(plan: CallPlan) -> CallState:
             if plan.fallback_session is None
             else opening_session(plan, plan.fallback_session),
             jitter=crc32(plan.call_id.encode()) / 2**32,
+            answered=plan.talk,
         ),
         greeting=first_words(plan),
         forwarding=forwarding.forwarding(plan.refer_to),
@@ -175,6 +184,7 @@ def new_state(plan: CallPlan) -> CallState:
         toolcalls=toolcalls.toolcalls(plan),
         approvals=approvals.approvals(plan),
         transfer=transferring.transferring(plan),
+        hush=hush.hush(plan),
     )
 
 

@@ -115,6 +115,15 @@ class Inform(Struct, frozen=True):
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class AddText:
+    """Put what the caller has written into the conversation. `item_id` is the new item's, so that
+    the same words can be sent again and be there once."""
+
+    item_id: str
+    text: str = field(repr=False)
+
+
 class SendOutput(Struct, frozen=True):
     """Put the output of a tool call into the conversation. `item_id` is the new item's, so that the
     same output can be sent again and be there once. `note` is written down when it has been sent.
@@ -212,6 +221,7 @@ Command = (
     | ClearAudio
     | UpdateSession
     | Inform
+    | AddText
     | SendOutput
     | Approve
     | RunTool

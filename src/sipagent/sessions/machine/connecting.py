@@ -56,6 +56,14 @@ def unknown() -> str:
     return "There is no such destination. Tell the caller that you cannot connect them there."
 
 
+def by_browser(destination: DestinationName) -> str:
+    """What the model of a call is told that no telephone is at the other side of."""
+    return (
+        "A call cannot be transferred from the browser: on the telephone it would go to"
+        f" {destination} now. Tell the caller so, and go on."
+    )
+
+
 def closed(way: Reachable, now: float) -> str:
     """What the model is told where a destination cannot be reached at this time."""
     seconds = opens_in(way, now)

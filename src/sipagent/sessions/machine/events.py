@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from sipagent.model import Bill, Reachable, Reason, ToolResult
+from sipagent.model import AgentName, Bill, DestinationName, Reachable, Reason, ToolResult
 
 
 class Answer(StrEnum):
@@ -79,10 +79,12 @@ class Probed(Struct, frozen=True):
 
 
 class EndRequested(Struct, frozen=True):
-    """Somebody who may end the call wants it ended, after the agent has said `goodbye`."""
+    """Somebody who may end the call wants it ended, after the agent has said `goodbye`. `key` is
+    that of somebody's on duty who wants it, empty where nobody does."""
 
     reason: Reason
     goodbye: str | None
+    key: str = ""
 
 
 class TransferOrdered(Struct, frozen=True):
@@ -91,6 +93,58 @@ class TransferOrdered(Struct, frozen=True):
 
     order: str
     way: Reachable
+
+
+class TransferWanted(Struct, frozen=True):
+    """Somebody on duty wants the call sent to one of its plan's destinations, once for this
+    `key`."""
+
+    key: str
+    destination: DestinationName
+
+
+@dataclass(frozen=True, slots=True)
+class SayWanted:
+    """Somebody on duty wants the agent to say this to the caller."""
+
+    key: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Whispered:
+    """Somebody on duty tells the model something that the caller does not hear."""
+
+    key: str
+    text: str = field(repr=False)
+
+
+class AgentWanted(Struct, frozen=True):
+    """Somebody on duty wants another agent of the plan to go on with the call."""
+
+    key: str
+    agent: AgentName
+
+
+class HoldWanted(Struct, frozen=True):
+    """Somebody on duty wants the agent to say nothing until `ResumeWanted`."""
+
+    key: str
+
+
+class ResumeWanted(Struct, frozen=True):
+    """Somebody on duty wants the agent to answer again."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTyped:
+    """The caller has written this, as conversation item `item_id`, instead of saying it."""
+
+    key: str
+    item_id: str
+    text: str = field(repr=False)
 
 
 class Timer(StrEnum):
@@ -310,6 +364,13 @@ Event = (
     | Probed
     | EndRequested
     | TransferOrdered
+    | TransferWanted
+    | SayWanted
+    | Whispered
+    | AgentWanted
+    | HoldWanted
+    | ResumeWanted
+    | CallerTyped
     | DeadlineReached
     | SessionUpdated
     | CallerStarted

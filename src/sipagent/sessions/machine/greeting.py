@@ -19,6 +19,7 @@ from sipagent.model import Json, Mark
 from sipagent.sessions.machine.commands import Note, UpdateSession
 from sipagent.sessions.machine.events import (
     CallerCommitted,
+    CallerTyped,
     DeadlineReached,
     ProviderFault,
     SessionUpdated,
@@ -84,6 +85,7 @@ Heeded = (
     | ResponseDropped
     | ResponseStarted
     | CallerCommitted
+    | CallerTyped
     | SessionUpdated
     | ProviderFault
     | DeadlineReached
@@ -103,7 +105,7 @@ def step(state: FirstWords, event: Heeded, now: float) -> tuple[FirstWords, tupl
     if isinstance(event, CallLive | CallResumed):
         return _attached(state, now)
     if state.stage is Stage.DONE:
-        return state, ()
+        return _typed(state, event)
     if state.stage is Stage.UNRESTORED:
         return _unrestored(state, event)
     match state.stage, event:
@@ -120,7 +122,17 @@ def step(state: FirstWords, event: Heeded, now: float) -> tuple[FirstWords, tupl
         case Stage.RESTORING, ProviderFault() if event.request_id == _REQUEST:
             return _restored(state, Stage.UNRESTORED)
         case _:
-            return state, ()
+            return _typed(state, event)
+
+
+def _typed(state: FirstWords, event: Heeded) -> tuple[FirstWords, tuple[Output, ...]]:
+    """What is written, which no voice detection answers, is answered once the caller has the
+    turn."""
+    if not isinstance(event, CallerTyped):
+        return state, ()
+    if state.stage in (Stage.DUE, Stage.SPEAKING):
+        return replace(state, owed=True), ()
+    return state, (ResponseWanted(Purpose.REPLY),)
 
 
 def _unrestored(state: FirstWords, event: Heeded) -> tuple[FirstWords, tuple[Output, ...]]:
@@ -128,7 +140,7 @@ def _unrestored(state: FirstWords, event: Heeded) -> tuple[FirstWords, tuple[Out
         return state, (ResponseWanted(Purpose.REPLY),)
     if isinstance(event, SessionUpdated):
         return replace(state, stage=Stage.DONE), ()
-    return state, ()
+    return _typed(state, event)
 
 
 def _attached(state: FirstWords, now: float) -> tuple[FirstWords, tuple[Output, ...]]:
@@ -165,11 +177,10 @@ def _said(
 
 def _hand_over(state: FirstWords, now: float) -> tuple[FirstWords, tuple[Output, ...]]:
     heard = DeadlineDropped(Timer.GREETING_HEARD)
+    reply = (ResponseWanted(Purpose.REPLY),) if state.owed else ()
     if state.restore is None:
-        return replace(state, stage=Stage.DONE), (heard, GreetingOver())
-    outputs: tuple[Output, ...] = (heard, *_restoring(state, now), GreetingOver())
-    if state.owed:
-        outputs = (*outputs, ResponseWanted(Purpose.REPLY))
+        return replace(state, stage=Stage.DONE, owed=False), (heard, GreetingOver(), *reply)
+    outputs: tuple[Output, ...] = (heard, *_restoring(state, now), GreetingOver(), *reply)
     return replace(state, stage=Stage.RESTORING, owed=False), outputs
 
 

@@ -5,7 +5,7 @@
 
 The goodbye is what the response that asked for it has said; one that said nothing is asked for it.
 A caller who speaks until a moment after it withdraws the hang-up, at most twice; so does one whom a
-key sends to somebody.
+key sends to somebody, and whoever on duty has the agent say nothing or another one go on.
 """
 
 from enum import StrEnum
@@ -15,7 +15,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sipagent.model import CallPlan, HangUp, Reason
-from sipagent.sessions.machine.events import CallerStarted, DeadlineReached, Timer
+from sipagent.sessions.machine.events import (
+    AgentWanted,
+    CallerStarted,
+    CallerTyped,
+    DeadlineReached,
+    Timer,
+)
 from sipagent.sessions.machine.outputs import error, output
 from sipagent.sessions.machine.signals import (
     CallDropped,
@@ -23,6 +29,7 @@ from sipagent.sessions.machine.signals import (
     DeadlineWanted,
     EndWanted,
     HangUpAsked,
+    Hushed,
     IntentEnded,
     Parting,
     PlaybackEnded,
@@ -51,6 +58,7 @@ _WITHDRAWN: Final = output(
     {"status": "not hung up", "why": "the caller spoke: answer, and hang up when all is said"}
 )
 _HUNG_UP: Final = output({"status": "hung up"})
+_HUSHED: Final = error("nothing is to be said for now, and the call is not hung up")
 _BEING_SENT: Final = error("the call is being transferred, and ends by itself when it has been")
 
 
@@ -63,8 +71,9 @@ class Stage(StrEnum):
 class Leaving(Struct, frozen=True):
     """`id` is the tool call that asked, `response_id` the response whose words are the goodbye,
     None if one is asked for. `played` are the responses that have been heard last: a goodbye may
-    have been before the model says that it is done. `going`: the call is being sent on. `parting`:
-    it ends by other means, or its agent cannot hang up."""
+    have been before the model says that it is done. `going`: the call is being sent on. `hushed`:
+    the agent is to say nothing. `parting`: the call ends by other means, or its agent cannot hang
+    up."""
 
     stage: Stage = Stage.IDLE
     id: str = ""
@@ -72,6 +81,7 @@ class Leaving(Struct, frozen=True):
     withdrawn: int = 0
     played: tuple[str, ...] = ()
     going: bool = False
+    hushed: bool = False
     parting: bool = False
 
 
@@ -90,8 +100,11 @@ Heeded = (
     | PlaybackEnded
     | ResponseDropped
     | CallerStarted
+    | CallerTyped
+    | AgentWanted
     | DeadlineReached
     | TransferGoing
+    | Hushed
     | CallDropped
     | Parting
 )
@@ -111,15 +124,15 @@ def step(state: Leaving, event: Heeded, now: float) -> Result:
             return _begin(state, event, now)
         case PlaybackEnded():
             return _played(state, event, now)
-        case TransferGoing(going):
-            state = replace(state, going=going)
-            return _withdraw(state) if going and state.stage is not Stage.IDLE else (state, ())
+        case TransferGoing() | Hushed():
+            return _kept(state, event)
         case Parting():
             return replace(state, parting=True), _NO_DEADLINES if state.id else ()
         case _ if state.stage is Stage.IDLE:
             return state, ()
-        case CallerStarted() if state.withdrawn < WITHDRAWN_AT_MOST:
-            return _withdraw(state)
+        case CallerStarted() | CallerTyped() | AgentWanted():
+            wanted = isinstance(event, AgentWanted) or state.withdrawn < WITHDRAWN_AT_MOST
+            return _withdraw(state) if wanted else (state, ())
         case ResponseDropped(Purpose.FAREWELL) if state.response_id is None:
             return _linger(state, now)
         case DeadlineReached(Timer.FAREWELL_HEARD | Timer.LEAVE) | CallDropped():
@@ -133,9 +146,19 @@ def step(state: Leaving, event: Heeded, now: float) -> Result:
             return state, ()
 
 
+def _kept(state: Leaving, event: TransferGoing | Hushed) -> Result:
+    """The call is to go on otherwise, or can be left again."""
+    if isinstance(event, TransferGoing):
+        state, stays = replace(state, going=event.going), event.going
+    else:
+        state, stays = replace(state, hushed=event.on), event.on
+    return _withdraw(state) if stays and state.stage is not Stage.IDLE else (state, ())
+
+
 def _begin(state: Leaving, event: HangUpAsked, now: float) -> Result:
-    if state.going or state.stage is not Stage.IDLE:
-        words = _BEING_SENT if state.going else error("the call is being hung up")
+    if state.going or state.hushed or state.stage is not Stage.IDLE:
+        words = _BEING_SENT if state.going else _HUSHED
+        words = words if state.stage is Stage.IDLE else error("the call is being hung up")
         return state, (IntentEnded(event.id, words, done=False, speak=False),)
     state = replace(state, stage=Stage.SPEAKING, id=event.id, response_id=None)
     cap = DeadlineWanted(Timer.FAREWELL_HEARD, now + HEARD_WITHIN)

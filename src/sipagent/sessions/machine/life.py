@@ -93,7 +93,8 @@ class Lifecycle(Struct, frozen=True):
     as soon as it is answered. `spare` is the session to be answered with where the provider
     refuses the first one. `answerable` says of an adopted call that it may still be answered; None
     of one that is known to have been. `hung_up` counts the hang-ups that nobody has confirmed.
-    While it is `referred` to somebody, a call that ends by itself has been transferred.
+    While it is `referred` to somebody, a call that ends by itself has been transferred. One that is
+    `answered` has been before there was anything to do for it.
     """
 
     session: Json
@@ -110,6 +111,7 @@ class Lifecycle(Struct, frozen=True):
     loss: Loss | None = None
     jitter: float = 0.0
     referred: bool = False
+    answered: bool = False
 
 
 Heeded = (

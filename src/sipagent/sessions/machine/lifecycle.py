@@ -95,6 +95,8 @@ def step(state: Lifecycle, event: Heeded, now: float) -> Result:
 
 
 def _new(state: Lifecycle, _: Heeded, __: float) -> Result:
+    if state.answered:
+        return _answered(state)
     return replace(state, phase=Phase.ANSWERING), (Accept(state.session),)
 
 

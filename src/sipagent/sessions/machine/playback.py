@@ -15,6 +15,7 @@ from sipagent.sessions.machine.events import AudioCleared, AudioStarted, AudioSt
 from sipagent.sessions.machine.signals import (
     CallDropped,
     Heard,
+    Hushed,
     Parting,
     PlaybackEnded,
     Purpose,
@@ -33,10 +34,11 @@ class Track(Struct, frozen=True):
 
 
 class Playback(Struct, frozen=True):
-    """`parting`: nothing but a goodbye is to be heard any more."""
+    """`parting`: nothing but a goodbye is to be heard any more; `hushed`: for now."""
 
     tracks: tuple[Track, ...] = ()
     parting: bool = False
+    hushed: bool = False
 
     def track(self, response_id: str) -> Track:
         for track in self.tracks:
@@ -56,6 +58,7 @@ class Playback(Struct, frozen=True):
 Heeded = (
     CallDropped
     | Parting
+    | Hushed
     | ResponseStarted
     | ResponseEnded
     | AudioStarted
@@ -71,16 +74,16 @@ def step(state: Playback, event: Heeded, _: float) -> Result:
         ended = (PlaybackEnded(one.response_id, one.purpose, Heard.PART) for one in state.tracks)
         return replace(state, tracks=()), tuple(ended)
     if isinstance(event, Parting):
-        # Speech is generated faster than it is played: what the caller listens to now may be a
-        # response that ended long ago, which cancelling does not reach.
-        playing = any(track.playing for track in state.tracks)
-        return replace(state, parting=True), (ClearAudio(),) * playing
+        return replace(state, parting=True, hushed=False), _cut(state)
+    if isinstance(event, Hushed):
+        return replace(state, hushed=event.on), _cut(state) if event.on else ()
     track = state.track(event.response_id)
     match event:
         case ResponseStarted(purpose=purpose):
             return state.keeping(replace(track, purpose=purpose)), ()
         case AudioStarted():
-            unwanted = state.parting and track.purpose is not Purpose.GOODBYE
+            unbidden = state.parting or state.hushed
+            unwanted = unbidden and track.purpose is not Purpose.GOODBYE
             return state.keeping(replace(track, playing=True)), (ClearAudio(),) * unwanted
         case AudioStopped():
             return _ended(state, track, Heard.ALL)
@@ -90,6 +93,12 @@ def step(state: Playback, event: Heeded, _: float) -> Result:
             if completed or track.playing:
                 return state, ()
             return _ended(state, track, Heard.NOTHING)
+
+
+def _cut(state: Playback) -> tuple[ClearAudio, ...]:
+    """Speech is generated faster than it is played: what the caller listens to now may be a
+    response that ended long ago, which cancelling does not reach."""
+    return (ClearAudio(),) * any(track.playing for track in state.tracks)
 
 
 def _ended(state: Playback, track: Track, heard: Heard) -> Result:

@@ -32,6 +32,7 @@ from sipagent.sessions.machine.signals import (
     EndWanted,
     FallbackWanted,
     GreetingOver,
+    Hushed,
     ModelFailed,
     Parting,
     Purpose,
@@ -59,7 +60,8 @@ class Recovery(Struct, frozen=True):
     put off then: most answers come in time, and a deadline for each would be dropped again.
 
     `live`: the socket is attached. `turned`: the caller has the turn. `held`: nothing is tried for
-    now, because the caller is being sent to somebody. `given_up`: nothing more is tried.
+    now, because the caller is being sent to somebody; `hushed`: because the agent is to say
+    nothing. `given_up`: nothing more is tried.
     """
 
     recourse: Recourse = Recourse()
@@ -70,6 +72,7 @@ class Recovery(Struct, frozen=True):
     live: bool = False
     turned: bool = False
     held: bool = False
+    hushed: bool = False
     given_up: bool = False
 
 
@@ -87,6 +90,7 @@ Heeded = (
     | ModelFailed
     | DeadlineReached
     | TransferGoing
+    | Hushed
     | Parting
 )
 Output = RecordStep | ResponseWanted | ResponseOverdue | FallbackWanted | EndWanted | DeadlineWanted
@@ -117,6 +121,9 @@ def step(state: Recovery, event: Heeded, now: float) -> Result:
             return replace(state, speaking=False), ()
         case ResponseWanted(Purpose.REPLY | Purpose.TOOL):
             return _expect(state, now)
+        case Hushed(on, owed):
+            state = replace(state, hushed=on, due=None)
+            return _expect(state, now) if owed else (state, ())
         case DeadlineReached(Timer.ANSWER_DUE):
             return _time_is_up(replace(state, armed=False), now)
         case _:
@@ -153,7 +160,7 @@ def _answered(state: Recovery) -> Recovery:
 
 
 def _expect(state: Recovery, now: float) -> Result:
-    if not state.live or state.held:
+    if not state.live or state.held or state.hushed:
         return replace(state, speaking=False), ()
     due = now + ANSWER_WITHIN
     wanted = () if state.armed else (DeadlineWanted(Timer.ANSWER_DUE, due),)
@@ -171,7 +178,7 @@ def _time_is_up(state: Recovery, now: float) -> Result:
 
 def _fail(state: Recovery, detail: str) -> Result:
     """Take the next step that can be taken. Without a socket nothing can be asked again."""
-    if state.held:
+    if state.held or state.hushed:
         return replace(state, due=None), ()
     recourse = state.recourse
     for tried, following in enumerate(recourse.steps[state.tried :], state.tried + 1):

@@ -27,6 +27,7 @@ from sipagent.sessions.machine.signals import (
     CallResumed,
     DeadlineDropped,
     DeadlineWanted,
+    Hushed,
     Parting,
     Purpose,
     ResponseDropped,
@@ -44,6 +45,9 @@ _SOMEBODY_ELSES: Final = ""
 
 _ANSWERS: Final = (Purpose.REPLY, Purpose.FILLER, Purpose.SILENCE)
 """What any other response makes needless."""
+
+_KEPT: Final = (Purpose.TOOL, Purpose.DICTATION, Purpose.REPLY)
+"""What is still wanted when the agent may speak again."""
 
 
 class Asked(Struct, frozen=True):
@@ -69,8 +73,8 @@ class Active(Struct, frozen=True):
 class Responses(Struct, frozen=True):
     """`taken` is a response without a tag that counts as ours because it came when ours was due.
     `greeted`: the greeting has been asked for, and marked. `parting`: nothing but a goodbye is to
-    be said any more. `mute`: there is no socket to ask by, and what came of an earlier request is
-    not told. `armed`: there are tools, which a response may have to do without.
+    be said any more; `hushed`: for now. `mute`: there is no socket to ask by, and what came of an
+    earlier request is not told. `armed`: there are tools, which a response may have to do without.
     `tagless`: the provider gives no tags back."""
 
     wishes: tuple[ResponseWanted, ...] = ()
@@ -79,6 +83,7 @@ class Responses(Struct, frozen=True):
     taken: Active | None = None
     greeted: bool = False
     parting: bool = False
+    hushed: bool = False
     mute: bool = False
     armed: bool = False
     tagless: bool = False
@@ -95,6 +100,7 @@ Heeded = (
     | ProviderFault
     | DeadlineReached
     | Parting
+    | Hushed
     | CallDropped
     | CallResumed
     | CallOver
@@ -133,10 +139,10 @@ def step(state: Responses, event: Heeded, now: float) -> tuple[Responses, tuple[
 
 def _take(state: Responses, event: Heeded) -> tuple[Responses, tuple[Output, ...]]:
     match event:
-        case ResponseWanted(purpose) if not state.parting or purpose is Purpose.GOODBYE:
-            return replace(state, wishes=_with(state.wishes, event)), ()
-        case Parting():
-            return replace(state, wishes=(), parting=True), _cancel(state.active)
+        case ResponseWanted():
+            return _wished(state, event)
+        case Parting() | Hushed():
+            return _silenced(state, event)
         case CallResumed():
             return replace(state, mute=False), ()
         case ResponseCreated():
@@ -155,6 +161,29 @@ def _take(state: Responses, event: Heeded) -> tuple[Responses, tuple[Output, ...
             return _late(state)
         case _:
             return state, ()
+
+
+def _wished(state: Responses, wish: ResponseWanted) -> tuple[Responses, tuple[Output, ...]]:
+    if state.hushed and wish.purpose not in _KEPT:
+        return state, (ResponseDropped(wish.purpose),)
+    if state.parting and wish.purpose is not Purpose.GOODBYE:
+        return state, ()
+    return replace(state, wishes=_with(state.wishes, wish)), ()
+
+
+def _silenced(state: Responses, event: Parting | Hushed) -> tuple[Responses, tuple[Output, ...]]:
+    """What is said now is cut off; where that is for a while, what is wanted waits, and what would
+    be too late then is dropped."""
+    if isinstance(event, Parting):
+        return replace(state, wishes=(), parting=True, hushed=False), _cancel(state.active)
+    if not event.on:
+        reply = ResponseWanted(Purpose.REPLY)
+        wishes = _with(state.wishes, reply) if event.owed else state.wishes
+        return replace(state, wishes=wishes, hushed=False), ()
+    kept = tuple(one for one in state.wishes if one.purpose in _KEPT)
+    dropped = (ResponseDropped(one.purpose) for one in state.wishes if one.purpose not in _KEPT)
+    state = replace(state, wishes=kept, hushed=True)
+    return state, (*_cancel(state.active), *dropped)
 
 
 def _unneeded(state: Responses, purpose: Purpose) -> Responses:
@@ -203,7 +232,8 @@ def _created(state: Responses, event: ResponseCreated) -> tuple[Responses, tuple
         answered = _without(state.wishes, *_ANSWERS)
         state = replace(state, active=Active(event.response_id), wishes=answered)
         outputs = (ResponseStarted(event.response_id, None),)
-    if state.parting and state.active is not None and state.active.purpose is not Purpose.GOODBYE:
+    bidden = not (state.parting or state.hushed)
+    if not bidden and state.active is not None and state.active.purpose is not Purpose.GOODBYE:
         outputs = (*outputs, *_cancel(state.active))
     return state, outputs
 
@@ -242,9 +272,10 @@ def _refused(state: Responses, fault: ProviderFault) -> tuple[Responses, tuple[O
     if state.active is None and not outputs:
         # The error overtook nothing: the end of the response that is in the way comes after it.
         state = replace(state, active=Active(_SOMEBODY_ELSES))
-    if asked.wish.purpose not in _ANSWERS and not asked.needless:
-        state = replace(state, wishes=_with(state.wishes, asked.wish))
-    return state, outputs
+    if asked.wish.purpose in _ANSWERS or asked.needless:
+        return state, outputs
+    state, told = _wished(state, asked.wish)
+    return state, (*outputs, *told)
 
 
 def _late(state: Responses) -> tuple[Responses, tuple[Output, ...]]:
@@ -256,7 +287,9 @@ def _late(state: Responses) -> tuple[Responses, tuple[Output, ...]]:
 
 
 def _next(state: Responses, now: float) -> tuple[Responses, tuple[Output, ...]]:
-    if state.asked is not None or state.active is not None or not state.wishes or state.mute:
+    if state.asked is not None or state.active is not None or not state.wishes:
+        return state, ()
+    if state.mute or state.hushed:
         return state, ()
     wish, *rest = state.wishes
     if wish.purpose in (Purpose.TOOL, *_ANSWERS):

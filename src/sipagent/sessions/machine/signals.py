@@ -20,8 +20,8 @@ class Purpose(IntEnum):
     """Why the model is asked to speak. Of two wishes that meet, the smaller goes first.
 
     GOODBYE: the call is ended. FAREWELL: its agent hangs up. CONNECTING: a transfer takes its time.
-    TOOL: there are outputs of tools. FILLER: a tool takes its time. SILENCE: nobody has spoken for
-    a while.
+    TOOL: there are outputs of tools. DICTATION: somebody on duty has it say something. FILLER: a
+    tool takes its time. SILENCE: nobody has spoken for a while.
     """
 
     GOODBYE = 0
@@ -29,9 +29,10 @@ class Purpose(IntEnum):
     CONNECTING = 2
     TOOL = 3
     GREETING = 4
-    REPLY = 5
-    FILLER = 6
-    SILENCE = 7
+    DICTATION = 5
+    REPLY = 6
+    FILLER = 7
+    SILENCE = 8
 
     @property
     def tag(self) -> str:
@@ -121,6 +122,14 @@ class CallOver(Struct, frozen=True):
 
 class Parting(Struct, frozen=True):
     """The call is to end: nothing but a goodbye is to be said or heard any more."""
+
+
+class Hushed(Struct, frozen=True):
+    """The agent is to say nothing, but for a goodbye; or it may speak again, and `owed` says that
+    the caller has said something meanwhile."""
+
+    on: bool
+    owed: bool = False
 
 
 class ResponseWanted(Struct, frozen=True):
@@ -321,6 +330,7 @@ Signal = (
     | ForwardGivenUp
     | CallOver
     | Parting
+    | Hushed
     | ResponseWanted
     | ResponseUnneeded
     | ResponseStarted

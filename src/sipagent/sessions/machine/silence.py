@@ -22,6 +22,7 @@ from sipagent.sessions.machine.events import (
     CallerStarted,
     CallerStopped,
     CallerTextDone,
+    CallerTyped,
     DeadlineReached,
     DigitPressed,
     Timer,
@@ -37,6 +38,7 @@ from sipagent.sessions.machine.signals import (
     DeadlineWanted,
     EndWanted,
     GreetingOver,
+    Hushed,
     LanguageTaken,
     Parting,
     PlaybackEnded,
@@ -121,6 +123,7 @@ class Quiet(Struct, frozen=True):
     turned: bool = False
     busy: bool = False
     going: bool = False
+    hushed: bool = False
     speaking: bool = False
     speech: str = ""
     active: str | None = None
@@ -133,7 +136,9 @@ class Quiet(Struct, frozen=True):
     def due(self) -> float | None:
         """When the clock runs down if nothing happens; None while it stands still."""
         rule = self.manners.rule
-        if rule is None or not self.live or not self.turned or self.busy or self.going:
+        if rule is None or not self.live or not self.turned:
+            return None
+        if self.busy or self.going or self.hushed:
             return None
         since = self.since
         if self.speaking:
@@ -157,6 +162,7 @@ Heeded = (
     | CallerCommitted
     | CallerTextDone
     | DigitPressed
+    | CallerTyped
     | ResponseStarted
     | ResponseEnded
     | ResponseDropped
@@ -164,6 +170,7 @@ Heeded = (
     | PlaybackEnded
     | ToolsBusy
     | TransferGoing
+    | Hushed
     | WaitBegun
     | AgentTaken
     | LanguageTaken
@@ -225,7 +232,7 @@ def _heard(state: Quiet, event: Heeded, now: float) -> Quiet:
         case CallerTextDone(item_id, text):
             state = replace(state, untold=max(0, state.untold - 1)) if state.untold else state
             return state if text is not None and not text.strip() else _answered(state, item_id)
-        case DigitPressed():
+        case DigitPressed() | CallerTyped():
             return replace(state, since=now, asked=0, wanted=False, waits=None)
         case ResponseStarted() | ResponseEnded() | ResponseDropped():
             return _made(state, event, now)
@@ -285,6 +292,8 @@ def _happened(state: Quiet, event: Heeded, now: float) -> Quiet:
             return replace(state, busy=busy, since=now)
         case TransferGoing(going):
             return replace(state, going=going, since=now)
+        case Hushed(on):
+            return replace(state, hushed=on, since=now)
         case WaitBegun():
             return replace(state, waits=now, before=state.speech, since=now)
         case AgentTaken(agent):

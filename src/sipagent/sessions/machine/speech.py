@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from sipagent.model import AgentName, CallPlan, Happening, Json, Mark, Skills, Tongue
 from sipagent.sessions.machine.commands import Inform, Note, RecordStep, UpdateSession
-from sipagent.sessions.machine.events import ProviderFault, SessionUpdated
+from sipagent.sessions.machine.events import AgentWanted, ProviderFault, SessionUpdated
 from sipagent.sessions.machine.outputs import error, output
 from sipagent.sessions.machine.signals import (
     AgentAsked,
@@ -25,6 +25,8 @@ from sipagent.sessions.machine.signals import (
     IntentEnded,
     LanguageAsked,
     LanguageTaken,
+    Purpose,
+    ResponseWanted,
 )
 
 MOST_CHANGES: Final = 20
@@ -38,6 +40,14 @@ _NO_AGENT: Final = error("there is no such agent: go on with the call yourself")
 _ENOUGH: Final = error("this has been changed too often in this call: go on as it is")
 _SAME: Final = output({"status": "nothing to change: it is so already"})
 
+NO_AGENT: Final = "this call has no such agent"
+SAME_AGENT: Final = "this agent has the call already"
+ENOUGH: Final = "agents and languages have been changed too often in this call"
+
+_TAKEN: Final = (
+    "The call has been given to you: you are {agent} now. Introduce yourself in one short sentence,"
+    " in the language of the conversation, and go on with what the caller wants."
+)
 _LANGUAGE_REFUSED: Final = (
     "The change of language was refused. Go on in the language of the conversation as it was."
 )
@@ -92,8 +102,25 @@ class Speech(Struct, frozen=True):
 _ALWAYS_SO: Final = Speech()
 """Of a call that can be given to nobody else, in no other language."""
 
-Heeded = CallBegun | CallResumed | LanguageAsked | AgentAsked | SessionUpdated | ProviderFault
-Output = UpdateSession | Inform | Note | RecordStep | AgentTaken | LanguageTaken | IntentEnded
+Heeded = (
+    CallBegun
+    | CallResumed
+    | LanguageAsked
+    | AgentAsked
+    | AgentWanted
+    | SessionUpdated
+    | ProviderFault
+)
+Output = (
+    UpdateSession
+    | Inform
+    | Note
+    | RecordStep
+    | AgentTaken
+    | LanguageTaken
+    | IntentEnded
+    | ResponseWanted
+)
 Result = tuple[Speech, tuple[Output, ...]]
 
 
@@ -117,6 +144,10 @@ def step(state: Speech, event: Heeded, _: float) -> Result:
             return _speak(state, event)
         case AgentAsked():
             return _hand_over(state, event)
+        case AgentWanted(agent=agent) if why_not(state, agent) is None:
+            state, changed = _given(state, agent)
+            told = Inform(f"agent-{state.count}", _TAKEN.format(agent=agent))
+            return state, (*changed, told, ResponseWanted(Purpose.TOOL))
         case ProviderFault() if change is not None and event.request_id == change.request_id:
             return _take_back(replace(state, change=None), change)
         case SessionUpdated() if change is not None and not change.sure:
@@ -150,23 +181,40 @@ def _speak(state: Speech, event: LanguageAsked) -> Result:
     return state, (*changed, IntentEnded(event.id, output(said)))
 
 
+def why_not(state: Speech, agent: AgentName) -> str | None:
+    """Why the call cannot be given to this agent; None if it can."""
+    role = state.played_by(agent)
+    if role is None or (role.session is None and agent != state.now.agent):
+        return NO_AGENT
+    if agent == state.now.agent:
+        return SAME_AGENT
+    return ENOUGH if state.count >= MOST_CHANGES else None
+
+
+_OUTPUTS: Final = {NO_AGENT: _NO_AGENT, SAME_AGENT: _SAME, ENOUGH: _ENOUGH}
+
+
 def _hand_over(state: Speech, event: AgentAsked) -> Result:
-    role = state.played_by(event.agent)
-    if role is None or role.session is None:
-        return state, (IntentEnded(event.id, _NO_AGENT, done=False),)
-    if event.agent == state.now.agent:
-        return state, (IntentEnded(event.id, _SAME),)
-    if state.count >= MOST_CHANGES:
-        return state, (IntentEnded(event.id, _ENOUGH, done=False),)
-    tongue = role.tongue(state.now.language)
-    session = role.session if tongue is None else _merged(role.session, tongue.session)
-    state, changed = _changed(state, replace(state.now, agent=role.agent), session)
+    why = why_not(state, event.agent)
+    if why is not None:
+        return state, (IntentEnded(event.id, _OUTPUTS[why], done=why == SAME_AGENT),)
+    state, changed = _given(state, event.agent)
     said = {
         "status": "you are this agent now",
-        "agent": role.agent,
+        "agent": event.agent,
         "next": "introduce yourself in one short sentence, and go on with what the caller wants",
     }
     return state, (*changed, IntentEnded(event.id, output(said)))
+
+
+def _given(state: Speech, agent: AgentName) -> Result:
+    """Have the model be an agent that can have the call."""
+    role = state.played_by(agent)
+    assert role is not None
+    assert role.session is not None
+    tongue = role.tongue(state.now.language)
+    session = role.session if tongue is None else _merged(role.session, tongue.session)
+    return _changed(state, replace(state.now, agent=agent), session)
 
 
 def _changed(state: Speech, spoken: Spoken, session: Json) -> Result:

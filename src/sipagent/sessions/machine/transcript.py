@@ -19,6 +19,7 @@ from sipagent.sessions.machine.events import (
     CallerStarted,
     CallerText,
     CallerTextDone,
+    CallerTyped,
 )
 from sipagent.sessions.machine.signals import CallOver, Heard, PlaybackEnded
 
@@ -51,6 +52,7 @@ Heeded = (
     | CallerCommitted
     | CallerText
     | CallerTextDone
+    | CallerTyped
     | AgentText
     | AgentTextDone
     | PlaybackEnded
@@ -69,7 +71,7 @@ def step(state: Transcript, event: Heeded, now: float) -> Result:
             return _spoken(state, Speaker.CALLER, item_id, now)
         case AgentTextDone(response_id, item_id, text):
             return _spoken(state, Speaker.AGENT, item_id, now, full=text, response_id=response_id)
-        case CallerTextDone(item_id, text):
+        case CallerTextDone(item_id=item_id, text=text) | CallerTyped(item_id=item_id, text=text):
             state, overflow = _spoken(state, Speaker.CALLER, item_id, now, full=text or "")
             items = [turn for turn in state.open if turn.item_id == item_id]
             state, recorded = _close(state, items, failed=text is None)

@@ -51,6 +51,7 @@ from sipagent.sessions.machine.events import (
     Referred,
     Timer,
     TransferOrdered,
+    TransferWanted,
 )
 from sipagent.sessions.machine.outputs import begun_mark, error, output
 from sipagent.sessions.machine.signals import (
@@ -76,7 +77,14 @@ from sipagent.sessions.machine.signals import (
     TransferGoing,
     TransferTaken,
 )
-from sipagent.sessions.machine.transferring import Heeded, Outputs, Result, Stage, Transferring
+from sipagent.sessions.machine.transferring import (
+    Heeded,
+    Outputs,
+    Result,
+    Stage,
+    Transferring,
+    order_of,
+)
 
 HEARD_WITHIN: Final = 15.0
 """Seconds for the words before a transfer to be heard."""
@@ -97,7 +105,7 @@ def step(state: Transferring, event: Heeded, now: float) -> Result:
     if type(event) in _OF_ATTEMPTS and state.stage in _STILL:
         return state, ()
     match event:
-        case TransferAsked() | TransferOrdered():
+        case TransferAsked() | TransferOrdered() | TransferWanted():
             return _wanted(state, event, now)
         case Referred(answer):
             return _referred(state, answer, now)
@@ -126,10 +134,21 @@ def _going_on(state: Transferring, event: Heeded, now: float) -> Result:
     return state, ()
 
 
-def _wanted(state: Transferring, wanted: TransferAsked | TransferOrdered, now: float) -> Result:
-    if isinstance(wanted, TransferAsked):
-        return _asked(state, wanted, now)
-    return _ordered(state, wanted, now)
+def _wanted(
+    state: Transferring, wanted: TransferAsked | TransferOrdered | TransferWanted, now: float
+) -> Result:
+    match wanted:
+        case TransferAsked():
+            return _asked(state, wanted, now)
+        case TransferOrdered(order, way):
+            state, outputs = _ordered(state, order, way, now)
+            told = (RecordStep(Happening.ORDERED, way.destination),) if outputs else ()
+            return state, (*told, *outputs)
+        case TransferWanted(key, destination):
+            there = state.means.ways.get(destination)
+            if there is None or not is_open(there, now):
+                return state, ()
+            return _ordered(state, order_of(key), there, now, binds=True)
 
 
 def _asked(state: Transferring, asked: TransferAsked, now: float) -> Result:
@@ -145,6 +164,8 @@ def _asked(state: Transferring, asked: TransferAsked, now: float) -> Result:
     if not is_open(way, now):
         closed = RecordStep(Happening.CLOSED, way.destination)
         return state, (closed, *_refused(asked, connecting.closed(way, now)))
+    if not state.means.telephone:
+        return state, _refused(asked, connecting.by_browser(way.destination))
     state = replace(state, id=asked.id, chain=Chain().through(way))
     state, outputs = _begun(state, asked, way, now)
     # Whoever takes the call over before there is an output says that none will come.
@@ -152,16 +173,15 @@ def _asked(state: Transferring, asked: TransferAsked, now: float) -> Result:
     return state, (*begun, *outputs)
 
 
-def _ordered(state: Transferring, ordered: TransferOrdered, now: float) -> Result:
-    """Send the call where the operator wants it, whatever its own destinations are."""
-    if not state.can_obey(ordered.order):
+def _ordered(
+    state: Transferring, order: str, way: Reachable, now: float, *, binds: bool = False
+) -> Result:
+    """Send the call where the operator, or somebody on duty, wants it."""
+    if not state.can_obey(order):
         return state, ()
-    way = ordered.way
-    state = replace(state, order=ordered.order, chain=Chain().through(way))
+    state = replace(state, order=order, binds=binds, chain=Chain().through(way))
     state, outputs = _announced(state, way, now)
-    told = RecordStep(Happening.ORDERED, way.destination)
-    wanted = ResponseWanted(Purpose.CONNECTING, connecting.CONNECTING, False)
-    return state, (told, wanted, *outputs)
+    return state, (ResponseWanted(Purpose.CONNECTING, connecting.CONNECTING, False), *outputs)
 
 
 def _begun(state: Transferring, asked: TransferAsked, way: Reachable, now: float) -> Result:
@@ -210,7 +230,8 @@ def _refer(state: Transferring) -> Result:
     way, cap, ordered = attempt.way, state.means.cap, state.order
     noted: tuple[Note, ...] = ()
     if ordered is not None:
-        cap = None  # the operator's own orders are held to no tenant's quota
+        if not state.binds:
+            cap = None  # the operator's own orders are held to no tenant's quota
         if ordered not in state.obeyed:
             state = replace(state, obeyed=(*state.obeyed, ordered))
             noted = (Note(f"{Mark.ORDERED}:{ordered}"),)

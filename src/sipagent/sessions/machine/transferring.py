@@ -30,6 +30,7 @@ from sipagent.sessions.machine.events import (
     DeadlineReached,
     Referred,
     TransferOrdered,
+    TransferWanted,
 )
 from sipagent.sessions.machine.signals import (
     AgentTaken,
@@ -66,12 +67,14 @@ class Stage(StrEnum):
 
 
 class Means(Struct, frozen=True):
-    """Where the call may be sent, and by which tool each agent takes messages."""
+    """Where the call may be sent, and by which tool each agent takes messages. Without a
+    `telephone` at the other side it can be sent nowhere."""
 
     ways: dict[DestinationName, Reachable] = {}
     cap: Cap | None = None
     watch: float = WATCH
     takers: dict[AgentName | None, ToolName] = {}
+    telephone: bool = True
 
 
 class Transferring(Struct, frozen=True):
@@ -80,7 +83,8 @@ class Transferring(Struct, frozen=True):
     one, as long as nothing has come of it, and `count` numbers it. `late`: its time was over while
     there was no socket. `live`: there is one. `played` are the responses that have been heard last:
     words may have been before the model says that it is done. `order` is that of the operator's
-    which sends the call on now, and `obeyed` are those that have."""
+    which sends the call on now, or of somebody's on duty, whom the tenant's cap `binds`; `obeyed`
+    are those that have."""
 
     means: Means = Means()
     agent: AgentName | None = None
@@ -95,11 +99,13 @@ class Transferring(Struct, frozen=True):
     live: bool = False
     played: tuple[str, ...] = ()
     order: str | None = None
+    binds: bool = False
     obeyed: tuple[str, ...] = ()
 
     def can_obey(self, order: str) -> bool:
         """Whether the call can be sent on now, and has not been by this order."""
-        return self.live and self.stage is Stage.IDLE and order not in self.obeyed
+        free = self.live and self.stage is Stage.IDLE and self.means.telephone
+        return free and order not in self.obeyed
 
 
 Heeded = (
@@ -111,6 +117,7 @@ Heeded = (
     | AgentTaken
     | TransferAsked
     | TransferOrdered
+    | TransferWanted
     | PlaybackEnded
     | ResponseDropped
     | Referred
@@ -141,14 +148,20 @@ Outputs = tuple[Output, ...]
 Result = tuple[Transferring, Outputs]
 
 
+def order_of(key: str) -> str:
+    """The name of the order that a request is."""
+    return f"duty-{key}"
+
+
 def transferring(plan: CallPlan) -> Transferring:
     """The state of a call that nobody has asked to be sent anywhere."""
     if not plan.ways.destinations:
-        return Transferring(agent=plan.agent)
+        return Transferring(Means(telephone=not plan.talk), plan.agent)
     agents = {plan.agent: plan.skills} | {one.agent: one.skills for one in plan.colleagues}
     takers = {agent: tool for agent, skills in agents.items() if (tool := _taker(skills))}
     ways = {way.destination: way for way in plan.ways.destinations}
-    return Transferring(Means(ways, plan.ways.cap, plan.ways.watch, takers), plan.agent)
+    means = Means(ways, plan.ways.cap, plan.ways.watch, takers, not plan.talk)
+    return Transferring(means, plan.agent)
 
 
 def _taker(skills: Skills) -> ToolName | None:

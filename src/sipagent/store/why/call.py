@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipagent.model import Fault, Happening, Reason, TraceStep, TransferEnd
+from sipagent.routing.talks import TALK
 from sipagent.store.facts import CallRow, StoredHappening, StoredTransfer, Story
 from sipagent.store.numbers import is_hashed
 from sipagent.store.why.endings import (
@@ -64,6 +65,9 @@ def _decided(story: Story, numbers: bool) -> Iterator[str]:
 def _way(call: CallRow, numbers: bool) -> str:
     header = f" (header {plain(call.dialed_source, numbers=numbers)})" if call.dialed_source else ""
     dialed = number(call.dialed, numbers=numbers)
+    if call.dialed_source == TALK:
+        lent = f", as if to {dialed}" if dialed else ""
+        return f" from a browser{lent}, on account {call.account}"
     caller = number(call.caller, numbers=numbers)
     parts = [
         f" to {dialed}{header}" if dialed else ", with no number that any header carried",

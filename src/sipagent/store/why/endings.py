@@ -168,6 +168,7 @@ STEPS: Final[Mapping[Happening, str]] = {
     Happening.NOT_TRANSFERRED: "a transfer came to nothing",
     Happening.CLOSED: "a destination was closed, so that no transfer was tried",
     Happening.ORDERED: "an order of the operator's was to send the call on",
+    Happening.STEPPED_IN: "somebody on duty stepped in",
     Happening.LANGUAGE: "the language was changed",
     Happening.AGENT: "another agent went on with the call",
     Happening.DISCLOSED: "the disclosure was said",
