@@ -38,7 +38,8 @@ def test_tokens_and_costs_are_counted() -> None:
     assert value("sipagent_tokens_total", {"kind": "audio_out"}) == 180
     assert value("sipagent_tokens_total", {"kind": "text_cached"}) == 100
     assert value("sipagent_tokens_total", {"kind": "image_in"}) == 0
-    assert value("sipagent_cost_microdollars_total") == 357
+    labels = {"tenant": "default", "agent": "reception"}
+    assert value("sipagent_cost_microdollars_total", labels) == 357
 
 
 WORTH_A_LINE = {
@@ -52,11 +53,14 @@ WORTH_A_LINE = {
 
 
 @pytest.mark.parametrize("what", Happening)
-def test_what_went_wrong_in_a_call_is_a_line(what: Happening) -> None:
+def test_what_went_wrong_in_a_call_is_a_line_and_counted(what: Happening) -> None:
+    metrics = Metrics()
     with capture_logs() as lines:
-        LogRecords(Metrics()).happened(planned(), what, "1006")
+        LogRecords(metrics).happened(planned(), what, "1006")
 
     told = WORTH_A_LINE.get(what)
+    counted = metrics.registry.get_sample_value("sipagent_call_steps_total", {"step": what.value})
+    assert counted == (None if told is None else 1)
     assert [line["event"] for line in lines] == ([] if told is None else [told])
     assert all(line["detail"] == "1006" for line in lines)
 
@@ -122,15 +126,24 @@ async def test_a_message_that_is_not_kept_is_not_told() -> None:
     assert lines == []
 
 
-def test_tools_are_counted_by_kind_and_status() -> None:
+def test_tools_are_counted_by_kind_and_timed_by_name() -> None:
     metrics = Metrics()
     metrics.tools.observe("http", "done", 0.2)
     metrics.tools.observe("http", "timed_out", 10.0)
+    records, plan = (
+        LogRecords(metrics),
+        replace(planned(), skills=Skills((a_tool("order_status"),))),
+    )
+    records.tool(plan, used())
+    records.tool(plan, used(name="call +17135550100"))
     value = metrics.registry.get_sample_value
 
     assert value("sipagent_tool_calls_total", {"kind": "http", "status": "timed_out"}) == 1
-    assert value("sipagent_tool_seconds_count", {"kind": "http"}) == 2
-    assert value("sipagent_tool_seconds_bucket", {"kind": "http", "le": "0.25"}) == 1
+    known = {"tool": "order_status", "status": "done"}
+    assert value("sipagent_tool_seconds_count", known) == 1
+    assert value("sipagent_tool_seconds_bucket", {**known, "le": "0.5"}) == 1
+    assert value("sipagent_tool_seconds_count", {**known, "tool": "unknown"}) == 1
+    assert "7135550100" not in metrics.exposition().decode()
 
 
 async def test_each_of_several_records_gets_everything() -> None:

@@ -4,15 +4,18 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.model import CallId, Privacy
+from sipagent.model.access import Scope
 from sipagent.model.privacy import DAY
 from sipagent.store import tables
+from sipagent.store.audit import Author, verify
 from sipagent.store.holds import Subject, place
 from sipagent.store.purging import STEP
 from sipagent.store.retention import Pruned, Retention
+from sipagent.store.tokens import Wanted, create
 from tests.store.forgetting import (
     ACME,
     ANN,
@@ -194,3 +197,24 @@ async def test_all_erasures_are_repeated_once_and_then_the_late_ones(
             await tell(engine, [replace(old, call_id="again")])
             await rounds(task, task.rounds + 2)
         assert await call_ids(engine) == {"again"}
+
+
+async def test_the_audit_outlives_everything_and_keys_of_requests_a_day(
+    records_url: str, tmp_path: Path
+) -> None:
+    async with opened(records_url) as engine:
+        await tell(engine, [Told("old", age=10 * YEAR)])
+        wanted = Wanted("Anna", ACME, Scope.READ, None)
+        for at in (NOW - 10 * YEAR, NOW):
+            await create(engine, wanted, Author("root@here"), at=at)
+            row = {"token": "t", "key": str(at), "fingerprint": "f", "at": at}
+            async with engine.begin() as connection:
+                await connection.execute(insert(tables.idempotency).values(row))
+        await pruner(engine, acme=Privacy(transcripts=WEEK, records=WEEK)).prune()
+        await eraser(engine, tmp_path).erase(ANN, by="me")
+
+        whole = await verify(engine)
+        assert (whole.lines, whole.broken_at) == (2, None)
+        async with engine.connect() as connection:
+            keys = (await connection.scalars(select(tables.idempotency.c.key))).all()
+        assert keys == [str(NOW)]

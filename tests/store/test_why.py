@@ -145,6 +145,11 @@ def test_a_transfer_is_told_where_it_was_asked_for_and_never_left_out() -> None:
     assert any("a transfer to desk" in line for line in told)
 
 
+def test_what_somebody_on_duty_has_done_is_told() -> None:
+    told = tell(a_story(happenings=(step("stepped_in", 5, "transfer to desk"),)), numbers=False)
+    assert "After 5.0 s somebody on duty stepped in (transfer to desk)." in told.happened
+
+
 def test_every_step_has_a_sentence() -> None:
     assert set(STEPS) == set(Happening)
     assert set(TRANSFER_ENDS) == set(TransferEnd)

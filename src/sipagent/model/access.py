@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from sipagent.model.ids import TenantName
+from sipagent.model.json import Json
 
 
 class Scope(StrEnum):
@@ -46,3 +47,15 @@ class Principal:
 
     def sees(self, tenant: TenantName) -> bool:
         return self.tenant is None or self.tenant == tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One line for the audit: what was done, to what, of whose data, and what is known besides (no
+    secrets, no words of callers). `reason` is given by operators who open a tenant's words."""
+
+    action: str
+    target: str
+    tenant: TenantName | None
+    detail: Json | None = None
+    reason: str | None = None

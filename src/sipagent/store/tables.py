@@ -363,7 +363,8 @@ shared: Final = Table(
     Column("body", Text),
 )
 """What replicas have in common beside calls, JSON, each with a revision that rises when it changes:
-the operator's `orders`, the `pin` of a rollback. Of `versions` there is the revision alone."""
+the operator's `orders`, the `pin` of a rollback. Of `versions` there is the revision alone. `audit`
+is how far the audit has come: its last line's number, and that line's hash."""
 
 config_versions: Final = Table(
     "config_versions",
@@ -383,3 +384,54 @@ order_audit: Final = Table(
     Column("did", Text, nullable=False),
 )
 """Who gave and took back which order: one row for each revision of `orders`."""
+
+tokens: Final = Table(
+    "tokens",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("tenant", String(63)),
+    Column("scope", String(16), nullable=False),
+    Column("secret", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("last_used_at", Double),
+    Index(None, "created_at", "id"),
+)
+"""Who may use the control API: `secret` is a SHA-256, the operator's tokens have no tenant."""
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("token", String(16)),
+    Column("operator", Boolean, nullable=False),
+    Column("action", String(48), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("tenant", String(63)),
+    Column("detail", Text),
+    Column("reason", Text),
+    Column("hash", String(64), nullable=False),
+    Index(None, "tenant", "number"),
+)
+"""Who did what, one line after the other: `hash` is over the hash of the line before and all of
+this one. No line is ever changed or deleted, so neither words nor callers' numbers stand in it."""
+
+idempotency: Final = Table(
+    "idempotency",
+    metadata,
+    Column("token", String(16), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("status", Integer),
+    Column("media_type", String(64)),
+    Column("body", Text),
+    Index(None, "at"),
+)
+"""What was asked under an `Idempotency-Key`, and the answer; without a status it is being worked
+at."""
