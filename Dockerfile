@@ -16,7 +16,7 @@ RUN python -m venv /opt/build \
 # of a file, which copying may change; nothing is written at run time.
 RUN python -m venv --without-pip /opt/sipagent \
     && /opt/build/bin/pip --python /opt/sipagent/bin/python install --quiet --no-compile \
-        --only-binary :all: --constraint constraints.txt wheels/*.whl \
+        --only-binary :all: --constraint constraints.txt "$(echo wheels/*.whl)[otel]" \
     && /opt/sipagent/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         /opt/sipagent/lib
 

@@ -1,60 +1,29 @@
 """Numbers to look at, for Prometheus. Labels never hold what a caller, a header or a model says."""
 
 import time
+from collections import Counter as Sums
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    generate_latest,
+)
 
 from sipagent import __version__
-from sipagent.model import AccountName, CallOutcome
+from sipagent.bounded import MOST_AGENTS, Bounded
+from sipagent.callmetrics import BudgetMetrics, CallMetrics, ToolMetrics, histogram
+from sipagent.collectors import Counts, Gauges, Samples
+from sipagent.model import AccountName, AgentName, TenantName
 from sipagent.standing import Standing, StandingMetrics
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_MINUTES = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
-
-
-class _Closings(Collector):
-    """Counts that the server's connections keep themselves."""
-
-    def __init__(self, closings: Callable[[], Mapping[str, int]]) -> None:
-        self._closings = closings
-
-    def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily(
-            "sipagent_connections_closed",
-            "Connections cut because the client was too slow or sent too much.",
-            labels=["reason"],
-        )
-        for reason, count in self._closings().items():
-            family.add_metric([reason], count)
-        yield family
+_LAGS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 Labels = TypeVar("Labels", bound=Sequence[str])
-
-Samples = Iterable[tuple[Sequence[str], float]]
-"""Values, each with its labels' values in order."""
-
-
-class _Gauges(Collector):
-    """What is true at the moment, read whenever metrics are asked for."""
-
-    def __init__(
-        self, name: str, what: str, labels: Sequence[str], read: Callable[[], Samples]
-    ) -> None:
-        self._name = name
-        self._what = what
-        self._labels = labels
-        self._read = read
-
-    def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily(f"sipagent_{self._name}", self._what, labels=self._labels)
-        for labels, value in self._read():
-            family.add_metric(labels, value)
-        yield family
 
 
 class WebhookMetrics:
@@ -67,58 +36,7 @@ class WebhookMetrics:
             ["result"],
             registry=registry,
         )
-        self.seconds = _histogram(registry, "webhook_seconds", "Time to answer a delivery.")
-
-
-class CallMetrics:
-    """What becomes of calls."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._total = Counter(
-            "sipagent_calls_total",
-            "Calls that have ended, by agent and outcome.",
-            ["agent", "outcome"],
-            registry=registry,
-        )
-        self._accept = _histogram(
-            registry, "accept_seconds", "From the webhook to the provider's answer to the accept."
-        )
-        self._attach = _histogram(
-            registry, "attach_seconds", "From the answer to the accept to the open socket."
-        )
-        self._first_audio = _histogram(
-            registry, "first_audio_seconds", "From the webhook to the first sound that is heard."
-        )
-        self._duration = _histogram(
-            registry, "call_duration_seconds", "From the webhook to the end.", buckets=_MINUTES
-        )
-
-    def ended(self, outcome: CallOutcome) -> None:
-        """Count a call's outcome, and how long it took to come how far."""
-        self._total.labels(outcome.agent or "", outcome.name).inc()
-        if outcome.answered_at is not None:
-            self._accept.observe(max(0.0, outcome.answered_at - outcome.began_at))
-            self._duration.observe(max(0.0, outcome.duration))
-            if outcome.attached_at is not None:
-                self._attach.observe(max(0.0, outcome.attached_at - outcome.answered_at))
-        if outcome.heard_at is not None:
-            self._first_audio.observe(max(0.0, outcome.heard_at - outcome.began_at))
-
-
-class BudgetMetrics:
-    """How far budgets are used up."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._crossed = Counter(
-            "sipagent_budget_crossed_total",
-            "Shares of budgets that have been used up; 100% is all. No number is named.",
-            ["scope", "name", "period", "share"],
-            registry=registry,
-        )
-
-    def crossed(self, scope: str, name: str, period: str, share: str) -> None:
-        """Count a share that was used up. `name` is a tenant, an account, or empty."""
-        self._crossed.labels(scope, name, period, share).inc()
+        self.seconds = histogram(registry, "webhook_seconds", "Time to answer a delivery.")
 
 
 class ConfigMetrics:
@@ -163,16 +81,18 @@ class ConfigMetrics:
 class RecordMetrics:
     """What becomes of records, and what they say is used."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, agents: Bounded) -> None:
+        self._agents = agents
         self.tokens = Counter(
             "sipagent_tokens_total",
             "Tokens that the provider bills, by kind; cached ones are part of the input.",
             ["kind"],
             registry=registry,
         )
-        self.cost = Counter(
+        self._cost = Counter(
             "sipagent_cost_microdollars_total",
-            "What calls have cost, as far as prices are known.",
+            "What calls have cost, as far as prices are known, by tenant and agent.",
+            ["tenant", "agent"],
             registry=registry,
         )
         self.dropped = Counter(
@@ -187,38 +107,9 @@ class RecordMetrics:
             registry=registry,
         )
 
-
-class ToolMetrics:
-    """What agents do beside talking."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._total = Counter(
-            "sipagent_tool_calls_total",
-            "Tools that were run, by their kind and what came of it.",
-            ["kind", "status"],
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "sipagent_tool_seconds",
-            "Time that tools took, by their kind.",
-            ["kind"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.messages = Counter(
-            "sipagent_messages_total", "Messages that callers have left.", registry=registry
-        )
-        self.transfers = Counter(
-            "sipagent_transfers_total",
-            "Attempts of agents to send a caller to somebody, by what came of them.",
-            ["outcome"],
-            registry=registry,
-        )
-
-    def observe(self, kind: str, status: str, seconds: float) -> None:
-        """Count a tool that was run, and how long it took."""
-        self._total.labels(kind, status).inc()
-        self._seconds.labels(kind).observe(max(0.0, seconds))
+    def charge(self, tenant: TenantName, agent: AgentName | None, cost: int) -> None:
+        """Count so many micro-dollars of an agent's call."""
+        self._cost.labels(*self._agents.of(tenant, agent or "")).inc(cost)
 
 
 class OutboxMetrics:
@@ -227,6 +118,7 @@ class OutboxMetrics:
 
     def __init__(self, registry: CollectorRegistry, wall: Callable[[], float] = time.time) -> None:
         self.waiting: Sequence[tuple[str, int, int, float | None]] = ()
+        self._tenants = Bounded(MOST_AGENTS)
         self._attempts = Counter(
             "sipagent_events_total",
             "Attempts to tell a tenant's webhook of an event, by what became of the event.",
@@ -239,7 +131,7 @@ class OutboxMetrics:
             ("outbox_oldest_seconds", "How long the oldest event has waited.", self._oldest),
         )
         for name, what, read in readings:
-            registry.register(_Gauges(name, what, ["tenant"], read))
+            registry.register(Gauges(name, what, ["tenant"], read))
         self._wall = wall
 
     def attempted(self, state: str) -> None:
@@ -247,18 +139,24 @@ class OutboxMetrics:
         self._attempts.labels(state).inc()
 
     def _pending(self) -> Samples:
-        return [((tenant,), float(count)) for tenant, count, _, _ in self.waiting]
+        return self._sums((tenant, count) for tenant, count, _, _ in self.waiting)
 
     def _dead(self) -> Samples:
-        return [((tenant,), float(count)) for tenant, _, count, _ in self.waiting]
+        return self._sums((tenant, count) for tenant, _, count, _ in self.waiting)
+
+    def _sums(self, counts: Iterable[tuple[str, int]]) -> Samples:
+        sums: Sums[tuple[str, ...]] = Sums()
+        for tenant, count in counts:
+            sums[self._tenants.of(tenant)] += count
+        return [(labels, float(count)) for labels, count in sums.items()]
 
     def _oldest(self) -> Samples:
-        now = self._wall()
-        return [
-            ((tenant,), max(0.0, now - since))
-            for tenant, _, _, since in self.waiting
-            if since is not None
-        ]
+        now, longest = self._wall(), dict[tuple[str, ...], float]()
+        for tenant, _, _, since in self.waiting:
+            if since is not None:
+                labels = self._tenants.of(tenant)
+                longest[labels] = max(longest.get(labels, 0.0), now - since)
+        return longest.items()
 
 
 class Metrics:
@@ -266,11 +164,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        agents = Bounded(MOST_AGENTS)
         self.webhooks = WebhookMetrics(self.registry)
-        self.calls = CallMetrics(self.registry)
+        self.calls = CallMetrics(self.registry, agents)
         self.config = ConfigMetrics(self.registry)
         self.budgets = BudgetMetrics(self.registry)
-        self.records = RecordMetrics(self.registry)
+        self.records = RecordMetrics(self.registry, agents)
         self.outbox = OutboxMetrics(self.registry)
         self.tools = ToolMetrics(self.registry)
         self.turns = self._counter("turns_total", "Finished turns, by who spoke.", "speaker")
@@ -279,6 +179,15 @@ class Metrics:
         )
         self._odd_frames = self._counter(
             "odd_frames_total", "Frames ignored: unknown, malformed or too large.", "oddity"
+        )
+        self._spans = self._counter(
+            "trace_spans_total", "Spans of traces, by what became of them.", "result"
+        )
+        self.loop_lag = histogram(
+            self.registry,
+            "event_loop_lag_seconds",
+            "By how much the event loop is late, looked at four times a second.",
+            buckets=_LAGS,
         )
         build = Gauge(
             "sipagent_build_info", "The running release.", ["version"], registry=self.registry
@@ -290,6 +199,11 @@ class Metrics:
         gauge = Gauge("sipagent_calls_active", "Calls held now.", registry=self.registry)
         gauge.set_function(lambda: float(calls()))
 
+    def observe_viewers(self, viewers: Callable[[], int]) -> None:
+        """Have the number of open streams of live events read whenever metrics are asked for."""
+        gauge = Gauge("sipagent_viewers", "Open streams of live events.", registry=self.registry)
+        gauge.set_function(lambda: float(viewers()))
+
     def observe_unstored(self, rows: Callable[[], int]) -> None:
         """Have the number of rows that wait to be stored read whenever metrics are asked for."""
         gauge = Gauge("sipagent_records_waiting", "Rows not stored yet.", registry=self.registry)
@@ -297,7 +211,14 @@ class Metrics:
 
     def observe_closings(self, closings: Callable[[], Mapping[str, int]]) -> None:
         """Have the connections that were cut, by reason, read whenever metrics are asked for."""
-        self.registry.register(_Closings(closings))
+        self.registry.register(
+            Counts(
+                "connections_closed",
+                "Connections cut because the client was too slow or sent too much.",
+                "reason",
+                closings,
+            )
+        )
 
     def observe_accounts(self, healthy: Callable[[], Mapping[str, bool]]) -> None:
         """Have the accounts' health read whenever metrics are asked for."""
@@ -354,6 +275,21 @@ class Metrics:
         """Have how this replica stands with its engine read whenever metrics are asked for."""
         self.registry.register(StandingMetrics(standing))
 
+    def observe_live_events(self, dropped: Callable[[], Mapping[str, int]]) -> None:
+        """Have the live events that were not told read whenever metrics are asked for."""
+        self.registry.register(
+            Counts(
+                "live_events_dropped",
+                "Live events that were not told, as a viewer or another replica was too slow.",
+                "to",
+                dropped,
+            )
+        )
+
+    def trace_spans(self, result: str, many: int) -> None:
+        """Count spans that were exported, failed to be, or were dropped. From any thread."""
+        self._spans.labels(result).inc(many)
+
     def odd(self, oddity: str) -> None:
         """Count a frame that was ignored."""
         self._odd_frames.labels(oddity).inc()
@@ -365,13 +301,7 @@ class Metrics:
     def _observe(
         self, name: str, what: str, labels: Sequence[str], read: Callable[[], Samples]
     ) -> None:
-        self.registry.register(_Gauges(name, what, labels, read))
+        self.registry.register(Gauges(name, what, labels, read))
 
     def _counter(self, name: str, what: str, label: str) -> Counter:
         return Counter(f"sipagent_{name}", what, [label], registry=self.registry)
-
-
-def _histogram(
-    registry: CollectorRegistry, name: str, what: str, *, buckets: Sequence[float] = _SECONDS
-) -> Histogram:
-    return Histogram(f"sipagent_{name}", what, buckets=buckets, registry=registry)

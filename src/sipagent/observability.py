@@ -18,6 +18,8 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
 
 from sipagent.loglines import LineLogger, Lines
+from sipagent.model.ids import is_call_id
+from sipagent.model.trace import trace_id_of
 
 _LOUD: Final = (
     "websockets",
@@ -29,6 +31,7 @@ _LOUD: Final = (
     "asyncio",
     "watchfiles",
     "alembic",
+    "urllib3",
 )
 """Libraries whose debug and info lines quote frames, headers or URLs with caller data, or tell
 nobody anything."""
@@ -51,15 +54,18 @@ def _to_json(event: object, **_: object) -> str:
         return json.dumps(event, default=repr)
 
 
-def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -> None:
+def configure_logging(
+    *, level: str, json: bool, stream: TextIO | None = None, traced: bool = False
+) -> None:
     """All logs of the process go to `stream` (standard error) in one format, from now on.
 
     `level` is a name of the standard library's levels. Libraries that would quote what callers
-    say are heard only from WARNING on, whatever the level.
+    say are heard only from WARNING on, whatever the level. `traced`: each line of a call has the
+    id of its trace.
     """
     global _lines  # a process has one log
     _lines = lines = Lines(stream or sys.stderr, time.time_ns)
-    shared: list[Processor] = [_Usual(lines)]
+    shared: list[Processor] = [_Usual(lines, traced=traced)]
     renderer: list[Processor] = (
         [_TRACEBACKS, structlog.processors.JSONRenderer(_to_json)]
         if json
@@ -92,16 +98,19 @@ class _Usual:
     One step in place of three of the library's, and the date of a second is made once in it.
     """
 
-    __slots__ = ("_lines", "_second", "_written")
+    __slots__ = ("_lines", "_second", "_traced", "_written")
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Lines, *, traced: bool) -> None:
         self._lines = lines
+        self._traced = traced
         self._second = 0
         self._written = ""
 
     def __call__(self, logger: object, method: str, event: EventDict) -> EventDict:
         event = structlog.contextvars.merge_contextvars(logger, method, event)
         event["level"] = _LEVELS.get(method, method)
+        if self._traced and is_call_id(call_id := event.get("call_id")):
+            event["trace_id"] = trace_id_of(call_id)
         second, nanoseconds = divmod(self._lines.now, 1_000_000_000)
         if second != self._second:
             moment = datetime.fromtimestamp(second, UTC)

@@ -43,6 +43,14 @@ class Settings(BaseSettings):
 
     host: str = _env("HOST", "0.0.0.0", "Address to listen on.")
     port: int = _env("PORT", 8000, "Port to listen on.", ge=0, le=65535)
+    admin_port: Annotated[int, Field(ge=1, le=65535)] | None = _env(
+        "SIPAGENT_ADMIN_PORT",
+        None,
+        "Port of its own for the control API, the console, metrics and details of readiness.",
+    )
+    admin_host: str = _env(
+        "SIPAGENT_ADMIN_HOST", "127.0.0.1", "Address to listen on for SIPAGENT_ADMIN_PORT."
+    )
     config: Path = _env("SIPAGENT_CONFIG", Path("config/agents.yaml"), "The agents file.")
     data_dir: Path = _env(
         "SIPAGENT_DATA_DIR", Path("data"), "Folder of what the service keeps for itself."
@@ -101,6 +109,25 @@ class Settings(BaseSettings):
         "",
         "Networks and hosts inside that tools and webhooks may reach, as in 10.1.0.0/16,crm:8080.",
     )
+    traces: Literal["on", "off"] | None = _env(
+        "SIPAGENT_TRACES", None, "Whether calls are traced: on where a collector is named, or off."
+    )
+    trace_content: bool = _env(
+        "SIPAGENT_TRACE_CONTENT",
+        False,
+        "Whether traces hold what is said, where the tenant keeps that.",
+    )
+    trace_hosts: str = _env(
+        "SIPAGENT_TRACE_HOSTS",
+        "",
+        "Hosts of tools and webhooks that are told the trace, as in crm.internal,*.example.com.",
+    )
+    otlp_endpoint: str | None = _env(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", None, "The collector that traces are sent to."
+    )
+    otlp_traces_endpoint: str | None = _env(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None, "The same, whole, for traces alone."
+    )
     privacy_key: SecretStr | None = _env(
         "SIPAGENT_PRIVACY_KEY", None, "Secret by which telephone numbers are hidden in records."
     )
@@ -122,7 +149,13 @@ class Settings(BaseSettings):
     openai_project_id: str | None = _env("OPENAI_PROJECT_ID", None, "Sent as OpenAI-Project.")
 
     @field_validator(
-        "log_level", "log_format", "db_migrate", "without_records", "drain", mode="before"
+        "log_level",
+        "log_format",
+        "db_migrate",
+        "without_records",
+        "drain",
+        "traces",
+        mode="before",
     )
     @classmethod
     def _lower(cls, value: Any) -> Any:
@@ -145,6 +178,19 @@ class Settings(BaseSettings):
         if url.query or url.fragment or url.username is not None or url.password is not None:
             raise ValueError(f"has a query, a fragment or credentials: {advice}")
         return value.rstrip("/")
+
+    @field_validator("otlp_endpoint", "otlp_traces_endpoint")
+    @classmethod
+    def _collector(cls, value: str | None) -> str | None:
+        """Refuse what no span could be sent to; the value is not told."""
+        try:
+            url = urlsplit(value or "")
+            usable = not value or (url.scheme in ("http", "https") and bool(url.hostname))
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("is not a URL: write it as in http://collector:4318")
+        return value
 
     @field_validator("http_tools_allow")
     @classmethod
@@ -170,6 +216,8 @@ class Settings(BaseSettings):
     def _fit(self) -> "Settings":
         if self.heartbeat > self.lease / 2:
             raise ValueError("SIPAGENT_HEARTBEAT must be at most half of SIPAGENT_LEASE")
+        if self.admin_port is not None and self.admin_port == self.port:
+            raise ValueError("SIPAGENT_ADMIN_PORT must be another port than PORT")
         if self.drain == "handover" and self.redis_url is None:
             raise ValueError("SIPAGENT_DRAIN=handover needs SIPAGENT_ENGINE=redis://...")
         if self.redis_url is not None and not self._shares_records:
@@ -194,6 +242,13 @@ class Settings(BaseSettings):
     def hands_over(self) -> bool:
         """Whether calls are handed over to other replicas when the process is to end."""
         return self.redis_url is not None and self.drain != "hold"
+
+    @property
+    def traced(self) -> bool:
+        """Whether calls are traced."""
+        if self.traces is None:
+            return bool(self.otlp_endpoint or self.otlp_traces_endpoint)
+        return self.traces == "on"
 
     @field_validator("call_rate")
     @classmethod

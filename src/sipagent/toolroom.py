@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from sipagent.model import SecretName, TenantName
+from sipagent.model.trace import TraceHeaders, untraced
 from sipagent.sessions.ports import Clock, Records
 from sipagent.tools.egress import Egress
 from sipagent.tools.http import HttpTools
@@ -36,11 +37,12 @@ class Toolroom:
         records: Records,
         clock: Clock,
         observe: Observe,
+        trace: TraceHeaders = untraced,
     ) -> None:
         self.egress = egress
         self._equipment = equipment
         self._servers = LocalServers()
-        http = HttpTools(egress, equipment.secret, clock)
+        http = HttpTools(egress, equipment.secret, clock, trace)
         self.toolbox = Toolbox(http, PythonTools(), self._servers, records.message, clock, observe)
         self._stack = AsyncExitStack()
 

@@ -74,7 +74,9 @@ class Tree:
     def _generate(self, folder: Path, generators: Any, kind: str) -> None:
         for generator in generators:
             assert generator.keys() == {"name", "files", "options"}
-            assert generator["options"] == {"disableNameSuffixHash": True}
+            options = generator["options"]
+            assert options.keys() <= {"disableNameSuffixHash", "labels"}
+            assert options["disableNameSuffixHash"] is True
             contents = {
                 Path(name).name: (folder / name).read_bytes() for name in generator["files"]
             }
@@ -83,6 +85,8 @@ class Tree:
                 "kind": kind,
                 "metadata": {"name": generator["name"]},
             }
+            if labels := options.get("labels"):
+                made["metadata"]["labels"] = labels
             if kind == "Secret":
                 made["type"] = "Opaque"
                 made["data"] = {n: base64.b64encode(c).decode() for n, c in contents.items()}

@@ -69,7 +69,8 @@ def test_a_word_that_compose_does_not_know_is_found() -> None:
 
 
 def test_there_are_three_replicas_behind_a_balancer_with_two_databases() -> None:
-    assert project()["services"].keys() == {"balancer", "sipagent", "redis", "postgres"}
+    always = {name for name, one in project()["services"].items() if not one.get("profiles")}
+    assert always == {"balancer", "sipagent", "redis", "postgres"}
     assert service("sipagent")["deploy"]["replicas"] == "3"
     assert "ports" not in service("sipagent"), "one port cannot be published three times"
     assert "container_name" not in service("sipagent")
@@ -110,7 +111,7 @@ def test_it_runs_as_the_image_does_and_with_no_more_rights() -> None:
     assert found["user"] == IMAGE.one("USER").rest
     assert found["image"] == f"sipagent:{__version__}"
     assert (COMPOSE / found["build"] / "Dockerfile").exists()
-    for name in ("balancer", "sipagent", "redis"):
+    for name in ("balancer", "sipagent", "redis", "prometheus", "grafana"):
         assert service(name)["read_only"] is True
         assert service(name)["cap_drop"] == ["ALL"]
     for one in project()["services"].values():
@@ -129,6 +130,9 @@ def test_the_databases_cannot_be_reached_from_outside() -> None:
         assert "ports" not in service(name)
     assert sorted(service("sipagent")["networks"]) == ["inside", "outside"]
     assert service("balancer")["networks"] == ["outside"]
+    assert networks["observing"] == {"internal": True}
+    assert service("prometheus")["networks"] == ["inside", "observing"]
+    assert service("grafana")["networks"] == ["outside", "observing"]
     for name in ("redis", "postgres"):
         assert service("sipagent")["depends_on"][name] == {"condition": "service_healthy"}
         assert service(name)["healthcheck"]["test"]
@@ -150,13 +154,14 @@ def test_what_is_mounted_is_there_and_what_is_kept_has_a_volume() -> None:
 
 def test_the_balancer_sends_webhooks_to_what_is_ready() -> None:
     routes = {getattr(route, "path", "") for route in health_router(tuple, Metrics()).routes}
-    (asked,) = re.findall(r"^\s+http-check send meth GET uri (\S+)$", BALANCER, re.MULTILINE)
+    (asked,) = set(re.findall(r"^\s+http-check send meth GET uri (\S+)$", BALANCER, re.MULTILINE))
     assert asked == "/readyz"
     assert asked in routes
     assert re.search(r"^\s+http-check expect status 200$", BALANCER, re.MULTILINE)
-    ((slots, host, port),) = re.findall(
-        r"^\s+server-template sipagent (\d+) (\w+):(\d+)$", BALANCER, re.MULTILINE
-    )
+    servers = r"^\s+server-template (\w+) (\d+) (\w+):(\d+)$"
+    (_, slots, host, port), operators = re.findall(servers, BALANCER, re.MULTILINE)
+    assert operators[1:3] == (slots, host)
+    assert operators[3] == service("sipagent")["environment"]["SIPAGENT_ADMIN_PORT"]
     assert host in project()["services"]
     assert port == IMAGE.one("EXPOSE").rest == service("sipagent")["environment"]["PORT"]
     assert int(slots) >= 2 * int(service("sipagent")["deploy"]["replicas"]), "both while it rolls"
@@ -172,9 +177,12 @@ def test_the_balancer_sends_nothing_twice_and_sticks_to_nobody() -> None:
 
 
 def test_the_balancer_is_published_and_asked_where_it_listens() -> None:
-    (bound,) = re.findall(r"^\s+bind :(\d+)$", BALANCER, re.MULTILINE)
+    bound, operators = re.findall(r"^\s+bind :(\d+)$", BALANCER, re.MULTILINE)
     (alive,) = re.findall(r"^\s+monitor-uri (\S+)$", BALANCER, re.MULTILINE)
-    assert service("balancer")["ports"] == [f"127.0.0.1:8080:{bound}"]
+    assert service("balancer")["ports"] == [
+        f"127.0.0.1:8080:{bound}",
+        f"127.0.0.1:9090:{operators}",
+    ]
     assert service("balancer")["healthcheck"]["test"][-1] == f"http://127.0.0.1:{bound}{alive}"
 
 

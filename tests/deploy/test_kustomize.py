@@ -32,6 +32,7 @@ from tests.image.recipe import stages
 IMAGE = stages()[-1]
 SECRETS = ("engine_url", "database_url", "privacy_key", "openai_api_key", "openai_webhook_secret")
 LABELS = {"app.kubernetes.io/name": "sipagent"}
+RULES = schema("prometheusrule")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,12 @@ def test_what_is_applied_is_valid(tree: Tree) -> None:
     kubernetes, monitor = schema("kubernetes-1.30"), schema("servicemonitor")
     for found in tree.objects:
         root = kubernetes["roots"].get(f"{found['apiVersion']} {found['kind']}")
-        whole = {"$ref": f"#/$defs/{root}", "$defs": kubernetes["$defs"]} if root else monitor
+        others = {"ServiceMonitor": monitor, "PrometheusRule": RULES}
+        whole = (
+            {"$ref": f"#/$defs/{root}", "$defs": kubernetes["$defs"]}
+            if root
+            else others[found["kind"]]
+        )
         jsonschema.Draft202012Validator(whole).validate(found)
 
 
@@ -180,17 +186,18 @@ def test_probes_ask_what_is_there(tree: Tree) -> None:
         "liveness": "/healthz",
         "readiness": "/readyz",
     }
-    (port,) = container(tree)["ports"]
+    port, _ = container(tree)["ports"]
     assert {probe["httpGet"]["port"] for probe in probes.values()} == {port["name"]}
 
 
 def test_ports_agree_from_the_image_to_the_outside(example: Tree) -> None:
-    (port,) = container(example)["ports"]
+    port, admin = container(example)["ports"]
     assert str(port["containerPort"]) == IMAGE.one("EXPOSE").rest == environment(example)["PORT"]
-    (offered,) = one(example, "Service")["spec"]["ports"]
-    assert offered["targetPort"] == port["name"]
+    assert str(admin["containerPort"]) == environment(example)["SIPAGENT_ADMIN_PORT"]
+    offered, inside = one(example, "Service")["spec"]["ports"]
+    assert (offered["targetPort"], inside["targetPort"]) == (port["name"], admin["name"])
     (scraped,) = one(example, "ServiceMonitor")["spec"]["endpoints"]
-    assert (scraped["port"], scraped["path"]) == (offered["name"], "/metrics")
+    assert (scraped["port"], scraped["path"]) == (inside["name"], "/metrics")
     (rule,) = one(example, "Ingress")["spec"]["rules"]
     (path,) = rule["http"]["paths"]
     assert path["path"] == "/webhooks/"
@@ -271,9 +278,9 @@ def used() -> set[int]:
 def test_the_policy_lets_through_what_is_needed_and_no_more(tree: Tree) -> None:
     policy = one(tree, "NetworkPolicy")["spec"]
     assert sorted(policy["policyTypes"]) == ["Egress", "Ingress"]
-    (port,) = container(tree)["ports"]
-    assert len(policy["ingress"]) == 2
-    for rule in policy["ingress"]:
+    ports = container(tree)["ports"]
+    webhooks, metrics = policy["ingress"]
+    for rule, port in zip((webhooks, metrics), ports, strict=True):
         assert rule["ports"] == [{"port": port["name"], "protocol": "TCP"}]
         assert all("namespaceSelector" in peer for peer in rule["from"])
     names = {("UDP", 53), ("TCP", 53)}

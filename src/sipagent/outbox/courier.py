@@ -24,7 +24,8 @@ from sipagent.concurrency import TaskOwner
 from sipagent.errors import SecretError
 from sipagent.jobs import JobName, Jobs, Ours
 from sipagent.metrics import OutboxMetrics
-from sipagent.model import TenantName, Webhook
+from sipagent.model import CallId, TenantName, Webhook
+from sipagent.model.trace import TraceHeaders, untraced
 from sipagent.outbox.payload import payload
 from sipagent.outbox.post import Post
 from sipagent.outbox.schedule import (
@@ -120,8 +121,10 @@ class Courier:
         *,
         chance: Callable[[], float] = random.random,
         jobs: Jobs | None = None,
+        trace: TraceHeaders = untraced,
     ) -> None:
         self._jobs = jobs or Ours()
+        self._trace = trace
         self._engine = engine
         self._directory = directory
         self._post = post
@@ -254,6 +257,8 @@ class Courier:
             posted = Posted(None, "the secret cannot be used")
         else:
             headers = signed(event.id, body, secrets, now)
+            if event.call_id is not None:
+                headers |= self._trace(CallId(event.call_id), (), webhook.url)
             whose = f"webhook:{endpoint[0]}/{endpoint[1]}"
             posted = await self._post(whose, webhook.url, headers, body.encode(), WITHIN)
         return verdict(event, posted, self._clock.wall(), self._chance()), posted

@@ -31,6 +31,7 @@ from sipagent.sessions.machine.events import (
     AgentTextDone,
     Answer,
     AudioStarted,
+    CallerStopped,
     CallerText,
     CallerTextDone,
     Event,
@@ -52,8 +53,27 @@ from sipagent.sessions.viewing import Viewing
 _SPEECH: Final = (AgentText, CallerText)
 _SPOKEN: Final = (AgentTextDone, CallerTextDone)
 _OBSERVED: Final = frozenset(
-    {*_SPEECH, *_SPOKEN, AudioStarted, ProviderFault, ResponseDone, RateLimitsTold}
+    {*_SPEECH, *_SPOKEN, AudioStarted, CallerStopped, ProviderFault, ResponseDone, RateLimitsTold}
 )
+_LONGEST_WAIT: Final = 30.0
+"""Seconds after which what the agent says is no answer to what the caller has said."""
+
+
+def _unnoticed(_: float) -> None:
+    """Told to nobody."""
+
+
+def _unwatched(_: CallPlan) -> None:
+    """Nobody looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Who measures calls. `waited` is told the seconds for which a caller has waited for an answer;
+    `lookers` gives who is to be told of the events of a call, if anybody is, and never raises."""
+
+    waited: Callable[[float], None] = _unnoticed
+    lookers: Callable[[CallPlan], Callable[[Event], None] | None] = _unwatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +87,7 @@ class Keeping:
     clock: Clock
     spent: Callable[[CallId, int], None]
     limits: Callable[[CallPlan, RateLimitsTold], None]
+    looks: Looks = Looks()  # frozen
 
 
 class Logbook:
@@ -81,7 +102,9 @@ class Logbook:
         "_began_at",
         "_heard_at",
         "_keeping",
+        "_looker",
         "_plan",
+        "_stopped",
         "_transfers",
         "_turns",
         "_viewing",
@@ -100,6 +123,8 @@ class Logbook:
         self._attached_at = marks.get(Mark.ATTACHED)
         self._heard_at = marks.get(Mark.HEARD)
         self._viewing = Viewing(plan, keeping.tap)
+        self._looker = keeping.looks.lookers(plan)
+        self._stopped: float | None = None
         self._turns = 0
         self._transfers = attempts(marks)
 
@@ -108,6 +133,11 @@ class Logbook:
         self._tell_answered()
         self._answered_at = self._keeping.clock.wall()
         self._note(Mark.ACCEPTED)
+
+    def answered_before(self) -> None:
+        """The call has been answered before it was ours."""
+        if self._answered_at is None:
+            self.answered()
 
     def attached(self) -> None:
         """The call's socket is open."""
@@ -125,24 +155,41 @@ class Logbook:
 
     def observe(self, event: Event) -> None:
         """Show words as they are spoken, and note the first sound and what went wrong."""
+        if self._looker is not None:
+            self._looker(event)
         if type(event) not in _OBSERVED:
             return
         if isinstance(event, _SPEECH):
             self._viewing.spoken(event)
         elif isinstance(event, _SPOKEN):
             self._viewing.finished(event)
+        elif isinstance(event, CallerStopped):
+            self._stopped = self._keeping.clock.monotonic()
         elif isinstance(event, AudioStarted):
-            if self._heard_at is None:
-                self._heard_at = self._keeping.clock.wall()
-                self._note(Mark.HEARD)
-                self._keeping.records.happened(self._plan, Happening.HEARD)
-        elif isinstance(event, ProviderFault):
-            self._keeping.records.fault(self._plan, event.kind, event.code)
-        elif isinstance(event, ResponseDone):
-            if event.error_code is not None:
-                self._keeping.records.fault(self._plan, "response_failed", event.error_code)
+            self._heard()
         elif isinstance(event, RateLimitsTold):
             self._keeping.limits(self._plan, event)
+        else:
+            self._note_fault(event)
+
+    def _note_fault(self, event: Event) -> None:
+        """Keep what went wrong, if anything did."""
+        if isinstance(event, ProviderFault):
+            self._keeping.records.fault(self._plan, event.kind, event.code)
+        elif isinstance(event, ResponseDone) and event.error_code is not None:
+            self._keeping.records.fault(self._plan, "response_failed", event.error_code)
+
+    def _heard(self) -> None:
+        """The caller hears the agent, and has waited for it if something was said before."""
+        stopped, self._stopped = self._stopped, None
+        if stopped is not None:
+            waited = self._keeping.clock.monotonic() - stopped
+            if waited <= _LONGEST_WAIT:
+                self._keeping.looks.waited(waited)
+        if self._heard_at is None:
+            self._heard_at = self._keeping.clock.wall()
+            self._note(Mark.HEARD)
+            self._keeping.records.happened(self._plan, Happening.HEARD)
 
     def record(
         self, command: RecordTurn | RecordUsage | RecordTransfer | RecordStep | RecordTool | Note

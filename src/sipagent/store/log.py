@@ -64,6 +64,7 @@ class LogRecords:
     def happened(self, plan: CallPlan, what: Happening, detail: str | None = None) -> None:
         line = _LINES.get(what)
         if line is not None:
+            self._metrics.calls.steps.labels(what.value).inc()
             log.info(
                 line,
                 call_id=plan.call_id,
@@ -80,7 +81,7 @@ class LogRecords:
             if count := getattr(usage.bill.tokens, name):
                 counter.inc(count)
         if usage.cost:
-            self._metrics.records.cost.inc(usage.cost)
+            self._metrics.records.charge(plan.tenant, plan.agent, usage.cost)
 
     def transfer(self, plan: CallPlan, transfer: Transfer) -> None:
         known = {} if transfer.outcome is None else {"outcome": transfer.outcome}
@@ -100,12 +101,14 @@ class LogRecords:
     def tool(self, plan: CallPlan, use: ToolUse) -> None:
         """Neither arguments nor output are told, nor a name that is not one of the agents' tools:
         they are words of a caller and a model."""
+        name = use.name if use.name in tool_names(plan) else UNKNOWN_TOOL
+        self._metrics.tools.used(name, use.result.value, use.ended - use.began)
         log.info(
             "tool used",
             call_id=plan.call_id,
             tenant=plan.tenant,
             agent=plan.agent if use.agent is None else use.agent,
-            tool=use.name if use.name in tool_names(plan) else UNKNOWN_TOOL,
+            tool=name,
             status=use.result,
             detail=use.detail,
             ms=round((use.ended - use.began) * 1000),

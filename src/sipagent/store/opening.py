@@ -1,14 +1,35 @@
 """The records opened by a command that changes them, also while a service writes them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
+from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.errors import StoreError
 from sipagent.store.database import DATABASE_ERRORS, open_engine, reason_of
 from sipagent.store.location import Location
 from sipagent.store.schema import require_known, status
+from sipagent.store.tables import tokens
+from sipagent.store.tokens import operators
+
+ANSWERED_WITHIN: Final = 10.0
+
+
+async def operator_known(location: Location) -> bool | None:
+    """Whether the operator has a token; None where the records do not say."""
+    engine = open_engine(location)
+    try:
+        async with asyncio.timeout(ANSWERED_WITHIN):
+            async with engine.connect() as connection:
+                there = await connection.run_sync(lambda sync: inspect(sync).has_table(tokens.name))
+            return there and await operators(engine)
+    except DATABASE_ERRORS:
+        return None
+    finally:
+        await engine.dispose()
 
 
 @asynccontextmanager

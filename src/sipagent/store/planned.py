@@ -98,6 +98,7 @@ KEPT: Final[Mapping[str, Callable[[CallPlan], Any]]] = {
             *("call_id", "account", "tenant", "agent", "greeting", "config_hash", "language"),
             *("trunk", "refer_to", "destination", "ceilings", "prices", "on_failure", "fallback"),
             *("fallback_prices", "redact", "attested", "returned", "disclosure", "after_call"),
+            "talk",
         )
     },
     "skills": lambda plan: _skills(plan.skills),

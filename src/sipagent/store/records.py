@@ -47,6 +47,9 @@ LONGEST_AT_ONCE: Final = 1000
 """Characters of a message that are gone through at once. A longer one that is full of numbers takes
 a tenth of a second: meanwhile other calls have their turn."""
 
+Stepped = Callable[[CallPlan, float, Happening, str | None], None]
+"""Is told of each step as it is kept, with its time."""
+
 _TOLD_BY_OUTCOME: Final = frozenset({Happening.ANSWERED, Happening.GREETED, Happening.HEARD})
 
 
@@ -78,6 +81,7 @@ class StoreRecords:
         self._writing = writing
         self._clock = clock
         self.announcer = Announcer(webhooks, lambda row: writer.put(RowKind.EVENT, row))
+        self.stepped: Stepped = lambda *_: None
         self._began: dict[CallId, float] = {}
         self._read: dict[CallId, CallPlan] = {}
         self._sessions: OrderedDict[tuple[TenantName, int], _Session] = OrderedDict()
@@ -98,6 +102,7 @@ class StoreRecords:
             self._announce(lambda told: told.started(plan, at))
         if what in _TOLD_BY_OUTCOME:
             return
+        self.stepped(plan, at, what, detail)
         self._moment = moment = max(self._moment + 1, int(at * 1_000_000))
         sequence = moment * REPLICAS + self._number
         self._later(RowKind.HAPPENING, lambda: rows.happening_row(plan, sequence, at, what, detail))

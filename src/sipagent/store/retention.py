@@ -31,6 +31,7 @@ from sipagent.sessions.ports import Clock
 from sipagent.store.database import DATABASE_ERRORS, reason_of
 from sipagent.store.erasure import LONGEST_CALL, Eraser
 from sipagent.store.holds import covered
+from sipagent.store.idempotency import prune as prune_keys
 from sipagent.store.numbers import InstallationKey
 from sipagent.store.outbox import prune as prune_outbox
 from sipagent.store.purging import (
@@ -133,6 +134,7 @@ class Pruner:
         if any(asdict(done).values()):
             log.info("records pruned", **asdict(done))
         await prune_outbox(self._engine, now)
+        await prune_keys(self._engine, now)
         await forget_journal(self._engine)
         return done
 

@@ -5,7 +5,7 @@ it. A transfer's target, which holds a number, is one too.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,13 +13,14 @@ from sipagent.sip import mask_number
 from sipagent.store.facts import CallRow, StoredMessage, StoredSummary, StoredToolCall, Story
 from sipagent.store.why.wording import plain
 
+_FACTS: Final = tuple(each.name for each in fields(CallRow))
 _NUMBERS: Final = ("dialed", "caller")
 _TIMES: Final = ("created_at", "began_at", "answered_at", "attached_at", "heard_at", "ended_at")
 
 
 def shown_call(call: CallRow, *, numbers: bool) -> dict[str, Any]:
     """A call's facts. Times are ISO 8601 in UTC, `cost` is in micro-dollars."""
-    data = asdict(call)
+    data = {name: getattr(call, name) for name in _FACTS}  # asdict copies each value, deeply
     for name in _TIMES:
         data[name] = iso(data[name])
     forwarded = (call.forwarded_from or "").split()

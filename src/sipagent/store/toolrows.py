@@ -53,8 +53,8 @@ def tool_row(plan: CallPlan, use: ToolUse, at: float, writing: Writing) -> Row:
         None if use.detail is None else clipped(use.detail, 200),
         use.began,
         use.ended,
-        None if use.arguments is None else _said(use.arguments, hidden),
-        None if use.output is None else _said(use.output, hidden),
+        None if use.arguments is None else said(use.arguments, hidden),
+        None if use.output is None else said(use.output, hidden),
     )
 
 
@@ -75,7 +75,7 @@ def _field(text: str, plan: CallPlan) -> str:
     return _cut(clean(begun), MOST_OF_FIELD, more=True)
 
 
-def _said(text: str, hidden: Hiding) -> str:
+def said(text: str, hidden: Hiding) -> str:
     """As much of the text, JSON or plain, as is kept."""
     if len(text) > MOST_SAID + _STRADDLING:
         return _cut(_begun(text[: MOST_SAID + _STRADDLING], hidden), MOST_SAID, more=True)

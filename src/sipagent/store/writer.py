@@ -187,12 +187,13 @@ class Writer:
         """Count a row that will never be stored."""
         self._losses.add(kind)
 
-    async def flushed(self) -> None:
-        """Wait until nothing is left to be stored."""
-        while len(self):
+    async def flushed(self, attempts: int = -1) -> None:
+        """Wait until nothing is left to be stored, or for so many attempts without hurry."""
+        while len(self) and attempts:
             self._stored.clear()
-            self._schedule(0.0)
+            self._schedule(0.0 if attempts < 0 else FLUSH_SOON)
             await self._stored.wait()
+            attempts -= 1
 
     @property
     def away(self) -> bool:

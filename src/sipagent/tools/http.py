@@ -16,6 +16,7 @@ from sipagent.model import (
     ToolStatus,
 )
 from sipagent.model.secret import ReadSecret
+from sipagent.model.trace import TraceHeaders, untraced
 from sipagent.sessions.ports import Clock, ToolRequest
 from sipagent.tools.egress import Answer, Ask, Egress
 from sipagent.tools.filling import ArgumentError, DigitsMissingError, Filled, fill, values_of
@@ -37,6 +38,7 @@ class HttpTools:
     egress: Egress
     secrets: ReadSecret
     clock: Clock
+    trace: TraceHeaders = untraced
 
     async def run(self, request: ToolRequest, does: HttpRequest) -> ToolResult:
         """What the API has answered, within the tool's time. Raises nothing but for being
@@ -66,7 +68,9 @@ class HttpTools:
 
     async def _answer(self, request: ToolRequest, does: HttpRequest, filled: Filled) -> Answer:
         """The answer to the request. Raises SecretError and EgressError."""
-        headers = {"Accept": "application/json"}
+        span = ("tool", request.id)
+        known = self.trace(request.plan.call_id, span, does.url)
+        headers = {"Accept": "application/json", **known}
         if filled.body is not None:
             headers["Content-Type"] = "application/json"
         headers = merged(headers, does.headers)

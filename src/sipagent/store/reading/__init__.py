@@ -3,7 +3,8 @@ who sees all.
 
 *List*: calls, the newest first, page by page. *Messages*: what callers want to have told. *Story*:
 everything of one call. *Tail*: what is new. *Day*: sums of one tenant's day in its zone.
-*Unrouted*: a number that leads nowhere. *Survey*: what the calls of a span have in common.
+*Unrouted*: a number that leads nowhere. *Survey*: what the calls of a span have in common. *Waits*:
+how long callers waited. *Agents*: what the calls of several came to, side by side.
 """
 
 from sipagent.store.facts import (
@@ -25,12 +26,15 @@ from sipagent.store.facts import (
     Traits,
     Unrouted,
 )
+from sipagent.store.reading.agents import AgentSums, sums_by_agent
+from sipagent.store.reading.lastcalls import LastCall, last_calls
 from sipagent.store.reading.listing import (
     MOST_CALLS,
     MOST_NEW,
     CallFilter,
     Cursor,
     Page,
+    count_calls,
     decided_since,
     ended_since,
     list_calls,
@@ -39,14 +43,17 @@ from sipagent.store.reading.listing import (
 from sipagent.store.reading.messages import MessageRow, find_messages, list_messages
 from sipagent.store.reading.rollup import Day, Span, daily, spans_of, tenants_of
 from sipagent.store.reading.search import LONGEST_SEARCH, Hit, search_turns
-from sipagent.store.reading.story import find_calls, read_stories, read_story
+from sipagent.store.reading.spent import spent_in
+from sipagent.store.reading.story import find_calls, read_call, read_stories, read_story
 from sipagent.store.reading.survey import survey
 from sipagent.store.reading.unrouted import unrouted_numbers
+from sipagent.store.reading.waits import Wait, Waits, waits
 
 __all__ = [
     "LONGEST_SEARCH",
     "MOST_CALLS",
     "MOST_NEW",
+    "AgentSums",
     "CallFilter",
     "CallRow",
     "Closed",
@@ -55,6 +62,7 @@ __all__ = [
     "Failure",
     "Group",
     "Hit",
+    "LastCall",
     "MessageRow",
     "Moment",
     "Page",
@@ -71,19 +79,27 @@ __all__ = [
     "ToolCount",
     "Traits",
     "Unrouted",
+    "Wait",
+    "Waits",
+    "count_calls",
     "daily",
     "decided_since",
     "ended_since",
     "find_calls",
     "find_messages",
+    "last_calls",
     "list_calls",
     "list_messages",
     "outcomes_of",
+    "read_call",
     "read_stories",
     "read_story",
     "search_turns",
     "spans_of",
+    "spent_in",
+    "sums_by_agent",
     "survey",
     "tenants_of",
     "unrouted_numbers",
+    "waits",
 ]

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Subquery,
+    func,
     literal,
     or_,
     select,
@@ -104,6 +105,17 @@ async def list_calls(
         return Page(rows, None)
     last = rows[limit - 1]
     return Page(rows[:limit], Cursor(last.began_at, last.call_id))
+
+
+async def count_calls(
+    connection: AsyncConnection, tenant: TenantName | None, wanted: CallFilter, *, most: int
+) -> int:
+    """How many calls the filter leaves; more than `most` are not counted on."""
+    outcomes = [calls.c.outcome.in_(wanted.outcomes)] if wanted.outcomes else []
+    found = (
+        select(calls.c.call_id).where(*_conditions(tenant, wanted, None), *outcomes).limit(most + 1)
+    ).subquery()
+    return await connection.scalar(select(func.count()).select_from(found)) or 0
 
 
 async def decided_since(

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sipagent.model import CallId, TenantName
 from sipagent.store import tables
 from sipagent.store.facts import (
+    CallRow,
     StoredAlias,
     StoredHappening,
     StoredMessage,
@@ -66,6 +67,18 @@ async def _found(
         query = query.where(c.tenant == tenant)
     rows = sorted(await connection.execute(query), key=lambda row: -row.began_at)
     return tuple(CallId(row.call_id) for row in rows)
+
+
+async def read_call(
+    connection: AsyncConnection, tenant: TenantName | None, call_id: CallId
+) -> CallRow | None:
+    """The facts of a call; None where the tenant has no such call."""
+    c = tables.calls.c
+    query = select(*CALL_COLUMNS).where(c.call_id == call_id)
+    if tenant is not None:
+        query = query.where(c.tenant == tenant)
+    row = (await connection.execute(query)).mappings().first()
+    return None if row is None else call_row(row)
 
 
 async def read_story(
