@@ -18,10 +18,16 @@ class MockedRest(Rest):
         self._client = httpx.AsyncClient(trust_env=False)
 
     async def post(
-        self, url: str, headers: Sequence[tuple[bytes, bytes]], body: Body
+        self,
+        url: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: Body,
+        *,
+        within: float | None = None,
     ) -> RestAnswer:
+        sent_with = [*headers, (b"Content-Type", body.kind.encode())]
         try:
-            response = await self._client.post(url, headers=list(headers), content=body.content)
+            response = await self._client.post(url, headers=sent_with, content=body.content)
         except httpx.HTTPError as error:
             sent = not isinstance(error, _NOT_SENT)
             raise RestError(type(error).__name__, sent=sent) from error

@@ -6,13 +6,18 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai.types.realtime import RealtimeClientEventParam, RealtimeServerEvent
+from openai.types.realtime import (
+    RealtimeClientEventParam,
+    RealtimeConversationItemUserMessage,
+    RealtimeServerEvent,
+)
 from pydantic import TypeAdapter
 
 from sipagent.model import Bill, Tokens
 from sipagent.providers.openai import codec
 from sipagent.providers.openai.codec import Oddity, decode, encode
 from sipagent.sessions.machine.commands import (
+    AddText,
     Approve,
     CancelResponse,
     ClearAudio,
@@ -247,6 +252,17 @@ def test_a_message_of_ours_is_the_systems() -> None:
     }
 
 
+def test_what_a_caller_has_written_is_a_message_of_theirs() -> None:
+    """By the SDK's own type of it: the union of items loses its content on the way back."""
+    event = json.loads(encode(AddText("typed_1", "Hello?")))
+    item = event.pop("item")
+    assert event == {"type": "conversation.item.create"}
+    content = [{"type": "input_text", "text": "Hello?"}]
+    assert item == {"id": "typed_1", "type": "message", "role": "user", "content": content}
+    read = RealtimeConversationItemUserMessage.model_validate(item, extra="forbid")
+    assert read.to_dict(mode="json") == item
+
+
 def test_a_response_whose_bill_cannot_be_read_has_ended_all_the_same() -> None:
     odd = {**SPENT, "output_token_details": {"text_tokens": -1}}
     assert decode(frame("response.done", response={**RESPONSE, "usage": odd})) == ResponseDone(
@@ -339,6 +355,12 @@ def test_no_frame_raises(kind: str, fields: dict[str, Any], cut: int | None) -> 
     decode(frame(kind, **fields)[:cut])
 
 
+DETECTION = {"type": "server_vad", "create_response": True, "idle_timeout_ms": 6000}
+QUIET = {**DETECTION, "create_response": False, "idle_timeout_ms": None}
+HELD, RESTORED = (
+    {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+    for detection in (QUIET, DETECTION)
+)
 REQUESTS = [
     CreateResponse("q1", "greeting", 'Say "hello".'),
     CreateResponse("q2", "reply", None),
@@ -348,6 +370,9 @@ REQUESTS = [
     CancelResponse("r1"),
     ClearAudio(),
     Inform("q4", "The call will be ended in about a minute."),
+    Inform("whisper-1", "This is for you alone: \u2028 the caller is known here."),
+    UpdateSession("replies-1", HELD),
+    UpdateSession("replies-2", RESTORED),
     UpdateSession(
         "q3", {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
     ),

@@ -22,7 +22,8 @@ class IncomingCall:
 
     `created_at` is the signed creation of the event in unix seconds, None where the event does
     not say. `trunk` is the one that it seems to come by; `verified` says that the trunk's secret
-    proved it.
+    proved it. A `talk` comes from a browser, by no carrier: it is answered, and can only be hung
+    up.
     """
 
     call_id: CallId
@@ -34,3 +35,4 @@ class IncomingCall:
     headers: Headers = field(default=Headers(), repr=False)
     trunk: TrunkName | None = None
     verified: bool = False
+    talk: bool = False

@@ -45,7 +45,9 @@ class CallPlan:
     refuses the first one, and `fallback_prices` are what that one costs. `skills` are those of
     the agent that answers, `colleagues` the agents that it may hand the call to, `ways` where they
     may send it. `attested` is the carrier's word for the caller's number, None where a trunk that
-    is not proven, or nobody, has given it. What stands in `disclosure` must have been said.
+    is not proven, or nobody, has given it. What stands in `disclosure` must have been said. A
+    `talk` is a call of somebody at a browser (WebRTC): it is answered before there is a plan of it,
+    and nothing can send it on.
     """
 
     call_id: CallId
@@ -75,3 +77,4 @@ class CallPlan:
     returned: Returned | None = None
     disclosure: str | None = None
     after_call: AfterCall | None = None
+    talk: bool = False

@@ -25,6 +25,12 @@ def secret_mark(tenant: TenantName, name: SecretName) -> Json:
     return {_MARK: name, "tenant": tenant}
 
 
+def holds_credentials(session: Json) -> bool:
+    """Whether whoever gets the session could do something in somebody's name at an MCP server."""
+    tools = session.get("tools") or ()
+    return any(tool.get(name) for tool in tools for name in ("authorization", "headers"))
+
+
 def with_secrets(session: Json, read: ReadSecret) -> Json:
     """The session as it is sent: with the secrets of its servers. A server whose secret cannot be
     read is left out, and the model need not use it, so that the call can be answered without."""

@@ -20,16 +20,20 @@ class Capabilities:
 
     `model_is_deployment`: `model` and `transcription.model` name deployments of the resource, so
     no list of models can say whether they exist. `instructions_required`: an accept without
-    instructions is refused.
+    instructions is refused. `secret_for_webrtc`: a call by WebRTC is made with a client secret,
+    and not with the account's own key.
     """
 
     model_is_deployment: bool
     instructions_required: bool
+    secret_for_webrtc: bool = False
 
 
 CAPABILITIES: Final[dict[Provider, Capabilities]] = {
     "openai": Capabilities(model_is_deployment=False, instructions_required=False),
-    "azure": Capabilities(model_is_deployment=True, instructions_required=True),
+    "azure": Capabilities(
+        model_is_deployment=True, instructions_required=True, secret_for_webrtc=True
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from sipagent.providers.openai.health import AccountHealth, Trouble
 from sipagent.providers.openai.reading import OpenAIReading, Question, Reply
 from sipagent.providers.openai.rest import Rest, environment_proxy
 from sipagent.providers.openai.sideband import OpenAISideband
+from sipagent.providers.openai.talking import OpenAITalking
 from sipagent.providers.openai.webhooks import WebhookSecrets
 
 log = structlog.get_logger(__name__)
@@ -102,6 +103,11 @@ class Accounts:
     def sideband(self, account: AccountName) -> OpenAISideband:
         """As `control`."""
         return self._find(account).sideband
+
+    def talking(self, account: AccountName) -> OpenAITalking:
+        """As `control`. Raises ValueError where the way out cannot be used."""
+        held = self._find(account)
+        return OpenAITalking(held.account, self._rest(held.spec.base_url), self._granted)
 
     async def ask(self, account: AccountName, question: Question, within: float) -> Reply:
         """Have a model of the account read a text. Never raises."""

@@ -141,6 +141,10 @@ class Intake:
         self.draining = False
         self.leaving = False
 
+    def closed(self) -> bool:
+        """Whether whoever can ask again should ask another process."""
+        return self.draining or self.leaving
+
     async def take(self, announced: Announcement) -> Taken:
         """Decide on a call and see to it. Its accept or reject, and whoever is asked about it
         before, go on after this returns."""

@@ -37,6 +37,7 @@ from sipagent.model import (
 )
 from sipagent.routing import Controls, RoutingTable
 from sipagent.sessions.machine.commands import (
+    AddText,
     Approve,
     CancelResponse,
     ClearAudio,
@@ -210,7 +211,14 @@ class CallControl(Protocol):
 
 
 SocketRequest = (
-    CreateResponse | CancelResponse | ClearAudio | UpdateSession | Inform | SendOutput | Approve
+    CreateResponse
+    | CancelResponse
+    | ClearAudio
+    | UpdateSession
+    | Inform
+    | AddText
+    | SendOutput
+    | Approve
 )
 
 

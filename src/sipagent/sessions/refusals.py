@@ -22,7 +22,8 @@ OVER: Final = (Answer.DONE, Answer.GONE)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A call that is rejected, by the control that its account had when it came."""
+    """A call that is rejected, by the control that its account had when it came. One of a browser
+    has been answered: it is hung up."""
 
     call: IncomingCall
     verdict: Reject
@@ -32,6 +33,10 @@ class Refusal:
     epoch: int = FIRST_EPOCH
 
     async def run(self) -> CallOutcome:
+        if self.call.talk:
+            answer = await self.control.hang_up(self.call.call_id)
+            detail = None if answer in OVER else unconfirmed(None)
+            return self.outcome(self.verdict.reason, detail=detail)
         answer = await self.control.reject(self.call.call_id, self.verdict.code)
         if answer is Answer.GONE:
             if self.epoch == FIRST_EPOCH:

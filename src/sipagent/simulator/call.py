@@ -12,6 +12,7 @@ from sipagent.simulator.conversation import Conversation
 from sipagent.simulator.faults import Faults, Plans
 from sipagent.simulator.invite import Header
 from sipagent.simulator.line import Ids, Line, Manner
+from sipagent.simulator.received import ENDPOINTS, Requests, read
 from sipagent.simulator.refers import ReferPlan, Refers
 from sipagent.simulator.refusal import CALL_NOT_FOUND, JsonObject, Refusal, check
 from sipagent.simulator.script import Script
@@ -36,7 +37,7 @@ class Chatter:
 
 @dataclass(frozen=True, slots=True)
 class CallOrder:
-    """What was asked for when the call was placed."""
+    """What was asked for when the call was placed; one of a `browser` comes by WebRTC."""
 
     call_id: str
     to: str
@@ -58,14 +59,7 @@ class CallOrder:
     caller_close: int = NO_CLOSE_FRAME
     ring_timeout: float = RING_TIMEOUT
     chatter: Chatter | None = None
-
-
-@dataclass(slots=True)
-class Requests:
-    """The bodies of one endpoint's requests and the statuses that they got (0: none)."""
-
-    bodies: list[bytes] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)
+    browser: bool = False
 
 
 class SimulatedCall:
@@ -90,7 +84,7 @@ class SimulatedCall:
         self._refers = Refers(order.refers)
         self._usage: JsonObject | None = None
         self._session: bytes | None = None
-        self._requests = {name: Requests() for name in ("accept", "reject", "refer", "hangup")}
+        self._requests = {name: Requests() for name in ENDPOINTS}
         self._client_events: list[str | bytes] = []
         self._client_events_dropped = 0
         self._note("state", state="ringing", call_id=order.call_id)
@@ -106,19 +100,24 @@ class SimulatedCall:
 
     @property
     def accepts(self) -> list[Any]:
-        return [_read(raw) for raw in self._requests["accept"].bodies]
+        return self._requests["accept"].read
+
+    @property
+    def creates(self) -> list[Any]:
+        """The sessions with which a browser's call was begun: one, or none of a telephone's."""
+        return self._requests["create"].read
 
     @property
     def rejects(self) -> list[Any]:
-        return [_read(raw) for raw in self._requests["reject"].bodies]
+        return self._requests["reject"].read
 
     @property
     def refers(self) -> list[Any]:
-        return [_read(raw) for raw in self._requests["refer"].bodies]
+        return self._requests["refer"].read
 
     @property
     def hangups(self) -> list[Any]:
-        return [_read(raw) for raw in self._requests["hangup"].bodies]
+        return self._requests["hangup"].read
 
     @property
     def answers(self) -> dict[str, list[int]]:
@@ -127,7 +126,7 @@ class SimulatedCall:
 
     @property
     def client_events(self) -> list[Any]:
-        return [_read(raw) for raw in self._client_events]
+        return [read(raw) for raw in self._client_events]
 
     @property
     def session(self) -> JsonObject | None:
@@ -177,24 +176,29 @@ class SimulatedCall:
         self.advance(now)
         if (refusal := self._refuse_decision()) is not None:
             return refusal
-        body = _read(raw)
+        body = read(raw)
         if not isinstance(body, dict):
             return _NOT_JSON
         if (refusal := check(SESSION, body, "session")) is not None:
             return refusal
         self.answered = True
         self.sip_status = 200
-        self.static_noise = has_format(body)
+        self.static_noise = has_format(body) and not self.order.browser
         self.agenda.clear()
         self.agenda.after(self.order.ring_timeout, self._give_up_unattended)
         self.conversation = self._converse(body, now)
         self._become("accepted")
         return None
 
+    def create(self, session: bytes) -> Refusal | None:
+        """The call of a browser begins: it is answered with this session, unless it is refused."""
+        self.record("create", session)
+        return self.accept(session, 0.0)
+
     def reject(self, raw: bytes) -> Refusal | None:
         if (refusal := self._refuse_decision()) is not None:
             return refusal
-        body = _read(raw) if raw.strip() else {}
+        body = read(raw) if raw.strip() else {}
         if not isinstance(body, dict):
             return _NOT_JSON
         if (refusal := check(REJECT, body, "")) is not None:
@@ -206,7 +210,9 @@ class SimulatedCall:
     def refer(self, raw: bytes) -> Refusal | None:
         if self.conversation is None or self.ended:
             return CALL_NOT_FOUND
-        body = _read(raw)
+        if self.order.browser:
+            return _NO_TELEPHONE
+        body = read(raw)
         if not isinstance(body, dict):
             return _NOT_JSON
         if (refusal := check(REFER, body, "")) is not None:
@@ -310,7 +316,7 @@ class SimulatedCall:
         self._session = None
         self.notes.clear()
         for seen in self._requests.values():
-            seen.bodies = [b"{}"] * len(seen.bodies)
+            seen.drop()
 
     def describe(self) -> JsonObject:
         """The call as `GET /simulator/calls/{id}` shows it."""
@@ -325,6 +331,7 @@ class SimulatedCall:
             "headers": [{"name": name, "value": value} for name, value in self.order.headers],
             "created_at": self.order.created_at,
             "accepts": self.accepts,
+            "creates": self.creates,
             "rejects": self.rejects,
             "refers": self.refers,
             "hangups": self.hangups,
@@ -355,7 +362,7 @@ class SimulatedCall:
             Ids(order.seed),
             self.agenda,
             order.manner,
-            begin_session(body, self.call_id, expires_at),
+            begin_session(body, self.call_id, expires_at, browser=order.browser),
             wall=order.placed_at,
             conversation_id=f"conv_{order.seed}",
         )
@@ -370,7 +377,8 @@ class SimulatedCall:
         line = self.conversation.line if self.conversation is not None else None
         if line is None:
             return
-        self.static_noise = self.static_noise or line.static_noise
+        noise = line.static_noise and not self.order.browser
+        self.static_noise = self.static_noise or noise
         if line.hung_up is not None:
             self.end(line.hung_up)
 
@@ -389,9 +397,4 @@ _NOT_JSON = Refusal(
 )
 
 
-def _read(raw: str | bytes) -> Any:
-    """The JSON of what was received, or its text where it is none."""
-    try:
-        return from_json(raw) if raw else {}
-    except ValueError:
-        return raw if isinstance(raw, str) else raw.decode(errors="replace")
+_NO_TELEPHONE = Refusal("Only SIP calls can be referred.", "unsupported_call")

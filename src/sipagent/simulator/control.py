@@ -31,6 +31,7 @@ def control_routes(exchange: Exchange) -> list[BaseRoute]:
         ("POST", f"{call}/dtmf", control.press),
         ("POST", f"{call}/close", control.close),
         ("POST", "/simulator/webhooks", control.send_webhook),
+        ("POST", "/simulator/talks", control.set_talks),
         ("POST", "/simulator/faults", control.set_faults),
         ("DELETE", "/simulator/faults", control.clear_faults),
     ]
@@ -108,6 +109,10 @@ class _Control:
 
     async def send_webhook(self, request: Request, body: Any) -> Response:
         return _json({"delivery": await self._exchange.send_webhook(**body)})
+
+    async def set_talks(self, request: Request, body: Any) -> Response:
+        self._exchange.set_talks(**body)
+        return _json({})
 
     async def set_faults(self, request: Request, body: Any) -> Response:
         self._exchange.set_faults(body)

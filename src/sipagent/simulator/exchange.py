@@ -26,6 +26,7 @@ from sipagent.simulator.orders import (
 from sipagent.simulator.provider import Provider
 from sipagent.simulator.refusal import JsonObject
 from sipagent.simulator.switchboard import Switchboard
+from sipagent.simulator.talks import BROWSER, Talks
 from sipagent.simulator.webhooks import Deliverer, incoming_event
 
 KEEP = 50_000
@@ -57,6 +58,7 @@ class Exchange:
         self.entra = Entra()
         self.keys = Keys(api_keys, self.entra)
         self._provider = Provider(self._board, self.keys)
+        self._talks = Talks(self._board, self.keys, lambda: self._provider.faults)
 
     @property
     def deliver_to(self) -> str | None:
@@ -75,6 +77,11 @@ class Exchange:
     @webhook_secret.setter
     def webhook_secret(self, secret: str) -> None:
         self._deliverer.secret = secret
+
+    def set_talks(self, **options: Any) -> None:
+        """How calls of browsers go from now on: what `place_call` takes, such as a script."""
+        read_order(PlaceOrder, {"to": BROWSER, **options})
+        self._talks.manner = options
 
     @property
     def calls(self) -> list[SimulatedCall]:

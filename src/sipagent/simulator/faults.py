@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Action = Literal["accept", "reject", "refer", "hangup", "attach", "socket"]
-ACTIONS: tuple[Action, ...] = ("accept", "reject", "refer", "hangup", "attach", "socket")
+Action = Literal[
+    "accept", "reject", "refer", "hangup", "attach", "socket", "create", "client_secret"
+]
 
 
 class Fault(BaseModel):

@@ -10,12 +10,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketState
 
+from sipagent.simulator.answers import cut_off, faulty, refused, until_disconnected
 from sipagent.simulator.call import SimulatedCall
-from sipagent.simulator.faults import Action, Fault, Faults, fault_body
+from sipagent.simulator.faults import Action, Fault, Faults
 from sipagent.simulator.keys import Keys
 from sipagent.simulator.reading import Reading
-from sipagent.simulator.refusal import CALL_NOT_FOUND, JsonObject, Refusal
-from sipagent.simulator.sockets import CONNECTION, CallSocket, reset, text_frame
+from sipagent.simulator.refusal import CALL_NOT_FOUND, Refusal
+from sipagent.simulator.sockets import CONNECTION, CallSocket, text_frame
 from sipagent.simulator.switchboard import Peer, Switchboard
 
 _PREFIXES = ("/v1", "/openai/v1")
@@ -56,7 +57,7 @@ class Provider:
         async def endpoint(request: Request) -> Response:
             unknown = self._keys.refusal(request)
             if unknown is not None:
-                return _refused(unknown)
+                return refused(unknown)
             raw = await request.body()
             call = self._board.book.find(request.path_params["call_id"])
             if call is None:
@@ -68,7 +69,7 @@ class Provider:
             if call is not None:
                 call.record_answer(action, response.status_code if response else 0)
                 self._board.touch(call)
-            return response or await _cut_off(request)
+            return response or await cut_off(request)
 
         return endpoint
 
@@ -84,16 +85,16 @@ class Provider:
         if fault is not None:
             await asyncio.sleep(fault.latency)
             if fault.hang:
-                await _wait_for_disconnect(request.receive)
+                await until_disconnected(request.receive)
                 return None
             if fault.reset:
                 return None
             if fault.status is not None:
-                return _faulty(fault, fault.status)
+                return faulty(fault, fault.status)
         refusal = self._act(action, raw, call)
         if fault is not None and fault.reset_after_effect:
             return None
-        return _refused(refusal) if refusal is not None else Response()
+        return refused(refusal) if refusal is not None else Response()
 
     def _act(self, action: Action, raw: bytes, call: SimulatedCall | None) -> Refusal | None:
         if call is None:
@@ -124,14 +125,14 @@ class Provider:
             if fault.hang or fault.reset:
                 if fault.reset:
                     socket.reset()
-                await _wait_for_disconnect(websocket.receive)
+                await until_disconnected(websocket.receive)
                 return
             if fault.status is not None:
-                await websocket.send_denial_response(_faulty(fault, fault.status))
+                await websocket.send_denial_response(faulty(fault, fault.status))
                 return
         refusal = refusal or self._refuse_attach(call)
         if call is None or refusal is not None:
-            await websocket.send_denial_response(_refused(refusal or CALL_NOT_FOUND))
+            await websocket.send_denial_response(refused(refusal or CALL_NOT_FOUND))
             return
         await websocket.accept()
         await self._hold(websocket, socket, call)
@@ -178,32 +179,3 @@ def _first_frames(fault: Fault) -> list[bytes]:
         frames.append(text_frame(to_json(event)))
     frames.extend(text_frame(raw.encode()) for raw in fault.malformed or ())
     return frames
-
-
-def _refused(refusal: Refusal) -> Response:
-    return _json({"error": refusal.body()}, refusal.status)
-
-
-def _faulty(fault: Fault, status: int) -> Response:
-    response = _json(fault_body(fault, status), status)
-    if status < 300 and fault.body is None:
-        response = Response(status_code=status)
-    if fault.retry_after is not None:
-        response.headers["retry-after"] = f"{fault.retry_after:g}"
-    return response
-
-
-def _json(body: JsonObject, status: int) -> Response:
-    return Response(to_json(body), status, media_type="application/json")
-
-
-async def _cut_off(request: Request) -> Response:
-    """The connection goes without an answer; what is returned reaches nobody."""
-    reset(request.scope["state"][CONNECTION])
-    await _wait_for_disconnect(request.receive)
-    return Response()
-
-
-async def _wait_for_disconnect(receive: Callable[[], Awaitable[Any]]) -> None:
-    while not (await receive())["type"].endswith(".disconnect"):
-        pass

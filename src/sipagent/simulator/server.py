@@ -34,7 +34,8 @@ class Simulator(Exchange):
 
     def __init__(self, webhook_secret: str, deliver_to: str | None = None, **options: Any) -> None:
         super().__init__(webhook_secret, deliver_to, **options)
-        routes = [*control_routes(self), *self._provider.routes(), *self.entra.routes()]
+        provider = [*self._provider.routes(), *self._talks.routes()]
+        routes = [*control_routes(self), *provider, *self.entra.routes()]
         self.app = Starlette(routes=routes)
         self._url: str | None = None
 

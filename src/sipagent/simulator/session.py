@@ -21,9 +21,10 @@ _VAD_DEFAULTS: dict[str, JsonObject] = {
     "semantic_vad": {"eagerness": "auto", "create_response": True, "interrupt_response": True},
 }
 _SIP_FORMAT = {"type": "audio/pcmu"}
+_BROWSERS_FORMAT = {"type": "audio/pcm", "rate": 24000}
 
 
-def _defaults(call_id: str, expires_at: int) -> JsonObject:
+def _defaults(call_id: str, expires_at: int, audio_format: JsonObject) -> JsonObject:
     return {
         "type": "realtime",
         "object": "realtime.session",
@@ -34,12 +35,12 @@ def _defaults(call_id: str, expires_at: int) -> JsonObject:
         "output_modalities": ["audio"],
         "audio": {
             "input": {
-                "format": _SIP_FORMAT,
+                "format": audio_format,
                 "noise_reduction": None,
                 "transcription": None,
                 "turn_detection": {"type": "server_vad"},
             },
-            "output": {"format": _SIP_FORMAT, "voice": "alloy", "speed": 1.0},
+            "output": {"format": audio_format, "voice": "alloy", "speed": 1.0},
         },
         "tools": [],
         "tool_choice": "auto",
@@ -51,9 +52,12 @@ def _defaults(call_id: str, expires_at: int) -> JsonObject:
     }
 
 
-def begin_session(accepted: JsonObject, call_id: str, expires_at: int) -> JsonObject:
-    """The effective session of a call that was accepted with a valid body."""
-    return merge(_defaults(call_id, expires_at), accepted)
+def begin_session(
+    accepted: JsonObject, call_id: str, expires_at: int, *, browser: bool = False
+) -> JsonObject:
+    """The effective session of a call that was accepted, or begun, with a valid body."""
+    audio_format = _BROWSERS_FORMAT if browser else _SIP_FORMAT
+    return merge(_defaults(call_id, expires_at, audio_format), accepted)
 
 
 def merge(session: JsonObject, update: JsonObject) -> JsonObject:

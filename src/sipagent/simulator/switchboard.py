@@ -66,8 +66,9 @@ class Switchboard:
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._chatter = ChatterBox(self._write_chatter)
 
-    def place(self, order: CallOrder) -> SimulatedCall:
-        call = SimulatedCall(order)
+    def place(self, order: CallOrder, call: SimulatedCall | None = None) -> SimulatedCall:
+        """The call, by default one that rings, is there from now on."""
+        call = call or SimulatedCall(order)
         self.book.add(call)
         self._placed_at[call.call_id] = asyncio.get_running_loop().time()
         self.touch(call)

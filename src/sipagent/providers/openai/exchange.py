@@ -256,11 +256,13 @@ class Exchange:
             raise
         return connection
 
-    def request(self, target: Target, path: str, headers: Fields, content: bytes) -> bytes:
-        """A request to post JSON."""
+    def request(
+        self, target: Target, path: str, headers: Fields, content: bytes, kind: str
+    ) -> bytes:
+        """A request to post content of this media type."""
         head = (
             f"POST {path} HTTP/1.1\r\nHost: {target.field}\r\nUser-Agent: {self._agent}\r\n"
-            f"Accept: */*\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+            f"Accept: */*\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
         )
         fields = [b"%b: %b\r\n" % field for field in headers]
         return b"".join([head.encode("latin-1"), *fields, b"\r\n", content])

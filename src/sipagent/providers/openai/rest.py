@@ -49,13 +49,14 @@ class RestError(Exception):
 
 
 class Body:
-    """The bytes of a request. `begun` says that they are on their way, after its headers, and that
-    no answer has come."""
+    """The bytes of a request, and their media type. `begun` says that they are on their way, after
+    its headers, and that no answer has come."""
 
-    __slots__ = ("begun", "content")
+    __slots__ = ("begun", "content", "kind")
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, kind: str = "application/json") -> None:
         self.content = content
+        self.kind = kind
         self.begun = False
 
 
@@ -63,7 +64,7 @@ class _Noted(BytesPayload):
     """A body that notes when it is sent."""
 
     def __init__(self, body: Body) -> None:
-        super().__init__(body.content, content_type="application/json")
+        super().__init__(body.content, content_type=body.kind)
         self._body = body
 
     async def write_with_length(
@@ -114,7 +115,7 @@ class Rest:
         *,
         within: float | None = None,
     ) -> RestAnswer:
-        """Post JSON and read the answer, each step within `ATTEMPT_WITHIN`, or all `within` so many
+        """Post it and read the answer, each step within `ATTEMPT_WITHIN`, or all `within` so many
         seconds.
 
         Raises RestError where no answer came. Cancelling it closes the connection.
@@ -133,7 +134,8 @@ class Rest:
                 async with asyncio.timeout(_least(ATTEMPT_WITHIN, within)):
                     connection = await exchange.opened(target)
             body.begun = True
-            answering = connection.ask(exchange.request(target, path, headers, body.content))
+            request = exchange.request(target, path, headers, body.content, body.kind)
+            answering = connection.ask(request)
             left = ATTEMPT_WITHIN if until is None else until - loop.time()
             timer = loop.call_later(max(0.0, left), connection.give_up)
             answer = await answering
