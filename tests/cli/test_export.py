@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sipagent.cli.export import cell
 from sipagent.store import tables
+from sipagent.store.cells import cell
 from tests.cli.kept import keep, printable
 from tests.cli.support import Place
 from tests.store.kept import CALLER, DIALED, HOSTILE, a_call, a_turn, failed

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from sipagent.store.reading import CallFilter, Story
 
 _PAGE: Final = 200
-_DEFUSED: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
 
 
 class ExportFormat(StrEnum):
@@ -162,9 +160,9 @@ class _Csv:
         self._row(file, [data[name] for name in self._columns])
 
     def _row(self, file: IO[str], values: Sequence[Any]) -> None:
-        import csv
+        from sipagent.store.cells import csv_line
 
-        csv.writer(file, lineterminator="\r\n").writerow([cell(value) for value in values])
+        file.write(csv_line(values))
 
 
 def columns(*, numbers: bool, words: bool) -> tuple[str, ...]:
@@ -176,26 +174,6 @@ def columns(*, numbers: bool, words: bool) -> tuple[str, ...]:
     hidden = set() if numbers else {"caller_name"}
     names = [each.name for each in fields(CallRow) if each.name not in hidden]
     return (*names, "seconds", "tools", *(["transcript", "messages"] if words else []))
-
-
-def cell(value: Any) -> str:
-    """A value as a cell's text, which no spreadsheet runs and no terminal obeys."""
-    from sipagent.sip.untrusted import visible
-
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return str(value)
-        case list():
-            text = " ".join(map(str, value))
-        case _:
-            text = str(value)
-    danger = text.startswith(_DEFUSED)
-    shown = "\n".join(visible(line) for line in text.split("\n"))
-    return f"'{shown}" if danger or shown.startswith(_DEFUSED) else shown
 
 
 _WRITERS: Final[dict[ExportFormat, Callable[..., Any]]] = {
