@@ -30,10 +30,13 @@ from benchmarks.report import (
     sizes_data,
     table,
     tools_rows,
+    viewers_rows,
 )
-from benchmarks.scenarios import SCENARIOS, Figures, Sizes, Stage, arrival
+from benchmarks.scenarios import Figures, Sizes, Stage, arrival, held, tools
 from benchmarks.subjects import SIPAGENT, SUBJECTS, BenchError, Subject, pin, two_cores
+from benchmarks.viewers import VIEWERS, viewers
 
+SCENARIOS = {"arrival": arrival, "held": held, "tools": tools, "viewers": viewers}
 FULL = Sizes()
 QUICK = Sizes(arrival_seconds=4.0, levels=(10, 500), held_seconds=3.0, top_seconds=4.0, warm_up=50)
 
@@ -56,16 +59,25 @@ class Round:
             return f"{self.sizes.rate:g} calls/s, {wire}"
         if self.scenario == "tools":
             return f"{self.sizes.rate:g} tool calls/s, {wire}"
+        if self.scenario == "viewers":
+            return f"{VIEWERS} viewers, {self.sizes.rate / 2:g} calls/s, {wire}"
         return f"{self.sizes.events_per_second:g} events/s a call, {wire}"
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
-        """Who takes part: the bare server has no tools."""
-        return (SIPAGENT,) if self.scenario == "tools" else SUBJECTS
+        """Who takes part: the bare server has no tools, and nobody watches it."""
+        return (SIPAGENT,) if self.scenario in ("tools", "viewers") else SUBJECTS
+
+    @property
+    def beside(self) -> tuple[str, str]:
+        """What is measured beside each other."""
+        return ("without", "with") if self.scenario == "viewers" else ("bare", "sipagent")
 
     def rows(self, trials: Trials) -> list[Row]:
         if self.scenario == "tools":
             return tools_rows(trials)
+        if self.scenario == "viewers":
+            return viewers_rows(trials)
         if self.scenario == "arrival":
             return arrival_rows(trials, bounded=not self.tls)
         return held_rows(trials, self.sizes.levels, bounded=not self.tls)
@@ -111,6 +123,7 @@ def _rounds(sizes: Sizes) -> list[Round]:
         Round("arrival", "arrival", sizes, times=7),
         Round("held", "held", sizes),
         Round("tools", "tools", sizes),
+        Round("viewers", "viewers", sizes),
         Round("arrival-tls", "arrival", short, tls=True),
         Round("held-tls", "held", few, tls=True),
     ]
@@ -146,7 +159,7 @@ async def _measure(options: argparse.Namespace) -> list[Row]:
                 "rows": [row.data() for row in found],
                 "trials": trials,
             }
-            print(table(one.heading, found), flush=True)
+            print(table(one.heading, found, one.beside), flush=True)
     print(f"{machine()['cpu']}, {machine()['python']}; {time.monotonic() - began:.0f} s")
     if options.json is not None:
         options.json.write_text(json.dumps(document, indent=2) + "\n")

@@ -87,6 +87,22 @@ def tools_rows(trials: Trials) -> list[Row]:
     return [Row(title, None, _median(ours, key), bound) for title, key, bound in table]
 
 
+def viewers_rows(trials: Trials) -> list[Row]:
+    """The lines of a round with viewers: beside the same calls without them."""
+    table: list[tuple[str, str, Bound | None]] = [
+        ("webhook to greeting p50, ms", "greeting_p50_ms", None),
+        ("webhook to greeting p99, ms", "greeting_p99_ms", Bound("ratio", 1.2)),
+        ("CPU per call, ms", "cpu_per_call_ms", None),
+    ]
+    ours = trials[SIPAGENT.name]
+    rows = [
+        Row(title, _median(ours, f"{key}/without"), _median(ours, f"{key}/with"), bound)
+        for title, key, bound in table
+    ]
+    tap = _median(ours, "tap_us/unwatched"), _median(ours, "tap_us/hub")
+    return [*rows, Row("unwatched: a piece of speech, us", *tap, Bound("figure", 1.0))]
+
+
 def held_rows(trials: Trials, levels: Sequence[int], bounded: bool) -> list[Row]:
     """The lines of a round of held calls: what is promised concerns the most calls."""
     rows: list[Row] = []
@@ -122,9 +138,11 @@ def held_rows(trials: Trials, levels: Sequence[int], bounded: bool) -> list[Row]
     return rows
 
 
-def table(heading: str, rows: Sequence[Row]) -> str:
-    """The rows as plain text."""
-    head = f"{heading:<{_WIDTH}}{'bare':>9}{'sipagent':>10}{'ratio':>8}   bound"
+def table(
+    heading: str, rows: Sequence[Row], beside: tuple[str, str] = (BARE.name, SIPAGENT.name)
+) -> str:
+    """The rows as plain text; `beside` are the names of what stands beside each other."""
+    head = f"{heading:<{_WIDTH}}{beside[0]:>9}{beside[1]:>10}{'ratio':>8}   bound"
     return "\n".join([head, "-" * len(head), *(_line(row) for row in rows), ""])
 
 

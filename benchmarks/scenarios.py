@@ -55,18 +55,18 @@ class Stage:
 
 async def arrival(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
     """Calls come at a steady rate, are greeted and end: what each costs, and how long it takes."""
-    async with _warmed(subject, stage, sizes) as (server, carrier):
+    async with warmed(subject, stage, sizes) as (server, carrier):
         before = server.cpu()
-        with _Effort() as effort:
-            calls = await _arrive(carrier, sizes.rate, round(sizes.rate * sizes.arrival_seconds))
+        with Effort() as effort:
+            calls = await arrive(carrier, sizes.rate, round(sizes.rate * sizes.arrival_seconds))
         await carrier.ended()
         await asyncio.sleep(0.3)
         used = server.cpu() - before
-        _check(server, calls, effort)
+        check(server, calls, effort)
     posted = [stamps.posted for stamps in calls]
-    answered = _between(posted, [stamps.answered for stamps in calls])
-    accepted = _between(posted, [stamps.accepted for stamps in calls])
-    greeted = _between(posted, [stamps.greeted.result() for stamps in calls])
+    answered = between(posted, [stamps.answered for stamps in calls])
+    accepted = between(posted, [stamps.accepted for stamps in calls])
+    greeted = between(posted, [stamps.greeted.result() for stamps in calls])
     return {
         "cpu_per_call_ms": used / len(calls) * 1e3,
         "greeting_p50_ms": statistics.median(greeted),
@@ -84,20 +84,20 @@ async def tools(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
     count = round(sizes.rate * sizes.arrival_seconds)
     async with open_backend() as backend:
         asking = replace(subject, environment={**subject.environment, "BENCH_BACKEND": backend.url})
-        async with _warmed(asking, stage, sizes) as (server, carrier):
+        async with warmed(asking, stage, sizes) as (server, carrier):
             stamps = carrier.book.tools = ToolStamps()
-            await _arrive(carrier, sizes.rate / 2, sizes.warm_up, _asking_first)
+            await arrive(carrier, sizes.rate / 2, sizes.warm_up, _asking_first)
             await carrier.ended()
-            with _Effort() as effort:
-                calls = await _arrive(carrier, sizes.rate, count, _asking)
+            with Effort() as effort:
+                calls = await arrive(carrier, sizes.rate, count, _asking)
                 before = set(carrier.book.calls)
-                calls += await _arrive(carrier, sizes.rate, _HANGING_CALLS, _waiting)
+                calls += await arrive(carrier, sizes.rate, _HANGING_CALLS, _waiting)
                 waiting = set(carrier.book.calls) - before
-                calls += await _arrive(carrier, sizes.rate, count // 2, _asking_later)
+                calls += await arrive(carrier, sizes.rate, count // 2, _asking_later)
             for call_id in waiting:
                 carrier.simulator.hang_up(call_id)
             await carrier.ended()
-            _check(server, calls, effort)
+            check(server, calls, effort)
     alone = _own(stamps, backend, 0, count)
     beside = _own(stamps, backend, _LATER, count // 2)
     return {
@@ -114,8 +114,8 @@ def _own(stamps: ToolStamps, backend: Backend, first: int, count: int) -> list[f
     orders = [str(number) for number in range(first, first + count)]
     if missing := sum(order not in stamps.told for order in orders):
         raise BenchError(f"{missing} of {count} tool calls had no output")
-    whole = _between([stamps.asked[one] for one in orders], [stamps.told[one] for one in orders])
-    theirs = _between(
+    whole = between([stamps.asked[one] for one in orders], [stamps.told[one] for one in orders])
+    theirs = between(
         [backend.asked[one] for one in orders], [backend.answered[one] for one in orders]
     )
     return [total - other for total, other in zip(whole, theirs, strict=True)]
@@ -152,14 +152,14 @@ async def held(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
     larger the process is than when it was idle, for each call.
     """
     figures: Figures = {}
-    async with _warmed(subject, stage, sizes) as (server, carrier):
+    async with warmed(subject, stage, sizes) as (server, carrier):
         cpu, began = server.cpu(), time.monotonic()
         await asyncio.sleep(sizes.idle_seconds)
         idle = (server.cpu() - cpu) / (time.monotonic() - began)
         empty = server.memory()
         calls: list[Stamps] = []
         for level in sizes.levels:
-            calls += await _fill(carrier, level - len(calls), sizes.events_per_second)
+            calls += await fill(carrier, level - len(calls), sizes.events_per_second)
             await asyncio.sleep(_SETTLE)
             top = level == sizes.levels[-1]
             seconds = sizes.top_seconds if top else sizes.held_seconds
@@ -167,20 +167,13 @@ async def held(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
             figures[f"cpu_per_event_us/{level}"] = per_event * 1e6
             figures[f"kib_per_call/{level}"] = (server.memory() - empty) / level / 1024
             figures[f"load_cpu_share/{level}"] = effort.share
-            _check(server, calls, effort)
+            check(server, calls, effort)
     figures["idle_cpu_share"] = idle
     return figures
 
 
-SCENARIOS: dict[str, Callable[[Subject, Stage, Sizes], Any]] = {
-    "arrival": arrival,
-    "held": held,
-    "tools": tools,
-}
-
-
 @asynccontextmanager
-async def _warmed(
+async def warmed(
     subject: Subject, stage: Stage, sizes: Sizes
 ) -> AsyncIterator[tuple[Server, Carrier]]:
     """A server that has held calls and holds none any more, and its carrier."""
@@ -190,7 +183,7 @@ async def _warmed(
         try:
             async with running(subject, upstream, stage.folder, stage.core, authority) as server:
                 carrier.poster = Poster(f"{server.url}/webhooks/openai")
-                await _arrive(carrier, sizes.rate / 2, sizes.warm_up)
+                await arrive(carrier, sizes.rate / 2, sizes.warm_up)
                 await carrier.ended()
                 carrier.book.calls.clear()
                 await asyncio.sleep(0.3)
@@ -201,7 +194,7 @@ async def _warmed(
             await carrier.left()
 
 
-async def _arrive(
+async def arrive(
     carrier: Carrier, rate: float, count: int, script: Callable[[int], Any] = _ending
 ) -> list[Stamps]:
     """So many calls at this rate, however long the server takes; returns when all are greeted."""
@@ -221,7 +214,7 @@ async def _arrive(
     return calls
 
 
-async def _fill(carrier: Carrier, count: int, events_per_second: float) -> list[Stamps]:
+async def fill(carrier: Carrier, count: int, events_per_second: float) -> list[Stamps]:
     """So many calls more, as fast as the server takes them a few at a time."""
     calls: list[Stamps] = []
     left = iter(range(count))
@@ -239,9 +232,9 @@ async def _fill(carrier: Carrier, count: int, events_per_second: float) -> list[
 
 async def _listen(
     server: Server, carrier: Carrier, idle: float, seconds: float
-) -> tuple[float, "_Effort"]:
+) -> tuple[float, "Effort"]:
     """Seconds of CPU that the server spends on one event."""
-    with _Effort() as effort:
+    with Effort() as effort:
         cpu, events, began = server.cpu(), carrier.book.events, time.monotonic()
         await asyncio.sleep(seconds)
         used = server.cpu() - cpu - idle * (time.monotonic() - began)
@@ -249,12 +242,12 @@ async def _listen(
     return used / heard, effort
 
 
-class _Effort:
+class Effort:
     """What this process, the load, has used of its core; without a collector that pauses it."""
 
     share = 0.0
 
-    def __enter__(self) -> "_Effort":
+    def __enter__(self) -> "Effort":
         gc.disable()
         self._cpu, self._began = time.process_time(), time.monotonic()
         return self
@@ -264,7 +257,7 @@ class _Effort:
         gc.enable()
 
 
-def _check(server: Server, calls: Sequence[Stamps], effort: _Effort) -> None:
+def check(server: Server, calls: Sequence[Stamps], effort: Effort) -> None:
     """Raises BenchError where the figures would not mean what they say."""
     if any(stamps.accepts != 1 for stamps in calls):
         raise BenchError(f"{server.subject.name} did not accept every call exactly once")
@@ -274,7 +267,7 @@ def _check(server: Server, calls: Sequence[Stamps], effort: _Effort) -> None:
         raise BenchError(f"the load itself used {effort.share:.0%} of its core")
 
 
-def _between(since: Sequence[float], until: Sequence[float]) -> list[float]:
+def between(since: Sequence[float], until: Sequence[float]) -> list[float]:
     """Milliseconds."""
     return [(end - start) * 1e3 for start, end in zip(since, until, strict=True)]
 

@@ -57,6 +57,7 @@ class Server:
     pid: int
     url: str
     log: Path
+    data: Path
 
     def cpu(self) -> float:
         """Seconds of CPU time that the process has used, of all its threads."""
@@ -86,12 +87,13 @@ async def running(
     """The subject as a process that is ready for calls; killed in the end."""
     port = free_port()
     log = folder / f"{subject.name}-{port}.log"
+    # A directory of its own: what one trial leaves must not be gone on with in the next.
+    data = folder / f"data-{port}"
     environment = {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         **subject.environment,
         "PORT": str(port),
-        # A directory of its own: what one trial leaves must not be gone on with in the next.
-        "SIPAGENT_DATA_DIR": str(folder / f"data-{port}"),
+        "SIPAGENT_DATA_DIR": str(data),
         "OPENAI_API_KEY": "sk-benchmark",
         "OPENAI_WEBHOOK_SECRET": SECRET,
         "OPENAI_BASE_URL": upstream,
@@ -109,7 +111,7 @@ async def running(
         )
     try:
         pin(process.pid, core)
-        server = Server(subject, process.pid, f"http://127.0.0.1:{port}", log)
+        server = Server(subject, process.pid, f"http://127.0.0.1:{port}", log, data)
         await _ready(server, process)
         yield server
     finally:

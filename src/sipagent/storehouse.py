@@ -22,6 +22,7 @@ from sipagent.routing import RoutingTable
 from sipagent.sessions.ports import Clock, Engine, HeldCall
 from sipagent.sessions.supervisor import Supervisor
 from sipagent.settings import Settings
+from sipagent.sip import to_e164
 from sipagent.store.arrivals import Arrivals
 from sipagent.store.closing import Closing
 from sipagent.store.database import DATABASE_ERRORS, reason_of
@@ -79,7 +80,7 @@ class Storehouse:
         self._process = settings.process_quota
         self._key = self._installation_key(settings, file=location.file is not None)
         self._ledger = Ledger(settings.data_dir)
-        replica = replica_name()
+        self.replica = replica = replica_name()
         self.room = engine_room(settings, replica, clock, self._crossed)
         self.writer = Writer(
             location,
@@ -137,6 +138,11 @@ class Storehouse:
         return self.room.engine
 
     @property
+    def numbers(self) -> StoredNumbers:
+        """How tenants' numbers are stored."""
+        return self._numbers
+
+    @property
     def counters(self) -> Counters:
         return self.room.counters
 
@@ -173,6 +179,14 @@ class Storehouse:
         memory = (UnreadyReason("engine", *defect) for defect in self.room.defects())
         records = (UnreadyReason(*defect) for defect in self.writer.defects())
         return (*memory, *records)
+
+    def forms_of(self, number: str, tenant: TenantName | None) -> tuple[str, ...]:
+        """All forms in which a number may stand in the records, the hidden one of a tenant's."""
+        e164 = to_e164(number)
+        plain = tuple(dict.fromkeys(filter(None, (e164, number))))
+        if e164 is None or tenant is None:
+            return plain
+        return (*plain, *self._numbers.spellings(tenant, e164)[1:])
 
     async def seed(self) -> None:
         """Have budgets that are new here go on from what has been spent already.

@@ -6,6 +6,7 @@ a *fault*; a *closing* is the end of a connection for such a reason.
 """
 
 import asyncio
+import socket
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,11 +28,15 @@ _ROUNDING: Final = 0.005
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection may ask of us. Times in seconds; they concern receiving only."""
+    """What one connection may ask of us. Times in seconds. For `write_timeout` a client may read
+    more slowly than is written to it, for `silence_timeout` its system may confirm nothing; all
+    others concern receiving."""
 
     header_timeout: float = 5.0
     body_timeout: float = 5.0
     linger_timeout: float = 1.0
+    write_timeout: float = 20.0
+    silence_timeout: float = 60.0
     keep_alive: int = 75
     max_header_bytes: int = 32 * 1024
     max_headers: int = 200
@@ -56,6 +61,7 @@ class Closing(StrEnum):
     MALFORMED = "malformed"
     PIPELINED = "pipelined"
     UNREAD_BODY = "unread-body"
+    WRITE_TIMEOUT = "write-timeout"
 
 
 class _Owed(StrEnum):
@@ -109,10 +115,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._fault: _Fault | None = None
         self._deaf = False
         self._answers: _AnswerTransport | None = None
+        self._stuck: asyncio.TimerHandle | None = None
         self._active: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
+        _bound_silence(transport, self.limits.silence_timeout)
         self._answers = _AnswerTransport(self)
         self._expect(_Owed.HEADERS, self.limits.header_timeout)
 
@@ -120,8 +128,25 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline = inf
         if self._timer is not None:
             self._timer.cancel()
+        self._unstick()
         self._give_up(self._active)  # uvicorn tells only the newest of pipelined requests
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than is written to it: it has so long to catch up."""
+        super().pause_writing()
+        self._stuck = self.loop.call_later(
+            self.limits.write_timeout, self._abort, Closing.WRITE_TIMEOUT
+        )
+
+    def resume_writing(self) -> None:
+        self._unstick()
+        super().resume_writing()
+
+    def cut_if_stuck(self) -> None:
+        """Whoever reads nothing is waited for no longer."""
+        if self._stuck is not None:
+            self._abort(Closing.WRITE_TIMEOUT)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -254,6 +279,11 @@ class GuardedProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
 
+    def _unstick(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+
     def _discard(self, size: int) -> None:
         self._discarded += size
         if self._discarded > self.limits.max_discarded:
@@ -291,6 +321,18 @@ class GuardedProtocol(HttpToolsProtocol):
             self._expect(_Owed.BODY, self.limits.body_timeout)
         else:
             self._abort(Closing.BODY_TIMEOUT)
+
+
+def _bound_silence(transport: asyncio.Transport, seconds: float) -> None:
+    """Have the system cut a connection whose other end has vanished without a word, once what was
+    sent has not been taken for so long: else it takes a quarter of an hour."""
+    sock = transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+    if sock is not None and option is not None and sock.family in _INTERNET:
+        sock.setsockopt(socket.IPPROTO_TCP, option, round(seconds * 1000))
+
+
+_INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 class _AnswerTransport(asyncio.Transport):

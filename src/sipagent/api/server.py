@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 import uvicorn
@@ -73,11 +73,12 @@ def server_config(
     forwarded_allow_ips: str | None = None,
     backlog: int = 2048,
     graceful_timeout: int = 5,
+    lifespan: Literal["on", "off"] = "on",
 ) -> uvicorn.Config:
     """uvicorn's configuration for one guarded listener.
 
     Logging is left to whoever configured it. `graceful_timeout` is how long open answers may
-    take once the listener is closed.
+    take once the listener is closed. Of several listeners one has the `lifespan`.
     """
     bounds = limits or ConnectionLimits()
     members = {"limits": bounds, "stats": stats or ConnectionStats()}
@@ -88,7 +89,7 @@ def server_config(
         http=type("GuardedProtocol", (GuardedProtocol,), members),
         ws="none",
         loop="auto",
-        lifespan="on",
+        lifespan=lifespan,
         log_config=None,
         log_level=None,
         access_log=False,
@@ -99,6 +100,26 @@ def server_config(
         timeout_keep_alive=bounds.keep_alive,
         timeout_graceful_shutdown=graceful_timeout,
     )
+
+
+class BesideServer(uvicorn.Server):
+    """A listener beside another server's, which begins, ticks and ends it."""
+
+    async def begin(self) -> None:
+        """It listens. Raises SystemExit where it cannot; the log says why."""
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _cut_stuck(self)
+        await super().shutdown(sockets)
+
+    def abort(self) -> None:
+        """Every connection is lost at once."""
+        self.force_exit = True
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 class GracefulServer(uvicorn.Server):
@@ -112,6 +133,9 @@ class GracefulServer(uvicorn.Server):
 
     uvicorn raises the caught signal again at the end, which would make 143 or 130 of every clean
     end; this server does not, so a clean drain exits with 0. `should_exit = True` drains too.
+
+    A listener `beside` it begins after it, when whatever the lifespan begins is there, and closes
+    with it. Both accept while they drain.
     """
 
     def __init__(
@@ -121,8 +145,10 @@ class GracefulServer(uvicorn.Server):
         on_drain: Callable[[], Awaitable[None]],
         on_abort: Callable[[], None],
         kill_after: float | None = 1.9,
+        beside: uvicorn.Config | None = None,
     ) -> None:
         super().__init__(config)
+        self.beside = None if beside is None else BesideServer(beside)
         self._on_drain = on_drain
         self._on_abort = on_abort
         self._kill_after = kill_after
@@ -164,11 +190,28 @@ class GracefulServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if self.beside is None or self.should_exit:
+            return
+        try:
+            await self.beside.begin()
+        except SystemExit:
+            self.started = False
+            await super().shutdown(sockets)
+            raise
+
+    async def on_tick(self, counter: int) -> bool:
+        if self.beside is not None and self.beside.started:
+            await self.beside.on_tick(counter)  # keeps its Date header true
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """The drain, then uvicorn's own end; after a second signal as little as possible."""
         await self._drain()
-        await super().shutdown(sockets)
+        _cut_stuck(self)
+        async with asyncio.TaskGroup() as ends:
+            if self.beside is not None and self.beside.started:
+                ends.create_task(self.beside.shutdown(), name="close the listener beside")
+            await super().shutdown(sockets)
         if self.force_exit:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):
@@ -193,7 +236,15 @@ class GracefulServer(uvicorn.Server):
     def _abort(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+        if self.beside is not None:
+            self.beside.abort()
         self._on_abort()
+
+
+def _cut_stuck(server: uvicorn.Server) -> None:
+    for connection in list(server.server_state.connections):
+        if isinstance(connection, GuardedProtocol):
+            connection.cut_if_stuck()
 
 
 def _killed(code: int) -> None:
