@@ -1,5 +1,7 @@
 """The operator's orders: which of them concerns a call, and for how long."""
 
+from dataclasses import replace
+
 import pytest
 
 from sipagent.model import AgentName, TenantName
@@ -47,11 +49,14 @@ def test_whom_an_order_concerns(
         ((ALL,), ALL),
         ((), None),
         ((TENANT, Order(Scope.TENANT, "acme", code=600)), Order(Scope.TENANT, "acme", code=600)),
+        ((ALL, replace(NUMBER, by_tenant=True)), ALL),
+        ((replace(AGENT, by_tenant=True),), replace(AGENT, by_tenant=True)),
     ],
 )
 def test_the_narrowest_order_counts_and_of_these_the_newest(
     orders: tuple[Order, ...], expected: Order | None
 ) -> None:
+    """Those of tenants come after all of the operator's."""
     assert ordered(orders).order_for(ACME, KEY, STORE, 0.0) == expected
 
 

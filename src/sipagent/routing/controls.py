@@ -22,6 +22,7 @@ class Order:
     `name` is a tenant, a directory key (E.164) or `tenant/agent`, empty for ALL. `until` is in
     unix seconds, None for until it is taken back. `paused` marks a number's pause. `live` is when
     it was given (unix seconds) if held calls are sent there as well, None if they go on.
+    `by_tenant`: the tenant's own people gave it, and the operator's orders come before it.
     """
 
     scope: Scope
@@ -31,6 +32,7 @@ class Order:
     until: float | None = None
     paused: bool = False
     live: float | None = None
+    by_tenant: bool = False
 
     def expired(self, now: float) -> bool:
         return self.until is not None and self.until <= now
@@ -80,4 +82,7 @@ def ordered(orders: tuple[Order, ...]) -> Controls:
     """Controls of orders that were given in this order."""
     rank = {Scope.NUMBER: 0, Scope.AGENT: 1, Scope.TENANT: 2, Scope.ALL: 3}
     newest_first = reversed(orders)
-    return Controls(tuple(sorted(newest_first, key=lambda order: rank[order.scope])))
+    # The operator may refuse a tenant's calls: no narrower order of the tenant's own lifts that.
+    return Controls(
+        tuple(sorted(newest_first, key=lambda order: (order.by_tenant, rank[order.scope])))
+    )

@@ -101,35 +101,41 @@ async def test_orders_are_shown_to_whom_they_concern_and_cancelled_by_them(home:
     for order in (
         Order(Whom.ALL, code=503, until=NOW + 60),
         Order(Whom.TENANT, "beta", code=480),
-        Order(Whom.NUMBER, DIALED, paused=True),
+        Order(Whom.TENANT, "acme", code=480),
         Order(Whom.NUMBER, "+19990001122", paused=True),
-        Order(Whom.AGENT, "acme/store", code=486),
     ):
         await home.desk.give(order, by)
+    for order in (
+        Order(Whom.NUMBER, DIALED, paused=True),
+        Order(Whom.AGENT, "acme/store", code=486),
+    ):
+        await home.desk.give(order, TOKENS["token-acme-control"])
     every = await home.get("operator", "/console/config")
     assert Read(every.text).faults() == []
-    assert every.text.count("/console/config/orders/cancel") == 5
+    assert every.text.count("/console/config/orders/cancel") == 6
     mine = await home.get("acme-control", "/console/config")
     assert mine.text.count("/console/config/orders/cancel") == 2
     assert "all calls" in mine.text
     assert "tenant beta" not in mine.text
+    assert "tenant acme" in mine.text
     assert "+19990001122" not in mine.text
     assert (await home.get("acme-read", "/console/config")).text.count("orders/cancel") == 0
     path = "/console/config/orders/cancel"
     for fields in (
         {"scope": "all", "name": "", "paused": "no"},
         {"scope": "tenant", "name": "beta", "paused": "no"},
+        {"scope": "tenant", "name": "acme", "paused": "no"},
         {"scope": "number", "name": DIALED, "paused": "no"},
         {"scope": "number", "name": "+19990001122", "paused": "yes"},
     ):
         assert (await home.post("acme", path, **fields)).status_code == 404, fields
-    assert len(await home.desk.orders()) == 5
+    assert len(await home.desk.orders()) == 6
     done = await home.post("acme-control", path, scope="number", name=DIALED, paused="yes")
     assert done.status_code == 303
     gone = await home.post("operator", path, scope="number", name="+19990001122", paused="yes")
     assert gone.status_code == 303
     left = {(one.scope.value, one.name) for one in await home.desk.orders()}
-    assert left == {("all", ""), ("tenant", "beta"), ("agent", "acme/store")}
+    assert left == {("all", ""), ("tenant", "beta"), ("tenant", "acme"), ("agent", "acme/store")}
     assert [one.action for one in home.deeds] == ["numbers.resume", "numbers.resume"]
 
 

@@ -57,7 +57,8 @@ def told(orders: Iterable[Order], table: RoutingTable, by: Principal) -> Iterato
             seen = order.scope is Scope.ALL or by.is_operator
             mine = by.is_operator
         else:
-            seen = mine = by.sees(tenant)
+            seen = by.sees(tenant)
+            mine = seen and (by.is_operator or order.by_tenant)
         if seen:
             whom = "all calls" if order.scope is Scope.ALL else f"{order.scope} {order.name}"
             yield Told(order, whom, what_of(order), mine)

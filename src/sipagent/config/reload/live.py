@@ -92,6 +92,8 @@ class LiveConfiguration:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._versions = Versions(path, store, environment)
+        self.path = path
+        self._environment = environment
         self._store = store
         self._orders = orders
         self._wall = wall
@@ -169,6 +171,16 @@ class LiveConfiguration:
         """
         return await finish(self._swap(self._refreshed), name="refresh configuration")
 
+    async def ahead(self) -> Chosen:
+        """What `update` would choose now; nothing is in force, or stored, by that.
+
+        Read in a thread. Raises ConfigError where there is nothing that can be used.
+        """
+        ahead = Versions(
+            self.path, self._store, self._environment, keeps=False, tell=lambda _: None
+        )
+        return await finish(asyncio.to_thread(_first, ahead), name="read configuration ahead")
+
     async def _swap(self, read: Callable[[_Held], tuple[_Held, bool]]) -> Status:
         async with self._lock:
             before = self._held
@@ -234,6 +246,11 @@ class LiveConfiguration:
             for name, other in alike(loaded.table.trunks, secrets)
         ]
         return _Beside(secrets, controls, granted, tuple(troubles))
+
+
+def _first(versions: Versions) -> Chosen:
+    with undisturbed():
+        return versions.first()
 
 
 def _compared(

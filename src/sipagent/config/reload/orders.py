@@ -38,11 +38,19 @@ class OrderStore(Protocol):
         """The order is in force, as the newest of its scope. Expired ones are gone."""
 
     def remove(
-        self, scope: Scope, name: str = "", *, by: str, at: float, paused: bool | None = None
+        self,
+        scope: Scope,
+        name: str = "",
+        *,
+        by: str,
+        at: float,
+        paused: bool | None = None,
+        by_tenant: bool | None = None,
     ) -> Orders:
         """No order of this scope and name is in force; says which were. Expired ones are gone.
 
-        `paused` takes back pauses only (True), or everything but pauses (False).
+        `paused` takes back pauses only (True), or everything but pauses (False); `by_tenant` those
+        of the tenant's own people only, or of the operator only.
         """
 
 
@@ -64,9 +72,16 @@ class OrderFile:
         self._change(lambda orders: with_order(orders, order), told_added(order), by=by, at=at)
 
     def remove(
-        self, scope: Scope, name: str = "", *, by: str, at: float, paused: bool | None = None
+        self,
+        scope: Scope,
+        name: str = "",
+        *,
+        by: str,
+        at: float,
+        paused: bool | None = None,
+        by_tenant: bool | None = None,
     ) -> Orders:
-        taken = Taken(scope, name, paused)
+        taken = Taken(scope, name, paused, by_tenant)
         self._change(taken, taken.told, by=by, at=at)
         return tuple(taken.removed)
 
@@ -105,8 +120,10 @@ class OrderFile:
 class Taken:
     """Takes orders back, as a change of all of them, and remembers which."""
 
-    def __init__(self, scope: Scope, name: str, paused: bool | None) -> None:
-        self._meant = (scope, name, paused)
+    def __init__(
+        self, scope: Scope, name: str, paused: bool | None, by_tenant: bool | None = None
+    ) -> None:
+        self._meant = (scope, name, paused, by_tenant)
         self.told = {"did": "remove", "scope": scope.value, "name": name, "paused": paused}
         self.removed: list[Order] = []
 

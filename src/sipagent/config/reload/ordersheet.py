@@ -33,6 +33,7 @@ class _Written(BaseModel):
     until: Annotated[float, Field(allow_inf_nan=False)] | None = None
     paused: bool = False
     live: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    by_tenant: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> "_Written":
@@ -46,7 +47,16 @@ class _Written(BaseModel):
 
     def order(self) -> Order:
         to = None if self.to is None else DestinationName(self.to)
-        return Order(self.scope, self.name, self.code, to, self.until, self.paused, self.live)
+        return Order(
+            self.scope,
+            self.name,
+            self.code,
+            to,
+            self.until,
+            self.paused,
+            self.live,
+            self.by_tenant,
+        )
 
 
 class _File(BaseModel):
@@ -98,10 +108,14 @@ def with_order(orders: Orders, order: Order) -> Orders:
     return (*(one for one in orders if replace(one, live=None) != same), order)
 
 
-def is_meant(order: Order, scope: Scope, name: str, paused: bool | None) -> bool:
-    """Whether an order is of this scope and name, and a pause, or none, where `paused` says so."""
+def is_meant(
+    order: Order, scope: Scope, name: str, paused: bool | None, by_tenant: bool | None
+) -> bool:
+    """Whether an order is of this scope and name; where `paused` says so, a pause, or none; where
+    `by_tenant` does, one of the tenant's own people, or none."""
     fits = paused is None or order.paused is paused
-    return fits and (order.scope, order.name) == (scope, name)
+    whose = by_tenant is None or order.by_tenant is by_tenant
+    return fits and whose and (order.scope, order.name) == (scope, name)
 
 
 def plain(order: Order) -> dict[str, Any]:

@@ -61,9 +61,16 @@ class SharedOrders(_Shared):
         self._change(lambda orders: with_order(orders, order), told_added(order), by=by, at=at)
 
     def remove(
-        self, scope: Scope, name: str = "", *, by: str, at: float, paused: bool | None = None
+        self,
+        scope: Scope,
+        name: str = "",
+        *,
+        by: str,
+        at: float,
+        paused: bool | None = None,
+        by_tenant: bool | None = None,
     ) -> Orders:
-        taken = Taken(scope, name, paused)
+        taken = Taken(scope, name, paused, by_tenant)
         self._change(taken, taken.told, by=by, at=at)
         return tuple(taken.removed)
 
