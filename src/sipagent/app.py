@@ -2,79 +2,48 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
-from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from sipagent import __version__
-from sipagent.api import problems
-from sipagent.api.health import health_router
 from sipagent.api.server import ConnectionStats, GracefulServer, server_config
-from sipagent.api.webhooks import WebhookFront, WebhookReceiver
+from sipagent.api.webhooks import WebhookReceiver
+from sipagent.callroom import Books, Callroom, books_of, call_room
+from sipagent.callroom import Fixed as Fixed
+from sipagent.callroom import Unwatched as Unwatched
 from sipagent.concurrency import SystemClock
 from sipagent.config.reload.live import LiveConfiguration
 from sipagent.config.reload.reloader import Reloader
-from sipagent.engine.embedded import EmbeddedEngine
-from sipagent.errors import SecretError
+from sipagent.controlroom import Controlroom, control_room
+from sipagent.errors import SettingsError
+from sipagent.instruments import Instruments, instruments_of
+from sipagent.lifetime import Lifetime
+from sipagent.listeners import Listeners, listeners
 from sipagent.metrics import Metrics
-from sipagent.model import CallId, SecretName, TenantName, TrunkName
 from sipagent.observability import log_later
 from sipagent.outbox.courier import Courier, Directory
 from sipagent.outbox.post import GuardedPost
 from sipagent.outbox.scribe import Scribe
 from sipagent.providers.accounts import AccountSpec
 from sipagent.providers.registry import Accounts
-from sipagent.providers.secrets import SecretSource
-from sipagent.routing import Controls, RoutingTable
-from sipagent.sessions.breaker import Breakers
-from sipagent.sessions.gate import Gate, RecordsGate, WatchedRecords
-from sipagent.sessions.headroom import Headroom
+from sipagent.routing import RoutingTable
 from sipagent.sessions.intake import Intake
 from sipagent.sessions.moving import Mover
-from sipagent.sessions.ports import Claims, Clock, Engine, Records, Tap, ToolRunner, Words
-from sipagent.sessions.recent import RecentEnds
-from sipagent.sessions.supervisor import Supervisor, Surroundings
+from sipagent.sessions.ports import Clock, Records, Tap, ToolRunner
+from sipagent.sessions.supervisor import Supervisor
+from sipagent.sessions.talks import Talks
 from sipagent.settings import Settings
-from sipagent.store.fanout import EachOf
 from sipagent.store.log import LogRecords
 from sipagent.storehouse import Storehouse
 from sipagent.toolroom import Toolroom
 from sipagent.tools.addresses import Allow
-from sipagent.tools.consulting import EndpointConsultant
 from sipagent.tools.egress import Egress
-from sipagent.tools.local import LocalServer
 from sipagent.upkeep import Readiness, Upkeep, accounts_of, described_account
-
-
-class Unwatched:
-    """A tap that nobody listens to."""
-
-    def watched(self, call_id: CallId) -> bool:
-        return False
-
-    def publish(self, words: Words) -> None:
-        """Never called: no call is watched."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """A configuration that never changes."""
-
-    table: RoutingTable
-    controls: Controls = field(default_factory=Controls)
-    trunk_secrets: Mapping[TrunkName, Sequence[bytes]] = field(default_factory=dict)
-    webhook_secrets: Mapping[tuple[TenantName, str], SecretSource] = field(default_factory=dict)
-    servers: Mapping[str, LocalServer] = field(default_factory=dict)
-
-    def secret(self, tenant: TenantName, name: SecretName) -> str:
-        """Raises SecretError: nobody is granted one."""
-        raise SecretError(f"the secret {name}", "is not granted")
-
+from sipagent.watchroom import Watchroom
 
 UNREADY_FOR: Final = 2.0
 """Seconds for which a replica that leaves says so before it does: balancers ask every second."""
@@ -95,14 +64,31 @@ class Service:
     drain_timeout: float
     house: Storehouse | None = None
     hands_over: bool = False
+    control: Controlroom | None = None
+    talks: Talks | None = None
+    watching: Watchroom | None = None
+    admin: ASGIApp | None = None
+    """What the operator's own listener serves, where there is one; `app` is without it then."""
 
     def give_up(self) -> None:
         """Take no more calls; the end of the application ends the held ones at once."""
         self.intake.draining = True
+        self._unwatch()
 
     async def drain(self) -> None:
         """Take no more calls, and let the held ones end as the settings say; or have other replicas
-        go on with them, and with those that still come."""
+        go on with them, and with those that still come. Whoever watches them does so until then."""
+        try:
+            await self._drained()
+        finally:
+            self._unwatch()
+
+    def _unwatch(self) -> None:
+        """Streams end before the listener closes, which waits for what is open."""
+        if self.watching is not None:
+            self.watching.close()
+
+    async def _drained(self) -> None:
         if self.house is None or not self.hands_over:
             self.intake.draining = True
             await self.supervisor.drain(self.drain_timeout)
@@ -146,114 +132,60 @@ def build(
     fixed = Fixed(configuration) if isinstance(configuration, RoutingTable) else configuration
     live = configuration if isinstance(configuration, LiveConfiguration) else None
     environment = described_account(settings)
-    if accounts is None:
-        accounts = accounts_of(() if live is None else live.loaded.accounts, environment)
-    providers = Accounts(accounts, context, metrics.odd, granted=fixed.secret)
+    wanted = _wanted(live, environment) if accounts is None else accounts
+    providers = Accounts(wanted, context, metrics.odd, granted=fixed.secret)
     house = Storehouse(settings, lambda: fixed.table, metrics, clock) if keep else None
-    books = _books(house, records or LogRecords(metrics, log_later), clock)
-    gate = Gate(books.engine, Breakers(clock), Headroom(clock))
-    if egress is None:
-        egress = Egress(Allow.parse(settings.http_tools_allow), context, clock=clock)
-    room = Toolroom(fixed, egress, books.records, clock, metrics.tools.observe)
-    runner = room.toolbox if tools is None else tools(room.toolbox)
-    supervisor = _supervisor(providers, books, tap, clock, gate, runner)
-    intake = Intake(
-        configuration=fixed,
-        engine=_door(gate, house, settings),
-        supervisor=supervisor,
-        records=books.records,
-        ring_window=settings.ring_window,
-        clock=clock,
-        process=settings.process_quota,
-        consultant=EndpointConsultant(egress, fixed.secret, clock),
-        recent=books.recent,
-    )
-    connections = ConnectionStats()
-    _observe(metrics, supervisor, connections, providers)
-    _observe_gate(metrics, providers, gate)
-    receiver = WebhookReceiver(providers.webhook_secrets, intake, metrics)
+    instruments = instruments_of(settings, metrics, clock, fixed, providers)
+    told = instruments.beside(records or LogRecords(metrics, log_later))
+    books = books_of(house, told, tap, metrics, clock)
+    egress = egress or Egress(Allow.parse(settings.http_tools_allow), context, clock=clock)
+    room = Toolroom(fixed, egress, books.records, clock, metrics.tools.observe, instruments.headers)
+    run = room.toolbox if tools is None else tools(room.toolbox)
+    calls = call_room(settings, fixed, providers, house, books, egress, run, instruments, metrics)
     upkeep = None if live is None else Upkeep(live, environment, providers, metrics, house=house)
-    readiness = Readiness(intake, providers, upkeep, gate, house)
-    courier = None if house is None else _courier(house, fixed, egress, clock, metrics)
-    mover = Mover(supervisor, fixed, clock)
-    app = _application(receiver, supervisor, readiness, settings.ring_window, room, courier, mover)
-    drain = settings.drain_timeout
-    hands_over = settings.hands_over
-    return Service(app, providers, supervisor, intake, connections, drain, house, hands_over)
+    ground = _Ground(settings, fixed, clock, metrics, egress, room, calls, instruments, books)
+    return _service(ground, Readiness(calls.intake, providers, upkeep, calls.gate, house))
+
+
+def _wanted(
+    live: LiveConfiguration | None, environment: AccountSpec | SettingsError
+) -> Sequence[AccountSpec]:
+    """The live configuration's accounts, or the environment's one. Raises SettingsError."""
+    return accounts_of(() if live is None else live.loaded.accounts, environment)
+
+
+def _service(ground: "_Ground", readiness: Readiness) -> Service:
+    listening, control = _application(ground, readiness)
+    calls, settings = ground.calls, ground.settings
+    return Service(
+        listening.public,
+        readiness.accounts,
+        calls.supervisor,
+        calls.intake,
+        calls.connections,
+        settings.drain_timeout,
+        readiness.house,
+        settings.hands_over,
+        control,
+        calls.talks,
+        ground.books.watching,
+        listening.admin,
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Books:
-    """Where it is written who holds which call, and what became of them."""
+class _Ground:
+    """What an application is made of, beside what makes it ready."""
 
-    engine: Engine
-    records: Records
-    recent: RecentEnds
-
-
-def _books(house: Storehouse | None, records: Records, clock: Clock) -> _Books:
-    """The house's, if there is one, and these records."""
-    recent = RecentEnds(clock)
-    if house is None:
-        return _Books(EmbeddedEngine(clock), EachOf(records, recent), recent)
-    house.forget = recent.forget
-    return _Books(house.engine, EachOf(house.records, records, recent), recent)
-
-
-def _door(gate: Gate, house: Storehouse | None, settings: Settings) -> Claims:
-    """The gate, behind that of the records where no call is to be taken without them."""
-    if house is None or settings.without_records == "take":
-        return gate
-    return RecordsGate(gate, lambda: house.writer.away)
-
-
-def _supervisor(
-    providers: Accounts,
-    books: _Books,
-    tap: Tap | None,
-    clock: Clock,
-    gate: Gate,
-    tools: ToolRunner,
-) -> Supervisor:
-    """All calls, with the gate told how they end and what is left of their accounts' limits."""
-    watched = WatchedRecords(books.records, gate.breakers)
-    limits = gate.headroom.heed
-    return Supervisor(
-        Surroundings(
-            providers,
-            books.engine,
-            watched,
-            tap or Unwatched(),
-            clock,
-            limits=limits,
-            tools=tools,
-        )
-    )
-
-
-def _observe(
-    metrics: Metrics, supervisor: Supervisor, connections: ConnectionStats, accounts: Accounts
-) -> None:
-    """Have what is true at the moment read whenever metrics are asked for."""
-    metrics.observe_active(lambda: supervisor.live)
-    metrics.observe_closings(lambda: connections.closings)
-    metrics.observe_accounts(
-        lambda: {name: health.healthy for name, health in accounts.health().items()}
-    )
-
-
-def _observe_gate(metrics: Metrics, accounts: Accounts, gate: Gate) -> None:
-    """Have the metrics show which accounts take new calls now."""
-
-    def breakers() -> Mapping[str, bool]:
-        opened = gate.breakers.opened()
-        return {name: name in opened for name in accounts.health()}
-
-    def lowered() -> Mapping[str, bool]:
-        return {name: gate.headroom.lowered(name) is not None for name in accounts.health()}
-
-    metrics.observe_breakers(breakers)
-    metrics.observe_headroom(gate.headroom.shares, lowered)
+    settings: Settings
+    fixed: LiveConfiguration | Fixed
+    clock: Clock
+    metrics: Metrics
+    egress: Egress
+    room: Toolroom
+    calls: Callroom
+    instruments: Instruments
+    books: Books
 
 
 @asynccontextmanager
@@ -280,32 +212,30 @@ async def serving(service: Service, host: str = "127.0.0.1") -> AsyncIterator[st
             server.should_exit = True
 
 
-def _courier(
-    house: Storehouse, directory: Directory, egress: Egress, clock: Clock, metrics: Metrics
-) -> Courier:
+def _courier(house: Storehouse, directory: Directory, ground: _Ground) -> Courier:
     """Who tells tenants what the house keeps for them."""
-    post = GuardedPost(egress, clock.wall)
+    clock = ground.clock
     courier = Courier(
         lambda: house.writer.engine,
         directory,
-        post,
+        GuardedPost(ground.egress, clock.wall),
         clock,
-        metrics.outbox,
+        ground.metrics.outbox,
         jobs=house.room.jobs,
+        trace=ground.instruments.headers,
     )
     house.stir = courier.stir
     return courier
 
 
-def _scribe(house: Storehouse, accounts: Accounts, clock: Clock) -> Scribe:
+def _scribe(house: Storehouse, accounts: Accounts) -> Scribe:
     """Who has models read the calls that are over."""
-    announcer, put = house.records.announcer, house.writer.put
     scribe = Scribe(
         lambda: house.writer.engine,
         accounts,
-        announcer,
-        put,
-        clock,
+        house.records.announcer,
+        house.writer.put,
+        house.clock,
         spent=house.charge,
         jobs=house.room.jobs,
     )
@@ -313,52 +243,38 @@ def _scribe(house: Storehouse, accounts: Accounts, clock: Clock) -> Scribe:
     return scribe
 
 
-def _application(
-    receiver: WebhookReceiver,
-    supervisor: Supervisor,
-    readiness: Readiness,
-    ring_window: float,
-    room: Toolroom,
-    courier: Courier | None,
-    mover: Mover,
-) -> ASGIApp:
-    accounts, upkeep, house = readiness.accounts, readiness.upkeep, readiness.house
-    intake = readiness.intake
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with accounts, room, AsyncExitStack() as stack:
-            if house is not None:
-                await stack.enter_async_context(house)
-                await house.go_on(supervisor, ring_window)
-                await house.count(supervisor.wind_down)
-            if courier is not None:
-                await stack.enter_async_context(courier)
-            if house is not None:
-                await stack.enter_async_context(_scribe(house, accounts, house.clock))
-            if upkeep is not None:
-                upkeep.tell(upkeep.live.status)
-                upkeep.after = room.renew
-                reloader = Reloader(upkeep.live, upkeep.after_reading, upkeep.secret_files)
-                await stack.enter_async_context(reloader)
-                if house is not None and house.location.shared:
-                    await stack.enter_async_context(upkeep.following(reloader, house))
-                await stack.enter_async_context(mover)
-            yield
-            if house is not None and intake.leaving:
-                await house.hand_over()  # what came while the listener closed
-            await supervisor.abort()
-
-    # Until there is an operator's token nobody gets to see the API's description.
-    app = FastAPI(
-        title="sipagent",
-        version=__version__,
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,  # the provider counts a redirect as a failure
+def _application(ground: _Ground, readiness: Readiness) -> tuple[Listeners, Controlroom | None]:
+    """What answers all requests, and the control room if there is one: where records are kept, and
+    the configuration is read from files."""
+    house, upkeep, fixed = readiness.house, readiness.upkeep, ground.fixed
+    reloader = None
+    if upkeep is not None:
+        reloader = Reloader(upkeep.live, upkeep.after_reading, upkeep.secret_files)
+    control = None
+    if house is not None and upkeep is not None and reloader is not None:
+        assert ground.books.watching is not None
+        watch = ground.books.watching.watch
+        clock, talks = ground.clock, ground.calls.talks
+        control = control_room(house, upkeep.live, reloader, upkeep, watch, clock, readiness, talks)
+    lifetime = Lifetime(
+        readiness,
+        ground.calls.supervisor,
+        ground.room,
+        ground.settings.ring_window,
+        None if house is None else _courier(house, fixed, ground),
+        None if house is None else _scribe(house, readiness.accounts),
+        Mover(ground.calls.supervisor, fixed, ground.clock),
+        reloader,
+        _also(ground, control),
     )
-    problems.install(app)
-    app.include_router(health_router(readiness.unready, receiver.metrics, readiness.degraded))
-    return WebhookFront(receiver, app)
+    receiver = WebhookReceiver(readiness.accounts.webhook_secrets, readiness.intake, ground.metrics)
+    apart = ground.settings.admin_port is not None
+    return listeners(receiver, readiness, lifetime, control, apart=apart), control
+
+
+def _also(
+    ground: _Ground, control: Controlroom | None
+) -> Sequence[AbstractAsyncContextManager[object]]:
+    """What begins and ends with the application beside the calls."""
+    watching = () if ground.books.watching is None else (ground.books.watching,)
+    return (ground.instruments, *watching, *(() if control is None else control.also))

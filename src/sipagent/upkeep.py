@@ -123,6 +123,11 @@ class Upkeep:
         )
         return self.follows
 
+    def look(self) -> None:
+        """Have what all replicas share looked at now."""
+        if self.follows is not None:
+            self.follows.look()
+
     def defects(self) -> Sequence[UnreadyReason]:
         """What is wrong with the files while calls are taken, without whole numbers."""
         status = self.live.status

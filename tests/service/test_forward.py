@@ -207,4 +207,7 @@ async def test_a_forward_is_logged_and_counted_without_an_agent(house: Open) -> 
     assert (decided["agent"], ended["agent"]) == (None, None)
     assert DESK[1:] not in str(lines)
     exposed = metrics.exposition().decode()
-    assert 'sipagent_calls_total{agent="",outcome="completed.transferred"} 1.0' in exposed
+    assert (
+        'sipagent_calls_total{agent="",outcome="completed.transferred",tenant="default"} 1.0'
+        in exposed
+    )

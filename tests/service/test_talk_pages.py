@@ -15,6 +15,8 @@ import pytest
 from sipagent.api.console import session
 from sipagent.app import Service, build, serving
 from sipagent.config.reload.live import LiveConfiguration
+from sipagent.engine.embedded import EmbeddedEngine
+from sipagent.errors import EngineError
 from sipagent.model import TenantName
 from sipagent.model.access import Scope
 from sipagent.settings import Settings
@@ -185,6 +187,9 @@ async def test_who_may_talk_and_to_whom(office: Office) -> None:
         an_offer(data=True),
         an_offer(video=True),
         an_offer() + "a=x:" + "y" * 50_000,
+        an_offer() + "a=x\rm=application 9 UDP/DTLS/SCTP webrtc-datachannel\ra=mid:1\r\n",
+        an_offer() + " m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n",
+        an_offer() + "a=x\x00\r\n",
     ],
 )
 async def test_only_an_offer_of_audio_alone_is_taken(office: Office, sdp: str) -> None:
@@ -285,6 +290,55 @@ async def test_the_page_talks(office: Office) -> None:
     assert "Thank you for calling Acme." in stream.text
     assert "And when today?" in stream.text
     assert "From nine to six." in stream.text
+
+
+async def test_an_operator_sees_the_words_of_their_own_talk_only(office: Office) -> None:
+    office.simulator.set_talks(script=SCRIPT)
+    theirs = (await talk(office)).json()["call_id"]
+    async with signed_in(office, "Olga", None, Scope.ADMIN) as (browser, csrf):
+        form = {"agent": "acme/plain", "sdp": an_offer()}
+        begun = await browser.post("/console/talk/begin", data=form, headers={"X-CSRF": csrf})
+        own = begun.json()["shown"]
+        assert (await browser.get(own)).status_code == 200
+        for path in (own.partition("?")[0], own.replace(begun.json()["call_id"], theirs)):
+            assert (await browser.get(path)).status_code == 404
+    async with signed_in(office, "Olaf", None, Scope.ADMIN) as (another, _):
+        assert (await another.get(own)).status_code == 404
+    assert {deed.target for deed in await office.audited("calls.transcript")} == {
+        begun.json()["call_id"]
+    }
+
+
+async def test_the_words_of_a_talk_are_opened_only_to_the_session_that_began_it(
+    office: Office,
+) -> None:
+    async with (
+        signed_in(office, "Ann", None, Scope.CONTROL) as (ann, csrf),
+        signed_in(office, "Bob", None, Scope.ADMIN) as (bob, _),
+    ):
+        form = {"agent": "acme/plain", "sdp": an_offer()}
+        begun = await ann.post("/console/talk/begin", data=form, headers={"X-CSRF": csrf})
+        shown = begun.json()["shown"]
+        assert (await ann.get(shown)).status_code == 200
+        for path in (shown, shown.partition("?")[0]):
+            assert (await bob.get(path)).status_code == 404
+        assert (await ann.get(shown.partition("?")[0])).status_code == 404
+    (deed,) = await office.audited("calls.transcript")
+    assert deed.reason.startswith("whoever reads it is the caller")
+
+
+async def test_without_the_engine_nobody_talks(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> Any:
+        raise EngineError("away")
+
+    monkeypatch.setattr(EmbeddedEngine, "offer", away)
+    answer = await talk(office)
+    assert (answer.status_code, answer.json()["code"]) == (503, "engine-away")
+    (call,) = office.simulator.calls
+    await office.simulator.wait_ended(call.call_id)
+    assert call.ended_by == "hangup"
 
 
 async def test_the_page_tells_what_is_wrong(office: Office) -> None:

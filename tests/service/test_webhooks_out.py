@@ -70,6 +70,7 @@ class Receiver:
     url: str = ""
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     deliveries: list[str] = field(default_factory=list)
+    traces: set[str | None] = field(default_factory=set)
     refused: int = 0
     status: int = 204
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -78,6 +79,7 @@ class Receiver:
         event = Webhook(SECRETS[0]).verify(await request.read(), dict(request.headers))
         async with self.news:
             self.deliveries.append(request.headers["webhook-id"])
+            self.traces.add(request.headers.get("traceparent"))
             if self.status < 300:
                 self.events[request.headers["webhook-id"]] = event
             self.news.notify_all()

@@ -12,11 +12,13 @@ import typer
 
 from sipagent import __version__
 from sipagent.cli import (
+    audit,
     backup,
     calls,
     check,
     db,
     hang_up,
+    mcp,
     messages,
     orders,
     outbox,
@@ -28,6 +30,7 @@ from sipagent.cli import (
     schema,
     simulate,
     statements,
+    tokens,
     versions,
     why,
 )
@@ -62,7 +65,10 @@ app.add_typer(privacy.app, name="privacy", rich_help_panel=_ON_DUTY)
 app.add_typer(orders.orders, name="orders", rich_help_panel=_ON_DUTY)
 app.add_typer(orders.numbers, name="numbers", rich_help_panel=_ON_DUTY)
 app.add_typer(db.app, name="db", rich_help_panel=_ON_DUTY)
+app.add_typer(tokens.app, name="tokens", rich_help_panel=_ON_DUTY)
+app.add_typer(audit.app, name="audit", rich_help_panel=_ON_DUTY)
 app.add_typer(statements.app, name="statements", rich_help_panel=_ON_DUTY)
+app.command(rich_help_panel=_ON_DUTY)(mcp.mcp)
 app.add_typer(simulate.app, name="simulate")
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import ipaddress
 import signal
 import sys
 
 import structlog
 import typer
+import uvicorn
 
 from sipagent import __version__, settings
 from sipagent.api.server import GracefulServer, server_config
@@ -19,7 +21,8 @@ from sipagent.config.reload.orders import OrderFile
 from sipagent.config.reload.versions import VersionStore
 from sipagent.errors import ConfigError, SecretError, SettingsError, StoreError
 from sipagent.observability import configure_logging, keep_loggers
-from sipagent.store.location import location_of
+from sipagent.store.location import Location, location_of
+from sipagent.store.opening import operator_known
 from sipagent.store.schema import check
 
 log = structlog.get_logger(__name__)
@@ -30,7 +33,9 @@ def run() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # means a reload, and the files are read anyway
     try:
         chosen = settings.read()
-        configure_logging(level=chosen.log_level, json=chosen.log_format == "json")
+        configure_logging(
+            level=chosen.log_level, json=chosen.log_format == "json", traced=chosen.traced
+        )
         orders = OrderFile(chosen.data_dir)
         disk.make_folder(chosen.data_dir)
         disk.make_folder(orders.path.parent)  # what is not there is watched for one folder above
@@ -39,6 +44,7 @@ def run() -> int:
         service = build(chosen, live, keep=True)
         assert service.house is not None
         asyncio.run(check(service.house.location))
+        require_operator(chosen, service.house.location)
     except (SettingsError, ConfigError, SecretError) as error:
         typer.echo(str(error), err=True)
         return BAD_CONFIGURATION
@@ -53,8 +59,48 @@ def run() -> int:
     config = server_config(
         service.app, host=chosen.host, port=chosen.port, stats=service.connections
     )
-    server = GracefulServer(config, on_drain=service.drain, on_abort=service.give_up)
+    server = GracefulServer(
+        config,
+        on_drain=service.drain,
+        on_abort=service.give_up,
+        beside=admin_config(chosen, service),
+    )
     return server.run_until_exit()
+
+
+def admin_config(chosen: settings.Settings, service: Service) -> uvicorn.Config | None:
+    """The operator's own listener, where the settings have one."""
+    if service.admin is None or chosen.admin_port is None:
+        return None
+    host, port = chosen.admin_host, chosen.admin_port
+    return server_config(service.admin, host, port, stats=service.connections, lifespan="off")
+
+
+def require_operator(chosen: settings.Settings, location: Location) -> None:
+    """Raises SettingsError where the operator's listener can be reached from elsewhere, and the
+    operator has no token. Records that do not answer hold up nobody: until they do, the control API
+    is not there."""
+    if chosen.admin_port is None or is_loopback(chosen.admin_host):
+        return
+    there = asyncio.run(operator_known(location))
+    if there is None:
+        log.warning("whether the operator has a token is not known", records=location.shown)
+    elif not there:
+        advice = (
+            "SIPAGENT_ADMIN_HOST: is reached from elsewhere, and the operator has no token: run"
+            " `sipagent db upgrade`, then `sipagent tokens create --operator --scope admin --name"
+            " YOU`; or listen on 127.0.0.1"
+        )
+        raise SettingsError((advice,))
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def copy_shared(chosen: settings.Settings) -> None:
@@ -88,6 +134,7 @@ def announce(chosen: settings.Settings, live: LiveConfiguration, service: Servic
         version=__version__,
         host=chosen.host,
         port=chosen.port,
+        admin_port=chosen.admin_port,
         config=str(chosen.config),
         config_hash=live.table.config_hash,
         agents=len(live.table.agents),

@@ -7,7 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sipagent.api.console import call, shell
 from sipagent.api.console.call import OPEN_FOR
+from sipagent.model import CallId, TenantName
 from sipagent.model.live import LiveKind
 from sipagent.store import tables
 from sipagent.store.audit import AuditFilter, lines
@@ -111,6 +113,34 @@ async def test_another_tenants_call_is_not_there(set_up: Stage, who: str) -> Non
     assert set_up.audit.deeds == []
     assert set_up.desk.asked == []
     assert set_up.watch.asked == []
+
+
+async def test_each_look_at_a_call_asks_whose_it_is_by_itself(
+    set_up: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were one of two filters taken away, the other one holds."""
+
+    async def anybodys(_: object, __: object, name: str) -> CallId:
+        return CallId(name)
+
+    async def acmes(*_: object) -> tuple[CallId, TenantName]:
+        return CallId("rtc_1"), TenantName("acme")
+
+    async def refused(*paths: str) -> None:
+        for path in paths:
+            answer = await set_up.get("beta", f"/console/calls/rtc_1{path}")
+            assert answer.status_code == 404, path
+            assert WORD not in answer.text
+
+    await a_whole_call(set_up)
+    with monkeypatch.context() as patched:
+        patched.setattr(shell, "found_call", anybodys)
+        await refused("", "/now", "/lines", "/events")
+        answer = await set_up.post("beta", "/console/calls/rtc_1/do/hang-up")
+        assert (answer.status_code, set_up.desk.asked) == (404, [])
+    with monkeypatch.context() as patched:
+        patched.setattr(call, "_whose", acmes)
+        await refused("", "/now", "/lines")
 
 
 @pytest.mark.parametrize(
@@ -295,6 +325,37 @@ async def test_a_stream_without_a_grant_has_no_words(set_up: Stage, who: str) ->
     for path in ("/now", "/lines"):
         assert WORD not in (await set_up.get(who, f"/console/calls/rtc_1{path}?words=x")).text
     assert set_up.audit.deeds == []
+
+
+async def test_a_held_call_shows_whether_its_replies_are_on_hold(set_up: Stage) -> None:
+    await a_whole_call(set_up, live=True)
+
+    async def stepped(number: int, detail: str) -> str:
+        row = a_step("rtc_1", number, "stepped_in", at=NOW - 60 + number, detail=detail)
+        await put(set_up.engine, row, table=tables.happenings)
+        answer = await set_up.get("acme-read", "/console/calls/rtc_1/now")
+        assert Read(answer.text).faults() == []
+        return answer.text
+
+    assert "on hold" not in await stepped(2, "say")
+    assert "replies on hold" in await stepped(3, "hold")
+    assert "replies on hold" in await stepped(4, "message")
+    assert "on hold" not in await stepped(5, "resume")
+    await stepped(6, "hold")
+    await put(set_up.engine, a_call("rtc_2"))
+    over = a_step("rtc_2", 1, "stepped_in", at=NOW - 60, detail="hold")
+    await put(set_up.engine, over, table=tables.happenings)
+    assert "on hold" not in (await set_up.get("acme-read", "/console/calls/rtc_2/now")).text
+
+
+async def test_a_page_looks_again_when_replies_are_held(set_up: Stage) -> None:
+    await a_whole_call(set_up, live=True)
+    set_up.watch.events = [
+        an_event(LiveKind.STEP, "step.stepped_in.1", what="stepped_in", detail=detail)
+        for detail in ("say", "hold", "resume")
+    ]
+    stream = await set_up.get("acme-read", "/console/calls/rtc_1/events")
+    assert stream.text.count("event: progress") == 4, "the events are told twice"
 
 
 async def test_a_page_of_a_call_that_has_ended_is_loaded_again(set_up: Stage) -> None:

@@ -1,6 +1,8 @@
 """Signing in by a token: the cookie, what it is worth, how often it may be tried, and out again."""
 
+import hmac
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -260,6 +262,17 @@ def test_a_session_cannot_be_made_longer_or_anothers() -> None:
         "é" * 40,
     ):
         assert not reads(forged), forged
+
+
+@pytest.mark.parametrize("began", ["", "zz", "-1", "1_0", " 1", "f" * 4000])
+async def test_a_cookie_that_somebody_has_made_up_is_no_crash(set_up: Stage, began: str) -> None:
+    """Its seal is by a token that they made up as well, and so it is right."""
+    text = f"{began}.word"
+    cookie = f"{text}.{hmac.new(b'mine', text.encode(), sha256).hexdigest()}.mine"
+    async with set_up.client() as browser:
+        answer = await browser.get("/console/live", headers={"Cookie": f"{session.PLAIN}={cookie}"})
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/console/sign-in")
 
 
 def test_each_session_has_a_csrf_token_of_its_own() -> None:

@@ -22,18 +22,20 @@ from sipagent.api.console.shell import (
 from sipagent.api.v1.base import full_numbers, missing, noted, records
 from sipagent.api.v1.ports import Backend, Deed
 from sipagent.api.v1.streaming import frame
-from sipagent.model import CallId, Speaker, TenantName
+from sipagent.model import CallId, Happening, Speaker, TenantName
 from sipagent.model.access import Scope
 from sipagent.model.live import LiveEvent, LiveKind
 from sipagent.store.facts import Story
 from sipagent.store.reading import read_story
-from sipagent.store.reading.speech import speech
+from sipagent.store.reading.speech import Reached, Speech, speech
 from sipagent.store.why import Told, tell
 
 OPEN_FOR: Final = 3600
 """Seconds for which words stay opened."""
 
 LONGEST_REASON: Final = 256
+
+_HOLD, _RESUME = "hold", "resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,12 @@ class Shown:
     @property
     def live(self) -> bool:
         return self.story.call.ended_at is None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether somebody on duty has the agent say nothing, in a call that goes on."""
+        turned = [step.detail for step in self.story.steps if _turns(step.what, step.detail)]
+        return self.live and turned[-1:] == [_HOLD]
 
 
 def router(backend: Backend, shell: Shell) -> APIRouter:
@@ -150,7 +158,7 @@ class Renderer:
                 return frame("", event="progress", id=event.id)
             case _:
                 item = item_of(event, words=self._words)
-                return b"" if item is None else self._line(item, event.id)
+                return b"" if item is None else self._line(item, event.id) + _turned(event)
 
     def _line(self, item: Item, id_: str) -> bytes:
         html = self._shell.part_text(self._visitor, "call_item.html", item=item)
@@ -162,6 +170,20 @@ class Renderer:
             self._visitor, "call_words.html", side=side, text=str(data.get("text", ""))
         )
         return frame(html)
+
+
+def _turns(what: str, detail: str | None) -> bool:
+    """Whether this step is that the agent is to say nothing, or is to answer again."""
+    return what == Happening.STEPPED_IN and detail in (_HOLD, _RESUME)
+
+
+def _turned(event: LiveEvent) -> bytes:
+    """The word that the page is to look again, after a step that it shows in other places too."""
+    if event.kind is not LiveKind.STEP or not _turns(
+        str(event.data.get("what")), str(event.data.get("detail"))
+    ):
+        return b""
+    return frame("", event="progress", id=event.id)
 
 
 async def _whose(backend: Backend, visitor: Visitor, name: str) -> tuple[CallId, TenantName]:
@@ -228,7 +250,7 @@ async def _shown(
     plan = story.plan or {}
     return Shown(
         story,
-        state_of(story.call),
+        state_of(story.call, _reached(story, spoken)),
         items_of(story, spoken, words=words, numbers=numbers),
         picture(story, spoken, backend.clock.wall()),
         tell(story, numbers=numbers),
@@ -238,6 +260,13 @@ async def _shown(
         tuple(destinations_of(plan)) if live else (),
         tuple(colleagues_of(plan)) if live else (),
     )
+
+
+def _reached(story: Story, spoken: Sequence[Speech]) -> Reached:
+    """How far the call has come."""
+    call_ids = frozenset({story.call.call_id})
+    attached = any(step.what == Happening.ATTACHED for step in story.happenings)
+    return Reached(call_ids if attached else frozenset(), call_ids if spoken else frozenset())
 
 
 def cost_so_far(story: Story) -> int | None:

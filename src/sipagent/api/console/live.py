@@ -22,7 +22,7 @@ from sipagent.sessions.ports import Clock
 from sipagent.store.facts import CallRow
 from sipagent.store.reading import CallFilter, list_calls
 from sipagent.store.reading.moments import LONGEST_CALL
-from sipagent.store.reading.speech import HeldCount, Said, held_counts, last_words
+from sipagent.store.reading.speech import HeldCount, Reached, Said, held_counts, last_words, reached
 
 MOST_CALLS: Final = 200
 """Calls that are shown; of more, the newest."""
@@ -116,8 +116,8 @@ def _changed(event: LiveEvent) -> bytes:
 
 
 class Lists:
-    """What was rendered for one viewer, for those who ask for the same soon after. If the records do
-    not answer one of them, they do not answer those who waited with them."""
+    """What was rendered for one viewer, for those who ask for the same soon after. If the records
+    do not answer one of them, they do not answer those who waited with them."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -158,7 +158,8 @@ async def _held(backend: Backend, tenant: TenantName | None, *, words: bool) -> 
         )
         counts = await held_counts(connection, tenant, since=since)
         said = await _said(connection, tenant, page.calls) if words else {}
-    shown = [Shown(call, state_of(call), said.get(call.call_id)) for call in page.calls]
+        far = await reached(connection, [CallId(call.call_id) for call in page.calls])
+    shown = [Shown(call, state_of(call, far), said.get(call.call_id)) for call in page.calls]
     total = sum(one.calls for one in counts)
     return Held(shown, total, rooms_of(counts, backend.config.table, tenant))
 
@@ -171,17 +172,15 @@ async def _said(
     return dict(await last_words(connection, tenant, [CallId(call.call_id) for call in calls]))
 
 
-def state_of(call: CallRow) -> str:
+def state_of(call: CallRow, far: Reached) -> str:
     """How far a call has come, in a word or two."""
     if call.outcome is not None:
         return "ended"
-    if call.answered_at is None:
-        return "answering"
     if call.verdict == "forward":
         return "being sent on"
-    if call.attached_at is None:
-        return "connecting"
-    return "greeting" if call.heard_at is None else "talking"
+    if call.call_id in far.spoken:
+        return "talking"
+    return "connected" if call.call_id in far.attached else "answering"
 
 
 def rooms_of(

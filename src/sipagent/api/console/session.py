@@ -7,6 +7,7 @@ its sessions. Scripts cannot read the cookie, other sites cannot have it sent, a
 """
 
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ PATH: Final = "/console"
 PLAIN: Final = "sipagent-console"
 SECURE: Final = f"__Secure-{PLAIN}"
 """Browsers take a cookie of this name from https only. `__Host-` would need `Path=/`."""
+
+_HEX: Final = re.compile(r"[0-9a-f]{1,16}", re.ASCII)
+"""Anybody can seal a cookie, with a token that they made up."""
 
 _AHEAD: Final = 300.0
 """Seconds that the clock of the replica that signed somebody in may be ahead."""
@@ -58,7 +62,7 @@ def read(cookies: Mapping[str, str], now: float) -> Kept | None:
     text = f"{began}.{word}"
     if not token or not hmac.compare_digest(seal, _sealed(token.encode(), text)):
         return None
-    if not now - LIFE < int(began, 16) <= now + _AHEAD:
+    if not _HEX.fullmatch(began) or not now - LIFE < int(began, 16) <= now + _AHEAD:
         return None
     return Kept(token, hmac.new(token.encode(), f"session {text}".encode(), sha256).digest())
 

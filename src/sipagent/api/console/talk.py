@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from sipagent.api.console.call import granted
+from sipagent.api.console.call import granted, opened
 from sipagent.api.console.shell import Posted, Refused, Shell, Visitor
 from sipagent.api.problems import Problem
 from sipagent.api.v1.base import missing, noted, records
@@ -31,6 +31,7 @@ MOST_NUMBERS: Final = 500
 _LONGEST_NAME: Final = 256
 _WRITTEN_WITHIN: Final = 3.0
 _LOOK_EVERY: Final = 0.1
+_TALKER: Final = "talker"
 _OWN: Final = "whoever reads it is the caller: a call from the browser"
 
 
@@ -45,8 +46,15 @@ class Choice:
 
 def router(backend: Backend, shell: Shell) -> APIRouter:
     routes = APIRouter()
+    _page(routes, backend, shell)
+    _begin(routes, backend, shell)
+    _call(routes, backend, shell)
+    return routes
+
+
+def _page(routes: APIRouter, backend: Backend, shell: Shell) -> None:
+    """The page, before there is a call."""
     visits = Annotated[Visitor, Depends(shell.visitor)]
-    posts = Annotated[Posted, Depends(shell.posted(Scope.CONTROL))]
 
     @routes.get("/talk")
     async def page(
@@ -70,6 +78,11 @@ def router(backend: Backend, shell: Shell) -> APIRouter:
             languages=languages,
         )
 
+
+def _begin(routes: APIRouter, backend: Backend, shell: Shell) -> None:
+    """What the page's script asks for a call by."""
+    posts = Annotated[Posted, Depends(shell.posted(Scope.CONTROL))]
+
     @routes.post("/talk/begin")
     async def begun(posted: posts) -> Response:
         """The SDP answer to the page's offer, as JSON; what is wrong is JSON too."""
@@ -83,23 +96,27 @@ def router(backend: Backend, shell: Shell) -> APIRouter:
             return _wrong(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail)
         except Problem as problem:
             return _wrong(problem.status, problem.detail)
-        where = f"/console/talk/calls/{quote(told.call_id)}"
+        grant = granted(posted.visitor, CallId(told.call_id), backend.clock.wall())
+        where = f"/console/talk/calls/{quote(told.call_id)}?{urlencode({'words': grant})}"
         return JSONResponse({"call_id": told.call_id, "sdp": told.sdp, "shown": where}, 201)
 
-    @routes.get("/talk/calls/{name}")
-    async def call(request: Request, visitor: visits, name: str) -> Response:
-        """What is said in a call of a browser, for the page that it is of."""
-        if not is_call_id(name) or not visitor.principal.may(Scope.CONTROL):
-            raise missing("call")
-        found = await _written(backend, visitor, CallId(name))
-        tenant = TenantName(found.tenant)
-        reason = _OWN if visitor.principal.is_operator else None
-        deed = Deed("calls.transcript", found.call_id, tenant, None, reason)
-        await noted(backend, visitor.principal, deed)
-        grant = granted(visitor, CallId(found.call_id), backend.clock.wall())
-        return shell.part(visitor, "talk_call.html", call=found, grant=grant)
 
-    return routes
+def _call(routes: APIRouter, backend: Backend, shell: Shell) -> None:
+    """What the page shows of its call."""
+    visits = Annotated[Visitor, Depends(shell.visitor)]
+
+    @routes.get("/talk/calls/{name}")
+    async def call(request: Request, visitor: visits, name: str, words: str = "") -> Response:
+        """What is said in a call of a browser, for the session alone that has begun it: whoever
+        else wants to read it opens its words on the call's own page."""
+        call_id = CallId(name)
+        if not is_call_id(name) or not opened(visitor, call_id, words, backend.clock.wall()):
+            raise missing("call")
+        found = await _written(backend, visitor, call_id)
+        reason = _OWN if visitor.principal.is_operator else None
+        deed = Deed("calls.transcript", call_id, TenantName(found.tenant), None, reason)
+        await noted(backend, visitor.principal, deed)
+        return shell.part(visitor, "talk_call.html", call=found, grant=words)
 
 
 def choices_of(table: RoutingTable, own: TenantName | None) -> list[Choice]:

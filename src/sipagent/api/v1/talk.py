@@ -1,5 +1,6 @@
 """Talking to an agent from a browser, and secrets for programs that do so on their own."""
 
+import re
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -23,7 +24,7 @@ from sipagent.api.v1.base import (
 from sipagent.api.v1.errors import Unusable, described
 from sipagent.api.v1.idempotency import IdempotencyKey
 from sipagent.api.v1.ports import Backend
-from sipagent.errors import TalkError
+from sipagent.errors import EngineError, TalkError
 from sipagent.model import AgentName
 from sipagent.model.access import Deed, Principal
 from sipagent.routing.talks import Talk
@@ -33,6 +34,10 @@ router = APIRouter(prefix="/api/v1", tags=["talk"])
 
 LONGEST_OFFER: Final = 48 * 1024
 """Characters of an SDP offer. Browsers' have a few thousand."""
+
+_LINE: Final = re.compile(r"[a-z]=[ -~]*", re.ASCII)
+"""A line of an offer. Some who read one end a line at a bare carriage return as well: one in the
+middle of a line would hide from us what they see."""
 
 _SHORTEST, _LONGEST = 10, 7200
 _AGAIN_IN: Final = "2"
@@ -186,6 +191,9 @@ async def begin(behind: Backend, by: Principal, talk: Talk, offer: str) -> TalkT
         begun = await behind.talks.begin(talk, offer, who=by.token_id)
     except TalkError as error:
         raise problem_of(error) from None
+    except EngineError:
+        detail = "The engine that replicas share does not answer: no call is begun without it."
+        raise Problem(503, "engine-away", detail, headers={"Retry-After": _AGAIN_IN}) from None
     return TalkTold(call_id=begun.call_id, tenant=begun.tenant, agent=begun.agent, sdp=begun.sdp)
 
 
@@ -197,9 +205,11 @@ def verify_offer(offer: str) -> None:
     """
     if len(offer) > LONGEST_OFFER:
         raise Unusable("#/sdp", "The offer is too long.")
-    lines = offer.replace("\r\n", "\n").split("\n")
+    lines = offer.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    if lines[0] != "v=0" or not all(map(_LINE.fullmatch, lines)):
+        raise Unusable("#/sdp", "This is no SDP offer with audio.")
     kinds = [line[2:].partition(" ")[0] for line in lines if line.startswith("m=")]
-    if lines[0] != "v=0" or not offer.isascii() or "audio" not in kinds:
+    if "audio" not in kinds:
         raise Unusable("#/sdp", "This is no SDP offer with audio.")
     if "application" in kinds:
         raise Unusable("#/sdp", "Leave out the data channel: this service controls the call.")

@@ -1,0 +1,269 @@
+"""The control API for asyncio."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Final, Self, cast
+
+import httpx
+
+from sipagent.client import nouns
+from sipagent.client.asking import ATTEMPTS, Ask, get, pause_after, post, refused
+from sipagent.client.errors import ApiError, UnreachableError
+from sipagent.client.sse import Reader
+
+WITHIN: Final = 30.0
+"""Seconds for one answer."""
+
+SILENT_FOR: Final = 45.0
+"""Seconds without a word after which a stream is asked for again: heartbeats come every 15."""
+
+
+class AsyncClient:
+    """Asks the service at `base_url` with this token. Used as `async with`.
+
+    Raises `SipagentClientError`s. `transport` replaces the way to the service, for tests.
+    """
+
+    def __init__(
+        self, base_url: str, token: str, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url.rstrip("/"),
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=WITHIN,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def me(self) -> nouns.Me:
+        return cast("nouns.Me", await self._ask(get("me")))
+
+    def calls(self, **wanted: Any) -> AsyncIterator[nouns.Call]:
+        """The calls that the filters leave, the newest first, page by page: `tenant`, `agent`,
+        `outcome`, `since`, `until`, `dialed`, `caller`, `trunk`, `account`, `live`, `numbers`;
+        `limit` is the size of a page."""
+        return cast("AsyncIterator[nouns.Call]", self._pages(get("calls", **wanted), "calls"))
+
+    async def call(self, call: str, *, numbers: str | None = None) -> nouns.CallStory:
+        return cast("nouns.CallStory", await self._ask(get("calls", call, numbers=numbers)))
+
+    async def why(self, call: str) -> nouns.Why:
+        return cast("nouns.Why", await self._ask(get("calls", call, "why")))
+
+    async def transcript(
+        self, call: str, *, reason: str | None = None, numbers: str | None = None
+    ) -> nouns.Transcript:
+        """The words of a call; an operator gives a `reason`, which the tenant can see."""
+        asked = get("calls", call, "transcript", reason=reason, numbers=numbers)
+        return cast("nouns.Transcript", await self._ask(asked))
+
+    async def search(self, text: str, **wanted: Any) -> list[nouns.Hit]:
+        """What was said: `since`, `until`, `limit`; for operators `tenant` and `reason`."""
+        told = await self._ask(get("calls", "search", text=text, **wanted))
+        return cast("list[nouns.Hit]", told["hits"])
+
+    async def hang_up(self, call: str, *, goodbye: bool = False) -> nouns.Done:
+        return await self._do(post("calls", call, "hang-up", goodbye=goodbye))
+
+    async def transfer(self, call: str, destination: str) -> nouns.Done:
+        return await self._do(post("calls", call, "transfer", destination=destination))
+
+    async def say(self, call: str, text: str) -> nouns.Done:
+        """The agent says this to the caller."""
+        return await self._do(post("calls", call, "say", text=text))
+
+    async def message(self, call: str, text: str) -> nouns.Done:
+        """The model is told this, and the caller does not hear it."""
+        return await self._do(post("calls", call, "message", text=text))
+
+    async def switch_agent(self, call: str, agent: str) -> nouns.Done:
+        return await self._do(post("calls", call, "switch-agent", agent=agent))
+
+    async def hold(self, call: str) -> nouns.Done:
+        """The agent says nothing until it is resumed."""
+        return await self._do(post("calls", call, "hold"))
+
+    async def resume(self, call: str) -> nouns.Done:
+        return await self._do(post("calls", call, "resume"))
+
+    def numbers(self, *, tenant: str | None = None) -> AsyncIterator[nouns.NumberTold]:
+        pages = self._pages(get("numbers", tenant=tenant), "numbers")
+        return cast("AsyncIterator[nouns.NumberTold]", pages)
+
+    async def number(self, number: str) -> nouns.NumberTold:
+        return cast("nouns.NumberTold", await self._ask(get("numbers", number)))
+
+    async def pause_number(
+        self, number: str, *, code: int | None = None, for_: str | None = None
+    ) -> nouns.NumberTold:
+        asked = post("numbers", number, "pause", code=code, for_=for_)
+        return cast("nouns.NumberTold", await self._ask(asked))
+
+    async def divert_number(
+        self,
+        number: str,
+        to: str | None = None,
+        *,
+        live: bool = False,
+        for_: str | None = None,
+    ) -> nouns.NumberTold:
+        asked = post("numbers", number, "divert", to=to, live=live, for_=for_)
+        return cast("nouns.NumberTold", await self._ask(asked))
+
+    async def resume_number(self, number: str) -> nouns.NumberTold:
+        return cast("nouns.NumberTold", await self._ask(post("numbers", number, "resume")))
+
+    async def unrouted(self, **wanted: Any) -> list[nouns.UnroutedNumber]:
+        """Numbers that lead nowhere: `since`, `until`, `limit`, `numbers`."""
+        told = await self._ask(get("unrouted", **wanted))
+        return cast("list[nouns.UnroutedNumber]", told["unrouted"])
+
+    def agents(self, *, tenant: str | None = None) -> AsyncIterator[nouns.Agent]:
+        pages = self._pages(get("agents", tenant=tenant), "agents")
+        return cast("AsyncIterator[nouns.Agent]", pages)
+
+    async def agent(self, name: str, *, tenant: str | None = None) -> nouns.AgentTold:
+        return cast("nouns.AgentTold", await self._ask(get("agents", name, tenant=tenant)))
+
+    async def explain(self, dialed: str, **wanted: Any) -> nouns.Explained:
+        """Who would answer, and why: `caller`, `at`, `headers`, `trunk`, `account`."""
+        asked = post("explain", dialed=dialed, **wanted)
+        return cast("nouns.Explained", await self._ask(asked))
+
+    async def config(self) -> nouns.Config:
+        return cast("nouns.Config", await self._ask(get("config")))
+
+    async def config_diff(self) -> nouns.Reloaded:
+        return cast("nouns.Reloaded", await self._ask(get("config", "diff")))
+
+    async def reload_config(self) -> nouns.Reloaded:
+        return cast("nouns.Reloaded", await self._ask(post("config", "reload")))
+
+    async def usage(self, **wanted: Any) -> list[nouns.DayTold]:
+        """Sums by tenant and day: `tenant`, `from_`, `to`."""
+        return cast("list[nouns.DayTold]", (await self._ask(get("usage", **wanted)))["days"])
+
+    async def latency(self, **wanted: Any) -> nouns.Latency:
+        """How long callers wait: `tenant`, `agent`, `from_`, `to`."""
+        return cast("nouns.Latency", await self._ask(get("usage", "latency", **wanted)))
+
+    def audit(self, **wanted: Any) -> AsyncIterator[nouns.AuditTold]:
+        """Who did what, the newest first: `tenant`, `action`, `token`, `since`, `until`."""
+        return cast("AsyncIterator[nouns.AuditTold]", self._pages(get("audit", **wanted), "lines"))
+
+    def events(self, *, after: str | None = None, **wanted: Any) -> AsyncIterator[nouns.Event]:
+        """Calls as they come and go, for ever: `tenant`, `agent`, `number`. Goes on where it was
+        when the connection is lost; `after` is the id of an event that was seen before."""
+        return self._watched(get("events", **wanted), Reader(after))
+
+    def call_events(
+        self, call: str, *, after: str | None = None, reason: str | None = None
+    ) -> AsyncIterator[nouns.Event]:
+        """One call as it happens, to its end. As `events`."""
+        asked = get("calls", call, "events", reason=reason)
+        return self._watched(asked, Reader(after), ends=True)
+
+    async def _do(self, ask: Ask) -> nouns.Done:
+        return cast("nouns.Done", await self._ask(ask))
+
+    async def _ask(self, ask: Ask) -> dict[str, Any]:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer = await self._http.request(
+                    ask.method, ask.path, params=ask.query, json=ask.body, headers=ask.headers
+                )
+            except httpx.TransportError as lost:
+                error: ApiError | UnreachableError = _unreachable(lost)
+                pause = pause_after(ask, None, attempt)
+            else:
+                if answer.is_success:
+                    return cast("dict[str, Any]", answer.json())
+                error = refused(answer.status_code, _json(answer), answer.headers)
+                pause = pause_after(ask, error, attempt)
+            if pause is None:
+                raise error
+            await asyncio.sleep(pause)
+
+    async def _pages(self, ask: Ask, key: str) -> AsyncIterator[Any]:
+        page: Ask | None = ask
+        while page is not None:
+            told = await self._ask(page)
+            for one in told[key]:
+                yield one
+            page = None if told["next"] is None else ask.after(told["next"])
+
+    async def _watched(
+        self, ask: Ask, reader: Reader, *, ends: bool = False
+    ) -> AsyncIterator[nouns.Event]:
+        failed = 0
+        while True:
+            try:
+                async with aclosing(self._streamed(ask, reader)) as events:
+                    async for event in events:
+                        yield event
+                failed = 0
+            except httpx.TransportError as error:
+                # A lost connection is the usual end of one: the next goes on behind it.
+                failed += 1
+                if not reader.begun and failed >= ATTEMPTS:
+                    raise _unreachable(error) from error
+            except ApiError as error:
+                failed += 1
+                if pause_after(ask, error, 1 if reader.begun else failed) is None:
+                    raise
+            if reader.over or (ends and reader.ended):
+                return
+            await asyncio.sleep(reader.retry)
+
+    async def _streamed(self, ask: Ask, reader: Reader) -> AsyncGenerator[nouns.Event]:
+        """The events of one connection."""
+        async with self._http.stream(
+            "GET", ask.path, params=ask.query, headers=_seen(reader), timeout=_STREAMED
+        ) as answer:
+            if answer.status_code == httpx.codes.NO_CONTENT:
+                reader.over = True
+                return
+            if not answer.is_success:
+                await answer.aread()
+                raise refused(answer.status_code, _json(answer), answer.headers)
+            reader.begin()
+            async for line in answer.aiter_lines():
+                for event in reader.line(line):
+                    yield event
+
+
+_STREAMED: Final = httpx.Timeout(WITHIN, read=SILENT_FOR)
+
+
+def _seen(reader: Reader) -> dict[str, str]:
+    return {} if reader.last is None else {"Last-Event-ID": reader.last}
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
+def _unreachable(error: httpx.TransportError) -> UnreachableError:
+    """The error, without what was asked."""
+    sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    return UnreachableError(type(error).__name__, sent=sent)
