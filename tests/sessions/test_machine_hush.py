@@ -305,10 +305,24 @@ def test_whoever_takes_the_call_over_keeps_it_so() -> None:
     assert "hush:2:k2" in call.notes
 
 
-def test_whoever_takes_over_a_call_whose_agent_may_speak_again_leaves_it_so() -> None:
+def test_whoever_takes_over_a_call_whose_agent_may_speak_again_has_it_be_so() -> None:
     call = adopted("hush:1:k1", "hush:2:k2").feed(ResponseCreated("r1", None))
-    assert detections(call) == []
+    assert detections(call) == [VAD]  # the owner before may not have sent it
     assert not of(call, CancelResponse)
+
+
+def test_a_change_is_sent_again_also_if_another_one_has_been_confirmed_since() -> None:
+    call = held().feed(HOLD, RESUME, SessionUpdated(), SocketClosed(1006), Probed(alive=True))
+    call.commands = []
+    call.feed(SocketOpened())
+    assert detections(call) == [VAD]
+
+
+def test_a_call_that_was_never_held_is_told_nothing_when_its_socket_is_back() -> None:
+    call = held().feed(SocketClosed(1006), Probed(alive=True))
+    call.commands = []
+    call.feed(SocketOpened())
+    assert detections(call) == []
 
 
 def test_a_request_that_is_refused_meanwhile_waits_or_is_dropped_as_any_other() -> None:

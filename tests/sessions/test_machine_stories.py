@@ -41,6 +41,8 @@ from sipagent.sessions.machine.events import (
     TransferWanted,
     Whispered,
 )
+from sipagent.sessions.machine.greeting import Stage
+from sipagent.sessions.machine.life import Phase
 from tests.sessions.provider_model import Model
 from tests.sessions.toolkit import BACK, BILLING, EVERYTHING, FRONT, a_plan_with
 
@@ -193,6 +195,15 @@ def said_while_held(model: Model) -> list[str]:
     return wrong
 
 
+def misheard(model: Model) -> bool:
+    """Whether voice detection answers the caller's turns though the agent is to say nothing, or
+    leaves them unanswered though it may speak."""
+    state = model.call.state
+    life = state.lifecycle
+    settled = model.open and life.attached and life.phase is Phase.LIVE and not state.hush.over
+    return settled and state.greeting.stage is Stage.DONE and model.answering is state.hush.on
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_story_of_tools_goes_well_whatever_happens_in_whatever_order(part: int) -> None:
     each = STORIES // PARTS
@@ -203,6 +214,7 @@ def test_a_story_of_tools_goes_well_whatever_happens_in_whatever_order(part: int
             model.settle()
         assert not overlaps(model), seed
         assert not said_while_held(model), seed
+        assert not misheard(model), seed
         assert not too_early(model), seed
         assert not cut_short(model), seed
         marked = [one.mark for one in model.told if isinstance(one, Refer | RunTool)]

@@ -210,7 +210,7 @@ async def test_requests_go_out_in_their_order_whether_or_not_one_has_to_wait(roo
     house = House()
     await held(house, a_plan_with(lookup()))
     (runner,) = house.supervisor._runners.values()
-    runner._socket = socket = Buffered(house.sideband.sockets[CallId("rtc_1")])
+    runner._line._socket = socket = Buffered(house.sideband.sockets[CallId("rtc_1")])
     socket.room = room
     respond(socket, asks("c1", arguments="{}"), asks("c2", arguments="{}"))
     socket.room = True

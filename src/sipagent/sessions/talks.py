@@ -92,20 +92,15 @@ class Talks:
     async def begin(self, talk: Talk, offer: str, *, who: str) -> TalkBegun:
         """The call of `who` (an id), made of the browser's SDP offer. Raises TalkError."""
         if self._closed():
-            raise TalkError("draining", "This process takes no new calls: try again in a moment.")
+            raise _draining()
         self._verify_room(who)
         call, decision, plan = decide_talk(talk, self._ports.configuration.table, self._now())
         if self._process is not None:
             table = self._ports.configuration.table
             decision = within_process(decision, self._process, table)
         self._beginning.append(who)
-        try:
-            # Whoever has asked may go away; a call that is made is claimed all the same.
-            begun = await finish(self._begin(call, decision, plan, offer), name="talk")
-        finally:
-            self._beginning.remove(who)
-        self._of[begun.call_id] = who
-        return begun
+        # Whoever has asked may go away; a call that is made is claimed, and theirs, all the same.
+        return await finish(self._begin_for(who, call, decision, plan, offer), name="talk")
 
     async def client_secret(self, talk: Talk, lasts: int, *, without_tools: bool) -> Issued:
         """A secret with which another program may begin calls to the agent by itself, for so many
@@ -138,11 +133,24 @@ class Talks:
         except (KeyError, ValueError):
             raise TalkError("no-account", "The agent's account cannot be used.") from None
 
+    async def _begin_for(
+        self, who: str, call: IncomingCall, decision: Decision, plan: CallPlan, offer: str
+    ) -> TalkBegun:
+        try:
+            begun = await self._begin(call, decision, plan, offer)
+            self._of[begun.call_id] = who
+            return begun
+        finally:
+            self._beginning.remove(who)
+
     async def _begin(
         self, call: IncomingCall, decision: Decision, plan: CallPlan, offer: str
     ) -> TalkBegun:
         began_at = self._now()
         created, plan = await self._create(call, plan, offer)
+        if self._closed():  # since then: nothing may be begun that this process would not hold
+            await self._hang_up(plan)
+            raise _draining()
         call, decision = named(decision, call, plan)
         try:
             offered = await self._ports.engine.offer(call, decision)
@@ -191,6 +199,10 @@ class Talks:
 
 def _no_answer(plan: CallPlan) -> Reject:
     return Reject(SERVICE_UNAVAILABLE, Reason.INTERNAL_ERROR, plan.tenant)
+
+
+def _draining() -> TalkError:
+    return TalkError("draining", "This process takes no new calls: try again in a moment.")
 
 
 def _failed(answer: Answer, detail: str) -> TalkError:

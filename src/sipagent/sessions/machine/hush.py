@@ -6,7 +6,8 @@ finished meanwhile gets its one response. A goodbye ends it: a call that is ende
 without a word.
 
 Each beginning and end is a mark with a number, so that whoever takes the call over knows the last.
-What happened while nobody listened is not told, so that an answer may be owed then.
+What happened while nobody listened is not told: an answer may be owed then, and whether the last
+change of the session has arrived nobody knows, so that it is sent again.
 """
 
 from collections.abc import Iterable
@@ -22,7 +23,6 @@ from sipagent.sessions.machine.events import (
     CallerTyped,
     HoldWanted,
     ResumeWanted,
-    SessionUpdated,
 )
 from sipagent.sessions.machine.signals import (
     AgentTaken,
@@ -45,12 +45,11 @@ Detections = tuple[tuple[AgentName | None, Json | None], ...]
 
 class Hush(Struct, frozen=True):
     """`on`: the agent is to say nothing. `owed`: the caller has finished a turn since. `count`
-    numbers beginnings and ends; `sure`: the last change of the session has been taken."""
+    numbers beginnings and ends."""
 
     on: bool = False
     owed: bool = False
     live: bool = False
-    sure: bool = True
     count: int = 0
     agent: AgentName | None = None
     detections: Detections = ()
@@ -79,7 +78,6 @@ Heeded = (
     | CallerCommitted
     | CallerTyped
     | ResponseStarted
-    | SessionUpdated
     | AgentTaken
     | Parting
 )
@@ -91,9 +89,10 @@ def hush(plan: CallPlan, marks: Iterable[str] = ()) -> Hush:
     """The state of a call of which these marks tell what has been wanted."""
     if plan.refer_to is not None:
         return Hush(over=True)
-    detections: Detections = ((plan.agent, _detection(plan.session)),)
+    first = _detection(plan.session, otherwise=None)
+    detections: Detections = ((plan.agent, first),)
     if plan.colleagues:
-        others = ((one.agent, _detection(one.session)) for one in plan.colleagues)
+        others = ((one.agent, _detection(one.session, otherwise=first)) for one in plan.colleagues)
         detections = (*detections, *others)
     count = _last(marks) if marks else 0
     # What the caller has said meanwhile nobody knows.
@@ -112,18 +111,18 @@ def step(state: Hush, event: Heeded, _: float) -> Result:
             ended = Hushed(on=False, owed=state.owed)
             return _turned(replace(state, on=False, owed=False), event.key, ended)
         case CallLive() | CallResumed():
-            return _attached(replace(state, live=True))
+            return replace(state, live=True), ()
         case CallDropped():
             return replace(state, live=False), ()
-        case SessionUpdated():
-            return (state, ()) if state.sure else (replace(state, sure=True), ())
         case AgentTaken(agent):
             state = replace(state, agent=agent)
-            return _sent(state) if state.on else (state, ())
+            return state, _sent(state) if state.on else ()
         case Parting():
             return replace(state, on=False, over=True), ()
-        case _ if state.on:
-            return _again(state, event)
+        case CallBegun() if state.on:
+            return state, (Hushed(on=True),)  # whoever takes the call over tells the others
+        case GreetingOver() if state.count and not state.over:
+            return _again(state)
         case _:
             return state, ()
 
@@ -140,39 +139,27 @@ def _said(state: Hush, event: CallerCommitted | CallerTyped | ResponseStarted) -
     return replace(state, owed=state.owed or owed), ()
 
 
-def _again(state: Hush, event: Heeded) -> Result:
-    """Whoever takes the call over tells the others; the end of the greeting has restored the turn
-    detection, and so may whatever was sent when a socket is attached again."""
-    match event:
-        case CallBegun():
-            return state, (Hushed(on=True),)
-        case GreetingOver():
-            return _sent(replace(state, owed=state.owed or state.answers))
-        case _:
-            return state, ()
-
-
-def _attached(state: Hush) -> Result:
-    """`GreetingOver` follows, which has what holds sent again."""
-    return (state, ()) if state.on or state.sure else _sent(state)
+def _again(state: Hush) -> Result:
+    """The end of the greeting has restored the turn detection, and so may whatever was sent when a
+    socket was attached again, after which this comes as well."""
+    owed = state.on and (state.owed or state.answers)
+    return replace(state, owed=owed), _sent(state)
 
 
 def _turned(state: Hush, key: str, told: Hushed) -> Result:
     state = replace(state, count=state.count + 1)
-    state, sent = _sent(state)
-    return state, (*sent, Note(f"{Mark.HUSH}:{state.count}:{key}"), told)
+    return state, (*_sent(state), Note(f"{Mark.HUSH}:{state.count}:{key}"), told)
 
 
-def _sent(state: Hush) -> Result:
+def _sent(state: Hush) -> tuple[UpdateSession, ...]:
     """Have the session be as it is to be now."""
     detection = state.detection
-    if detection is None or not state.answers:
-        return state, ()
+    if detection is None or not state.answers or not state.live:
+        return ()
     if state.on:
         detection = _quiet(detection)
     session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
-    sent = (UpdateSession(f"{_REQUEST}-{state.count}", session),) * state.live
-    return replace(state, sure=False), sent
+    return (UpdateSession(f"{_REQUEST}-{state.count}", session),)
 
 
 def _quiet(detection: Json) -> Json:
@@ -183,8 +170,10 @@ def _quiet(detection: Json) -> Json:
     return quiet
 
 
-def _detection(session: Json) -> Json | None:
-    detection: Json | None = session.get("audio", {}).get("input", {}).get("turn_detection")
+def _detection(session: Json, *, otherwise: Json | None) -> Json | None:
+    """The turn detection of this session, or after this change of one."""
+    heard = session.get("audio", {}).get("input", {})
+    detection: Json | None = heard.get("turn_detection", otherwise)
     return detection
 
 
