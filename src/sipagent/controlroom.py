@@ -22,8 +22,8 @@ from sipagent.config.reload.reloader import Reloader
 from sipagent.configdesk import LiveDesk
 from sipagent.model import TenantName
 from sipagent.sessions.ports import Clock
-from sipagent.store.audit import AuditLog
 from sipagent.store.keys import TokenKeys
+from sipagent.store.owed import OwedAudit
 from sipagent.storehouse import Storehouse
 from sipagent.upkeep import Readiness, Upkeep
 
@@ -55,12 +55,13 @@ def control_room(
 ) -> Controlroom:
     """The control room of a service that keeps records and reads its configuration from files."""
     keys = TokenKeys(lambda: house.writer.engine, clock)
+    audit = OwedAudit(lambda: house.writer.engine, clock)
     backend = Backend(
         records=_WrittenRecords(house),
         desk=house.room.desk,
         watch=watch,
         keys=keys,
-        audit=AuditLog(lambda: house.writer.engine, clock),
+        audit=audit,
         config=_config_desk(house, live, reloader, upkeep, clock),
         clock=clock,
         talks=talks,
@@ -69,7 +70,7 @@ def control_room(
     sight = Sight(readiness.unready, readiness.degraded)
     console.install(app, backend, app.state.doorkeeper, sight)
     details = OperatorsDetails(keys, app.state.doorkeeper)
-    return Controlroom(backend, Curtain(app, keys), details, (keys,))
+    return Controlroom(backend, Curtain(app, keys), details, (keys, audit))
 
 
 def _config_desk(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sipagent.model import DEFAULT_TENANT, Happening
+from sipagent.model import DEFAULT_TENANT, Happening, TenantName
 from sipagent.model.live import LiveKind
-from sipagent.watching import board, joining
+from sipagent.watching import board, joining, reading
 from sipagent.watching.reading import Archive
 from tests.store.nouns import a_call, accepted, ending, planned
 from tests.watching.watched import (
@@ -106,6 +106,54 @@ async def test_calls_that_came_and_went_while_nobody_watched_are_told(
         assert {"ended@rtc_1", "decided@rtc_2", "answered@rtc_2", "heard@rtc_2"} <= set(missed)
         assert len(viewer.ids) == len(set(viewer.ids))
         assert LiveKind.GAP not in {one.kind for one in viewer.events}
+
+
+async def test_an_event_of_anothers_call_is_as_one_that_never_was(
+    records_url: str, tmp_path: Path
+) -> None:
+    """Else whoever names it would learn that there was such a call, and when."""
+    async with watching(records_url, tmp_path / "data") as watched:
+        watched.end(watched.begin("rtc_1"))
+        await watched.kept.writer.flushed()
+        told = []
+        for tenant, named in (
+            (TenantName("beta"), "ended@rtc_1"),
+            (TenantName("beta"), "ended@rtc_9"),
+            (DEFAULT_TENANT, "ended@rtc_9"),
+            (DEFAULT_TENANT, "ended@rtc_1"),
+        ):
+            async with viewing(watched.watch.lifecycle(tenant, named)) as viewer:
+                await until(lambda: viewer.events)
+            told.append(viewer.events[0])
+        assert [one.data.get("why") for one in told] == ["unknown_id"] * 3 + [None]
+        await watched.kept.writer.flushed()
+
+
+async def test_whoever_waits_for_a_turn_at_the_records_does_not_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "READ_WITHIN", 0.1)
+    monkeypatch.setattr(reading, "TURN_WITHIN", 0.1)
+
+    class Hung:
+        async def __aenter__(self) -> None:
+            await asyncio.sleep(3600)
+
+        async def __aexit__(self, *_: Any) -> None:
+            """Never there."""
+
+        def connect(self) -> "Hung":
+            return self
+
+    async def nothing(_: int) -> None:
+        """Nothing waits to be stored."""
+
+    archive = Archive(lambda: Hung(), nothing)  # type: ignore[arg-type, return-value]
+    began = asyncio.get_running_loop().time()
+    asked = [archive.whose(call_id()) for _ in range(40)]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(one) for one in found} == {TimeoutError}
+    assert asyncio.get_running_loop().time() - began < 1.0
 
 
 @pytest.mark.usefixtures("soon")

@@ -6,7 +6,7 @@ SipagentClientError
     ├── UnauthorizedError  401: no token, or none that holds
     ├── ForbiddenError     403: the token's scope is too small, or a reason is needed
     ├── NotFoundError      404: there is no such thing, or it is another tenant's
-    ├── ConflictError      409: it cannot be done now
+    ├── ConflictError      409: it cannot be done now, or its key stands for another request
     ├── InvalidError       422: the request is not as it is described
     └── UnavailableError   429, 502, 503, 504: not now; it may be done all the same
 """
@@ -78,7 +78,7 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """It cannot be done now."""
+    """It cannot be done now, or its key stands for another request: `code` says which."""
 
 
 class InvalidError(ApiError):

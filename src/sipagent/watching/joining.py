@@ -131,7 +131,7 @@ class LiveWatch:
         seen, watch, since = Seen(), _Watch(self._clock, () if after is None else LOOKS), 0.0
         if after is not None:
             seen.add(after)
-            since, gap = await self._place(ids.parse(after))
+            since, gap = await self._place(ids.parse(after), tenant)
             await self._archive.settle()
             if first := [*gap, *seen.fresh(await self._since(tenant, since, to))]:
                 yield first
@@ -166,12 +166,14 @@ class LiveWatch:
         self._hub.board.dropped += read.missed
         return [telling.gap(of, self._clock.wall(), "viewer_too_slow", read.missed), *fresh]
 
-    async def _place(self, after: Named | None) -> tuple[float, list[LiveEvent]]:
+    async def _place(
+        self, after: Named | None, tenant: TenantName | None
+    ) -> tuple[float, list[LiveEvent]]:
         """Since when a viewer who comes back is to be told, and the gap of what it is not."""
         now = self._clock.wall()
         at = None
         try:
-            at = None if after is None else await self._archive.at(after)
+            at = None if after is None else await self._archive.at(after, tenant)
         except DATABASE_ERRORS:
             return now, [telling.gap(NOBODYS, now, RECORDS_AWAY)]
         if at is None:

@@ -24,6 +24,9 @@ from sipagent.watching.ids import Named
 from sipagent.watching.recalling import events_of, lifecycle_of
 
 READ_WITHIN: Final = 5.0
+TURN_WITHIN: Final = 10.0
+"""Seconds for a turn to come, before the records are as good as away."""
+
 STORED_WITHIN: Final = 1.0
 """Seconds for what has just happened here to be stored, before the records are asked for it."""
 
@@ -72,10 +75,11 @@ class Archive:
             story = await read_story(connection, None, call_id, words=True)
         return () if story is None else events_of(story)
 
-    async def at(self, named: Named) -> float | None:
-        """When that happened to a call; None where nothing is recorded of it."""
+    async def at(self, named: Named, tenant: TenantName | None) -> float | None:
+        """When that happened to a call of this tenant's, or of any; None where nothing is recorded
+        of it: another's call is as one that never was."""
         call = await self.find(named.call_id)
-        if call is None:
+        if call is None or tenant not in (None, call.tenant):
             return None
         events = {event.kind.value: event.at for event in lifecycle_of(call)}
         return events.get(named.what, call.began_at)
@@ -95,6 +99,7 @@ class Archive:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
         async with (
+            asyncio.timeout(TURN_WITHIN + READ_WITHIN),
             self._turns,
             asyncio.timeout(READ_WITHIN),
             self._engine().connect() as connection,

@@ -139,6 +139,9 @@ class _Noted:
         await self.log.write(by, deed)
         self.deeds.append(deed)
 
+    def owe(self, by: Principal, deed: Deed) -> None:
+        self.deeds.append(deed)
+
 
 @asynccontextmanager
 async def house(url: str, folder: Path) -> AsyncIterator[House]:

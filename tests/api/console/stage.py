@@ -103,6 +103,7 @@ class Noted:
 
     log: AuditLog
     deeds: list[tuple[str, Deed]] = field(default_factory=list)
+    owed: list[tuple[str, Deed]] = field(default_factory=list)
     broken: bool = False
 
     async def write(self, by: Principal, deed: Deed) -> None:
@@ -110,6 +111,9 @@ class Noted:
             raise ConnectionError("away")
         await self.log.write(by, deed)
         self.deeds.append((by.name, deed))
+
+    def owe(self, by: Principal, deed: Deed) -> None:
+        self.owed.append((by.name, deed))
 
 
 @dataclass

@@ -203,6 +203,18 @@ async def test_only_an_admin_exports_and_numbers_are_whole_where_asked_for(home:
     assert CALLER not in str(home.deeds[-1].detail)
 
 
+async def test_an_operator_has_whole_numbers_of_one_tenant_only(home: House) -> None:
+    await put(home.engine, a_call("rtc_1"), a_call("rtc_2", tenant="beta"))
+    asked = {"form": "csv", "numbers": "yes"}
+    refused = await home.post("operator", "/console/history/export", **asked)
+    assert refused.status_code == 422
+    assert home.deeds == []
+    masked = await home.post("operator", "/console/history/export", form="csv")
+    assert (masked.status_code, CALLER in masked.text) == (200, False)
+    whole = await home.post("operator", "/console/history/export", tenant="acme", **asked)
+    assert (CALLER in whole.text, home.deeds[-1].tenant) == (True, "acme")
+
+
 @pytest.mark.parametrize("asked", [{"form": "xlsx"}, {}], ids=str)
 async def test_another_form_of_a_file_is_refused(home: House, asked: dict[str, str]) -> None:
     assert (await home.post("acme", "/console/history/export", **asked)).status_code == 422

@@ -9,7 +9,7 @@ import pytest
 from sipagent.model import Reason
 from sipagent.routing import Order, Scope
 from sipagent.store.audit import AuditFilter, lines
-from tests.api.console.house import NOW, House, Read, house
+from tests.api.console.house import NOW, TOKENS, House, Read, house
 from tests.store.kept import BEGAN, CALLER, DIALED, HOSTILE, a_call, put, rejected
 
 BETAS = "+17134810199"
@@ -243,6 +243,12 @@ async def test_what_default_says_is_the_operators(home: House) -> None:
     assert "beta" not in page.text
     every = await home.post("operator", "/console/numbers/explain", **asked)
     assert "The agent beta/night answers" in Read(every.text).text
+    order = Order(Scope.AGENT, "beta/night", code=503)
+    await home.desk.give(order, TOKENS["token-operator"])
+    page = await home.post("acme", "/console/numbers/explain", **asked)
+    assert "refused with 503" in Read(page.text).text
+    assert "night" not in page.text, "an order for the agent that default leads to"
+    assert "beta" not in page.text
 
 
 async def test_numbers_that_lead_nowhere_come_with_the_line_to_paste(home: House) -> None:

@@ -212,6 +212,20 @@ async def test_attempts_of_all_addresses_are_limited_together(
     assert answer.status_code == 429
 
 
+async def test_whoever_was_there_before_is_not_shut_out_by_those_who_try(
+    set_up: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = iter(range(10_000))
+    monkeypatch.setattr(signin, "address_of", lambda _: f"192.0.2.{next(addresses)}")
+    async with set_up.client() as client:
+        assert (await sign_in(client, "token-acme")).status_code == 303
+        word = word_of(await client.get(SIGN_IN))
+        for _ in range(signin.MOST_FAILED):
+            await client.post(SIGN_IN, data={"token": "nonsense", "csrf": word})
+        answer = await client.post(SIGN_IN, data={"token": "token-acme", "csrf": word})
+    assert answer.status_code == 303
+
+
 async def test_while_tokens_cannot_be_looked_up_nobody_is_signed_out(set_up: Stage) -> None:
     set_up.people.away = True
     async with set_up.client("acme") as client:

@@ -160,9 +160,24 @@ async def test_the_operator_steps_in_without_hearing(set_up: Stage) -> None:
 
 async def test_what_cannot_be_noted_is_not_done(set_up: Stage) -> None:
     set_up.audit.broken = True
-    answer = await set_up.post("acme", "/console/calls/rtc_1/do/hang-up", headers=HTMX)
-    assert answer.status_code == 503
+    for what, fields in (
+        ("say", {"text": "Wait."}),
+        ("hold", {}),
+        ("transfer", {"destination": "o"}),
+    ):
+        path = f"/console/calls/rtc_1/do/{what}"
+        answer = await set_up.post("acme", path, fields, headers=HTMX)
+        assert answer.status_code == 503
     assert set_up.desk.asked == []
+
+
+async def test_a_call_is_ended_also_while_nothing_can_be_noted(set_up: Stage) -> None:
+    set_up.audit.broken = True
+    answer = await set_up.post("acme", "/console/calls/rtc_1/do/hang-up", {"goodbye": "yes"})
+    assert answer.status_code == 303
+    assert [call_id for call_id, _, _ in set_up.desk.asked] == ["rtc_1"]
+    ((who, deed),) = set_up.audit.owed
+    assert (who, deed.action, deed.target, deed.tenant) == ("Ann", "calls.hang_up", "rtc_1", "acme")
 
 
 async def test_a_call_that_is_over_cannot_be_steered(set_up: Stage) -> None:

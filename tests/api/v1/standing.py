@@ -24,8 +24,9 @@ from sipagent.model.request import CallRequest, Replied, Reply
 from sipagent.sip import to_e164
 from sipagent.store import tokens
 from sipagent.store.audit import AuditFilter as Wanted
-from sipagent.store.audit import AuditLine, AuditLog, Author, lines
+from sipagent.store.audit import AuditLine, Author, lines
 from sipagent.store.keys import TokenKeys
+from sipagent.store.owed import OwedAudit
 from tests.store.kept import BEGAN
 from tests.store.support import opened
 
@@ -133,7 +134,8 @@ class Kept:
 
 @dataclass
 class Standing:
-    """A control API, and what a test looks at."""
+    """A control API, and what a test looks at. Tokens that are made hold for `life` seconds, or for
+    ever."""
 
     app: FastAPI
     backend: Backend
@@ -143,6 +145,7 @@ class Standing:
     folder: Path
     made: dict[tuple[str | None, Scope], str] = field(default_factory=dict)
     keys: Iterator[int] = field(default_factory=itertools.count)
+    life: float | None = None
 
     async def token(self, tenant: str | None = None, scope: Scope = Scope.ADMIN) -> str:
         """A token of the tenant's, or of the operator's."""
@@ -150,7 +153,8 @@ class Standing:
         if known is None:
             name = f"{tenant or 'operator'} {scope}"
             whose = None if tenant is None else TenantName(tenant)
-            wanted = tokens.Wanted(name, whose, scope, None)
+            until = None if self.life is None else NOW + self.life
+            wanted = tokens.Wanted(name, whose, scope, until)
             made = await tokens.create(self.kept.opened, wanted, Author("root@here"), at=NOW)
             known = self.made[tenant, scope] = made.text
         return known
@@ -195,13 +199,14 @@ async def standing(url: str, folder: Path, **parts: Any) -> AsyncIterator[Standi
     async with opened(url) as engine:
         kept = Kept(engine)
         reloader = Reloader(live, _nothing)
-        async with TokenKeys(lambda: kept.engine, clock) as keys:
+        audit = OwedAudit(lambda: kept.engine, clock)
+        async with TokenKeys(lambda: kept.engine, clock) as keys, audit:
             wanted: dict[str, Any] = {
                 "records": kept,
                 "desk": desk,
                 "watch": NothingToWatch(),
                 "keys": keys,
-                "audit": AuditLog(lambda: kept.engine, clock),
+                "audit": audit,
                 "config": LiveDesk(live, reloader, orders, clock),
                 "clock": clock,
             }

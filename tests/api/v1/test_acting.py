@@ -1,11 +1,15 @@
 """Stepping in while a call is held: what is asked of its owner, what is noted and answered."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from sipagent.errors import EngineError
+from sipagent.model import CallId, TenantName
 from sipagent.model.access import Scope
 from sipagent.model.request import (
     HangUp,
@@ -18,7 +22,9 @@ from sipagent.model.request import (
     TransferTo,
     Whisper,
 )
-from tests.api.v1.standing import Standing
+from sipagent.store import owed
+from sipagent.store.audit import verify
+from tests.api.v1.standing import NOW, NothingToWatch, Standing
 from tests.store.kept import a_call, a_live, put
 
 ACTIONS = [
@@ -55,8 +61,8 @@ async def test_an_action_is_noted_and_asked_of_whoever_holds_the_call(
             f"/api/v1/calls/rtc_1/{action}", json=body, headers={"Idempotency-Key": "k1"}
         )
     assert (answer.status_code, answer.json()) == (202, {"status": "done", "call_id": "rtc_1"})
-    assert held.desk.asked == [("rtc_1", wanted, f"{me}:k1")]
     (line,) = [one for one in await held.audited() if one.deed.action.startswith("calls.")]
+    assert held.desk.asked == [("rtc_1", wanted, f"{me}:{line.deed.action}:k1")]
     assert (line.deed.target, line.deed.tenant, line.by.name) == ("rtc_1", "acme", "acme control")
     assert "moment" not in str(line.deed.detail), "no words are in the audit"
     assert "shipped" not in str(line.deed.detail)
@@ -76,7 +82,7 @@ async def test_the_same_key_twice_is_asked_and_noted_once(held: Standing) -> Non
     assert answers[1].headers["Idempotency-Replayed"] == "true"
     assert len(held.desk.asked) == 1
     assert len(await held.audited("calls.hang_up")) == 1
-    assert (other.status_code, other.json()["code"]) == (422, "key-reused")
+    assert (other.status_code, other.json()["code"]) == (409, "key-reused")
 
 
 @pytest.mark.parametrize(
@@ -140,9 +146,82 @@ async def test_what_cannot_be_noted_is_not_done(held: Standing) -> None:
     async with held.client("acme", Scope.CONTROL) as acme:
         assert (await acme.get("/api/v1/me")).status_code == 200
         with held.records_away():
-            answer = await acme.post("/api/v1/calls/rtc_1/hang-up")
-    assert (answer.status_code, answer.json()["code"]) == (503, "records-away")
+            for action, body, _ in ACTIONS:
+                if action not in ("hang-up", "end"):
+                    answer = await acme.post(f"/api/v1/calls/rtc_1/{action}", json=body)
+                    told = answer.status_code, answer.json()["code"]
+                    assert told == (503, "records-away"), action
     assert held.desk.asked == []
+
+
+class Knows(NothingToWatch):
+    """Knows whose calls are that are held here."""
+
+    async def whose(self, call_id: CallId) -> TenantName | None:
+        found = {"rtc_1": "acme", "rtc_2": "beta"}.get(call_id)
+        if found is None:
+            raise ConnectionRefusedError
+        return TenantName(found)
+
+
+@pytest.fixture
+async def knowing(held: Standing) -> Standing:
+    held.app.state.backend = replace(held.backend, watch=Knows())
+    return held
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k1"}])
+async def test_a_call_is_ended_also_while_the_records_are_away(
+    knowing: Standing, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owed, "EVERY", 0.02)
+    async with knowing.client("acme", Scope.CONTROL) as acme:
+        assert (await acme.get("/api/v1/me")).status_code == 200
+        with knowing.records_away(), capture_logs() as logs:
+            for path in ("hang-up", "end"):
+                answer = await acme.post(f"/api/v1/calls/rtc_1/{path}", headers=headers)
+                assert answer.status_code == 202, answer.text
+            for name, status in (("rtc_2", 404), ("rtc_9", 503), ("CA1%20x", 503)):
+                answer = await acme.post(f"/api/v1/calls/{name}/hang-up")
+                assert answer.status_code == status, name
+            told = [one for one in logs if one["event"] == "audit line not written yet"]
+            assert [(one["action"], one["target"], one["tenant"]) for one in told] == [
+                ("calls.hang_up", "rtc_1", "acme")
+            ] * 2
+            assert all(one["token"] in knowing.made["acme", Scope.CONTROL] for one in told)
+        assert [call_id for call_id, _, _ in knowing.desk.asked] == ["rtc_1", "rtc_1"]
+        keys = {key for _, _, key in knowing.desk.asked}
+        assert all(key.endswith(":k1") for key in keys) if headers else keys == {""}
+
+    async with asyncio.timeout(10):
+        while len(await knowing.audited("calls.hang_up")) < 2:
+            await asyncio.sleep(0.01)
+    for line in await knowing.audited("calls.hang_up"):
+        assert (line.deed.target, line.deed.tenant, line.at) == ("rtc_1", "acme", NOW)
+    assert (await verify(knowing.kept.opened)).broken_at is None
+
+
+async def test_an_operator_ends_a_call_of_which_nothing_is_known_here(knowing: Standing) -> None:
+    async with knowing.client(None, Scope.CONTROL) as operator:
+        assert (await operator.get("/api/v1/me")).status_code == 200
+        with knowing.records_away():
+            assert (await operator.post("/api/v1/calls/rtc_9/hang-up")).status_code == 202
+            knowing.desk.reply = Reply(Replied.UNKNOWN_CALL)
+            answer = await operator.post("/api/v1/calls/rtc_9/hang-up")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-held")
+    assert [call_id for call_id, _, _ in knowing.desk.asked] == ["rtc_9", "rtc_9"]
+
+
+async def test_one_key_of_two_actions_is_two_requests_without_the_records(
+    knowing: Standing,
+) -> None:
+    """Nobody can say then that the key stands for another request: the call is ended."""
+    key = {"Idempotency-Key": "k1"}
+    async with knowing.client("acme", Scope.CONTROL) as acme:
+        await acme.post("/api/v1/calls/rtc_1/say", json={"text": "Hi"}, headers=key)
+        with knowing.records_away():
+            await acme.post("/api/v1/calls/rtc_1/hang-up", headers=key)
+    assert len({mark for _, _, mark in knowing.desk.asked}) == 2
 
 
 @pytest.mark.parametrize(

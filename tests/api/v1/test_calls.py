@@ -120,6 +120,20 @@ async def test_numbers_are_masked_unless_an_administrator_asks_and_the_audit_say
     assert (line.by.name, line.deed.target, line.deed.tenant) == ("acme admin", "rtc_1", "acme")
 
 
+async def test_an_operator_has_whole_numbers_of_one_tenant_told_which_sees_it(
+    filled: Standing,
+) -> None:
+    async with filled.client(None) as operator:
+        refused = await operator.get("/api/v1/calls?numbers=full")
+        assert (refused.status_code, refused.json()["code"]) == (403, "tenant-needed")
+        assert CALLER not in refused.text
+        assert await filled.audited("calls.numbers") == []
+        whole = await operator.get("/api/v1/calls?numbers=full&tenant=acme")
+        assert CALLER in whole.text
+    (line,) = await filled.audited("calls.numbers")
+    assert (line.by.operator, line.deed.tenant) == (True, "acme")
+
+
 @pytest.mark.parametrize("name", ["rtc_1", "wh_rtc_1", "CA7"])
 async def test_a_call_is_told_without_its_words(filled: Standing, name: str) -> None:
     async with filled.client("acme", Scope.READ) as reader:

@@ -265,37 +265,48 @@ async def test_an_operator_gets_words_with_a_reason_only_and_the_tenant_sees_it(
     assert (deed.deed.reason, deed.deed.tenant) == ("ticket 4711", ACME)
 
 
-async def test_words_that_cannot_be_noted_are_not_told(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_words_that_cannot_be_noted_are_not_told(served: Served) -> None:
     served.begin("rtc_1", ACME)
-    token = await served.stand.token(ACME, Scope.READ)
-    assert token
-    await served.ask("/api/v1/myself", ACME)  # the token is known
+    await served.ask("/api/v1/me", ACME)  # the token is known
     with served.stand.records_away():
         refused = await served.ask("/api/v1/calls/rtc_1/events", ACME)
     assert refused.status_code == 503
 
 
-async def test_a_stream_ends_when_its_token_is_revoked(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is soon asked again whether a token holds."""
     monkeypatch.setattr(joining, "HEARTBEAT", 0.05)
     monkeypatch.setattr(streams, "LOOK_EVERY", 0.1)
     monkeypatch.setattr(keys, "REMEMBERED", 0.1)
+    monkeypatch.setattr(keys, "KNOWN_FOR", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_stream_ends_when_its_token_is_revoked(served: Served) -> None:
     async with served.stream("/api/v1/events", ACME) as stream:
         await until(lambda: stream.comments > 4)
-        (token,) = await tokens.listed(served.stand.kept.opened)
-        await tokens.revoke(
-            served.stand.kept.opened, token.id, Author("root@here"), at=served.stand.clock.now
-        )
+        engine, at = served.stand.kept.opened, served.stand.clock.now
+        (token,) = await tokens.listed(engine)
+        await tokens.revoke(engine, token.id, Author("root@here"), at=at)
         await until(lambda: stream.over)
 
 
-async def test_silence_is_broken_by_comments(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(joining, "HEARTBEAT", 0.05)
+@pytest.mark.usefixtures("impatient")
+async def test_a_stream_ends_with_its_tokens_time_also_without_the_records(served: Served) -> None:
+    served.stand.life = 60.0
+    async with served.stream("/api/v1/events", ACME) as stream:
+        await until(lambda: stream.comments > 1)
+        with served.stand.records_away():
+            seen = stream.comments
+            await until(lambda: stream.comments > seen + 10)
+            assert not stream.over, "nobody can say that it does not hold"
+            served.stand.clock.now += 61.0
+            await until(lambda: stream.over)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_silence_is_broken_by_comments(served: Served) -> None:
     async with served.stream("/api/v1/events", ACME) as stream:
         await until(lambda: stream.comments > 2)
     assert not stream.events
@@ -314,6 +325,7 @@ async def test_streams_are_bounded_by_token_and_in_all(served: Served) -> None:
             full = await served.ask("/api/v1/events", None)
             assert (full.status_code, full.json()["code"]) == (503, "too-many-viewers")
     await until(lambda: not seats._taken)
+    assert not seats._of_tenant
     assert served.watched.hub.board.viewers == 0
     async with served.stream("/api/v1/events", ACME) as again:
         assert again.status == 200

@@ -9,7 +9,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from sipagent.model.access import Scope
+from sipagent.model.access import Principal, Scope
+from sipagent.routing import Order
+from sipagent.routing import Scope as Whom
 from tests.api.v1.standing import ACME_NUMBER, BETA_NUMBER, MAIN, SECRET_WORDS, Standing
 from tests.store.kept import a_call, a_live, failed, put
 
@@ -54,6 +56,28 @@ async def test_it_is_said_who_would_answer_and_why(stand: Standing) -> None:
     assert told["trace"][-1]["held"]
     assert others.json() == nobodys.json()
     assert others.status_code == 404
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_what_default_says_is_the_operators(stand: Standing, ordered: bool) -> None:
+    rules = "rules: [{when: {hours: night}, agent: store}]"
+    number = f'  "{ACME_NUMBER}":\n    tenant: acme\n    {rules}\n'
+    main = MAIN.replace(f'  "{ACME_NUMBER}": {{tenant: acme, agent: store}}\n', number)
+    more = "  default: {tenant: beta, agent: billing}\nhours: {night: {mon: '00:00-00:01'}}\n"
+    (stand.folder / "agents.yaml").write_text(main + more)
+    async with stand.client() as operator, stand.client("acme", Scope.READ) as acme:
+        assert (await operator.post("/api/v1/config/reload")).json()["applied"]
+        if ordered:
+            order = Order(Whom.AGENT, "beta/billing", code=503)
+            by = Principal("tok1", "Anna", None, Scope.ADMIN)
+            await stand.backend.config.give(order, by)
+        whole = await operator.post("/api/v1/explain", json={"dialed": ACME_NUMBER})
+        answer = await acme.post("/api/v1/explain", json={"dialed": ACME_NUMBER})
+    assert "billing" in whole.text
+    assert "rule 1: when hours: night" in answer.text
+    assert "billing" not in answer.text
+    assert "beta" not in answer.text
+    assert answer.json()["verdict"] == ("reject" if ordered else "accept")
 
 
 @pytest.mark.parametrize(

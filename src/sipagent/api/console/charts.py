@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 WIDTH: Final = 640
 HEIGHT: Final = 240
-LEFT: Final = 64
+LEFT: Final = 76
 RIGHT: Final = 12
 TOP: Final = 12
 BOTTOM: Final = 32
@@ -135,13 +135,16 @@ def highest(chart: Chart) -> float:
     return max((value for column in columns for value in column if value is not None), default=0.0)
 
 
-def ticks(top: float) -> tuple[float, ...]:
-    """Values from 0 to at least `top` that are good to read, at equal distances."""
+def ticks(top: float, *, whole: bool = False) -> tuple[float, ...]:
+    """Values from 0 to at least `top` that are good to read, at equal distances; of what is counted
+    there are `whole` ones only."""
     if top <= _LEAST:
         return (0.0, 1.0)
     rough = top / _TICKS
     size = 10.0 ** math.floor(math.log10(rough))
-    step = next(size * nice for nice in _NICE if size * nice >= rough * (1 - _LEAST))
+    least = max(rough * (1 - _LEAST), 1.0 if whole else 0.0)
+    steps = (size * 10.0**more * nice for more in (0, 1, 2) for nice in _NICE)
+    step = next(one for one in steps if one >= least and (not whole or one == round(one)))
     count = math.ceil(top / step - _LEAST)
     return tuple(step * number for number in range(count + 1))
 
@@ -161,7 +164,8 @@ def _drawn(chart: Chart) -> Iterator[Markup]:
         chart.id,
         chart.description,
     )
-    marks = ticks(highest(chart))
+    counted = all(value == int(value) for one in chart.series for value in _there(one))
+    marks = ticks(highest(chart), whole=counted)
     yield from _axes(chart, marks)
     draw = {Kind.LINE: _lines, Kind.BAR: _bars, Kind.STACKED: _stacks}[chart.kind]
     yield from draw(chart, marks[-1])

@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from sipagent.api.console.refusals import Refused
 from sipagent.api.console.shell import Visitor
+from sipagent.api.v1.explaining import before_default, has_default
 from sipagent.api.v1.ports import Answered, Asked, Backend
 from sipagent.errors import QuestionError
-from sipagent.model import TenantName
 from sipagent.model.access import Principal
 
 NOT_YOURS: Final = "No number of yours is dialed by that."
-_DEFAULT: Final = "numbers.default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +111,10 @@ def _facts(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _steps(backend: Backend, answered: Answered, by: Principal) -> Sequence[Step]:
     """The trace. What `default` says, and what follows from it, is told only to whoever has it."""
-    answer = _told(answered)
-    steps = [
+    steps: Sequence[Mapping[str, Any]] = _told(answered).get("trace") or ()
+    if by.tenant is not None and not has_default(backend.config.table, by.tenant):
+        steps = before_default(steps)
+    return [
         Step(step["source"], step["considered"], bool(step["held"]), step["because"])
-        for step in answer.get("trace") or ()
+        for step in steps
     ]
-    if by.tenant is None or _has_default(backend, by.tenant):
-        return steps
-    if answer.get("tenant") != by.tenant:
-        own = [at for at, step in enumerate(steps) if step.source.startswith("numbers")]
-        steps = steps[: own[-1] + 1] if own else []
-    return [step for step in steps if step.source != _DEFAULT]
-
-
-def _has_default(backend: Backend, tenant: TenantName) -> bool:
-    directories = backend.config.table.directories.values()
-    return all(one.default is None or one.default.tenant == tenant for one in directories)

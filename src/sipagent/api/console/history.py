@@ -163,6 +163,9 @@ class History:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such form of a file.")
         numbers = posted.text("numbers", most=10) == "yes"
         wanted = wanted_of(self.backend, posted.visitor, posted.fields)
+        if numbers and wanted.tenant is None:
+            words = "Name the tenant whose callers these are: it sees in its audit who had them."
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, words)
         async with asking.records(self.backend) as connection:
             many = await count_calls(connection, wanted.tenant, wanted.filter, most=MOST_EXPORTED)
         if many > MOST_EXPORTED:

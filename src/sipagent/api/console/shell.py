@@ -51,7 +51,7 @@ from sipagent.api.v1.auth import Doorkeeper, address_of
 from sipagent.api.v1.base import found_call, missing, records, whose
 from sipagent.api.v1.ports import Backend, LiveBatches
 from sipagent.api.v1.streaming import EventStream, Render
-from sipagent.api.v1.streams import while_good
+from sipagent.api.v1.streams import not_over, while_good
 from sipagent.model import TenantName
 from sipagent.model.access import Principal, Scope
 from sipagent.sessions.ports import Clock
@@ -199,11 +199,11 @@ class Shell:
             except SignInWanted:
                 return False
             except Refused:
-                return True  # nobody can say: what goes on is what was allowed
+                return not_over(visitor.principal, self.clock)
             return True
 
         watched = while_good(opened, good, self.clock)
-        return EventStream(watched, render, visitor.principal.token_id)
+        return EventStream(watched, render, visitor.principal)
 
     def page(
         self,

@@ -83,8 +83,9 @@ def router(shell: Shell) -> APIRouter:
 
 
 async def _refusal(shell: Shell, everybody: Everybody, token: str, address: str) -> Refused | None:
-    """Why this token does not sign anybody in."""
-    if everybody.too_often:
+    """Why this token does not sign anybody in. One that was admitted before is always judged: else
+    whoever tries from many addresses would shut out everybody."""
+    if everybody.too_often and not shell.doorkeeper.has_admitted(token):
         wait = {"Retry-After": f"{FAILED_WITHIN:.0f}"}
         words = "Too many attempts. Wait a minute."
         return Refused(HTTPStatus.TOO_MANY_REQUESTS, words, headers=wait)

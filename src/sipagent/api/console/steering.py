@@ -1,5 +1,6 @@
 """What somebody on duty does with a call: it is noted, then asked of whichever replica holds it."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,7 +12,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from sipagent.api.console.rendering import new_key
 from sipagent.api.console.shell import Posted, Refused, Shell, Visitor, call_named
+from sipagent.api.problems import Problem
 from sipagent.api.v1.base import noted
+from sipagent.api.v1.ending import WITHIN, are_away, held_unrecorded, noted_or_owed
 from sipagent.api.v1.ports import Backend, Deed
 from sipagent.errors import EngineError
 from sipagent.model import AgentName, CallId, DestinationName, TenantName
@@ -121,9 +124,7 @@ def router(backend: Backend, shell: Shell) -> APIRouter:
         action, asked = ACTS[what]
         wanted = asked(posted)
         by = posted.visitor.principal
-        typed = isinstance(wanted.request, Typed)
-        call_id, tenant = await _held(backend, posted.visitor, name, typed=typed)
-        await noted(backend, by, Deed(action, call_id, tenant, wanted.detail or None))
+        call_id = await _noted(backend, posted.visitor, name, action, wanted)
         key = posted.text("key", most=64)
         reply = await _ask(backend, by, call_id, wanted.request, key)
         status, words = told(reply, wanted)
@@ -137,6 +138,34 @@ def router(backend: Backend, shell: Shell) -> APIRouter:
         return shell.toast(request, words, back=back, also=fresh)
 
     return routes
+
+
+async def _noted(backend: Backend, visitor: Visitor, name: str, action: str, act: Act) -> CallId:
+    """The call with which this is to be done, once that is noted. A call can be ended while the
+    records are away: it is noted afterwards. Raises Problem and Refused."""
+    by, detail = visitor.principal, act.detail or None
+    if isinstance(act.request, HangUp):
+        call_id, tenant = await _held_for_ending(backend, visitor, name)
+        await noted_or_owed(backend, by, Deed(action, call_id, tenant, detail))
+    else:
+        typed = isinstance(act.request, Typed)
+        call_id, tenant = await _held(backend, visitor, name, typed=typed)
+        await noted(backend, by, Deed(action, call_id, tenant, detail))
+    return call_id
+
+
+async def _held_for_ending(
+    backend: Backend, visitor: Visitor, name: str
+) -> tuple[CallId, TenantName | None]:
+    try:
+        async with asyncio.timeout(WITHIN):
+            return await _held(backend, visitor, name, typed=False)
+    except TimeoutError:
+        return await held_unrecorded(backend, visitor.principal, name)
+    except Problem as problem:
+        if not are_away(problem):
+            raise
+        return await held_unrecorded(backend, visitor.principal, name)
 
 
 async def _held(

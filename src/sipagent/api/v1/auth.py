@@ -88,7 +88,7 @@ class Doorkeeper:
         known."""
         if not token:
             raise _unknown(MISSING)
-        mark = hashlib.sha256(token.encode(errors="replace")).digest()
+        mark = _mark(token)
         if mark not in self._admitted and (wait := self._attempts.wait(address)):
             raise _too_many(wait)
         principal = await self._principal(token)
@@ -102,6 +102,10 @@ class Doorkeeper:
             self._admitted.popitem(last=False)
         return principal
 
+    def has_admitted(self, token: str) -> bool:
+        """Whether this token held when it was last asked about, here and lately."""
+        return _mark(token) in self._admitted
+
     async def _principal(self, token: str) -> Principal | None:
         if len(token) > _LONGEST:
             return None
@@ -109,6 +113,10 @@ class Doorkeeper:
             return await self._keys.principal(token)
         except DATABASE_ERRORS:
             raise records_away() from None
+
+
+def _mark(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()
 
 
 MISSING: Final = "Send a token of `sipagent tokens create` as `Authorization: Bearer TOKEN`."

@@ -192,6 +192,10 @@ Reason = Annotated[
 ]
 
 
+NOBODYS_NUMBERS: Final = "unrouted"
+"""What the audit calls numbers that were dialed and lead nowhere."""
+
+
 def missing(what: str) -> Problem:
     """The one answer for what is not there, and for what is another tenant's."""
     return Problem(404, "not-found", f"There is no such {what}.")
@@ -208,10 +212,14 @@ def whose(by: Principal, tenant: str | None) -> TenantName | None:
 
 
 async def full_numbers(behind: Backend, by: Principal, numbers: str | None, deed: Deed) -> bool:
-    """Whether numbers are told whole, which the audit then notes. Raises Problem 403."""
+    """Whether numbers are told whole, which the audit then notes. Raises Problem 403, also where
+    an operator names no tenant: nobody would see in its audit that its callers' were told."""
     if numbers != "full":
         return False
     check(by, Scope.ADMIN)
+    if deed.tenant is None and deed.target != NOBODYS_NUMBERS:
+        detail = "An operator has whole numbers of one tenant's calls told: name it."
+        raise Problem(403, "tenant-needed", detail)
     await noted(behind, by, deed)
     return True
 

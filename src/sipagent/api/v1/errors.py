@@ -52,10 +52,11 @@ _MEANINGS: Final = {
     403: "The token's scope is too small for this, or only the operator may do it.",
     404: "There is no such thing, or it is another tenant's.",
     405: "This address knows no such method.",
-    409: "It cannot be done now; `detail` says why.",
+    409: "It cannot be done now; `detail` says why. Or its Idempotency-Key stands for another request"
+    " (`key-reused`).",
     413: "The body is too large.",
     422: "The request is not as it is described (`invalid`), or names what cannot be used"
-    " (`unusable`): `errors` says where. Or its Idempotency-Key stands for another (`key-reused`).",
+    " (`unusable`): `errors` says where.",
     429: "Too many attempts; `Retry-After` says when to go on.",
     503: "The records, or the engine that replicas share, do not answer; ask again.",
     504: "Whoever holds the call has not answered in time; it may be done all the same.",

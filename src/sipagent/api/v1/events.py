@@ -28,7 +28,7 @@ from sipagent.api.v1.base import (
 from sipagent.api.v1.errors import Unusable, described
 from sipagent.api.v1.ports import Backend, LiveBatches
 from sipagent.api.v1.streaming import EventStream, Once, Render, frame
-from sipagent.api.v1.streams import while_good
+from sipagent.api.v1.streams import not_over, while_good
 from sipagent.model import CallId, TenantName
 from sipagent.model.access import Deed, Principal
 from sipagent.model.ids import is_call_id
@@ -171,16 +171,17 @@ def _stream(
         try:
             return await behind.keys.principal(token) is not None
         except DATABASE_ERRORS:
-            return True  # nobody can say: what goes on is what was allowed
+            return not_over(by, behind.clock)
 
-    return EventStream(while_good(opened, good, behind.clock), render, by.token_id)
+    return EventStream(while_good(opened, good, behind.clock), render, by)
 
 
 async def watchable(behind: Backend, by: Principal, name: str) -> tuple[CallId, TenantName]:
     """The call of this name that they may watch, and whose it is. Raises Problem 404, or 503 where
     that cannot be known."""
     call_id = name
-    if not is_call_id(name) or (tenant := await behind.watch.whose(CallId(name))) is None:
+    tenant = await behind.watch.whose(CallId(name)) if is_call_id(name) else None
+    if tenant is None or not by.sees(tenant):  # both take the same way, and as long
         async with records(behind) as connection:
             call_id = await found_call(connection, by, name)
         tenant = await behind.watch.whose(CallId(call_id))

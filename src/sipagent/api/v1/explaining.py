@@ -1,5 +1,7 @@
 """Who would answer a call, and why: the decision on a call that nobody placed."""
 
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -13,11 +15,14 @@ from sipagent.api.v1.numbers import routes_of
 from sipagent.api.v1.ports import Answered, Asked, Backend
 from sipagent.api.v1.shapes import Step
 from sipagent.errors import QuestionError
+from sipagent.model import TenantName
 from sipagent.model.access import Principal
+from sipagent.routing import RoutingTable
 
 router = APIRouter(prefix="/api/v1/explain", tags=["numbers"])
 
 _MOST_HEADERS: Final = 50
+_DEFAULT: Final = "numbers.default"
 
 
 class SentHeader(Model):
@@ -118,7 +123,7 @@ async def explain(
             raise Unusable("#", "There is no such trunk or account, or `at` is no time.") from None
         if not by.is_operator and answered.tenant != by.tenant:
             raise missing("number")
-        return JSONResponse(_told(by, answered).model_dump(mode="json"))
+        return JSONResponse(_told(behind, by, answered).model_dump(mode="json"))
 
     return await once_of(request).answer(request, by, work, harmless=True)
 
@@ -144,7 +149,19 @@ def _judge(behind: Backend, by: Principal, wanted: Question) -> None:
             raise Unusable("#", "There is no such trunk or account, or `at` is no time.")
 
 
-def _told(by: Principal, answered: Answered) -> Explained:
+def has_default(table: RoutingTable, tenant: TenantName | None) -> bool:
+    """Whether whatever `default` says is this tenant's own."""
+    directories = table.directories.values()
+    return all(one.default is None or one.default.tenant == tenant for one in directories)
+
+
+def before_default(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The trace up to where `default` decides: what it says, and what follows from it, as an order
+    for an agent that it leads to, is told only to whoever has it."""
+    return [*takewhile(lambda step: step["source"] != _DEFAULT, steps)]
+
+
+def _told(behind: Backend, by: Principal, answered: Answered) -> Explained:
     data: dict[str, Any] = {**answered.told, "consults": "consult" in answered.told}
     data.pop("consult", None)
     if not by.is_operator and data["tenant"] != by.tenant:
@@ -152,7 +169,7 @@ def _told(by: Principal, answered: Answered) -> Explained:
         for name in ("agent", "language", "destination", "refer_to"):
             data[name] = None
         data["tenant"] = None
-        steps: list[dict[str, Any]] = answered.told["trace"]
-        data["trace"] = [step for step in steps if step["source"] != "numbers.default"]
+    if not by.is_operator and not has_default(behind.config.table, by.tenant):
+        data["trace"] = before_default(data["trace"])
     told: Explained = Explained.model_validate(data)
     return told

@@ -61,7 +61,7 @@ class Once:
 
         `harmless` is what may be done twice: it is done also while the records are away. Answers of
         500 and more, and 429, are not kept: the next attempt is one. Raises Problem: 409 while the
-        first of two is still at it, 422 where the key stands for another request, 503.
+        first of two is still at it, or where the key stands for another request; 503.
         """
         written = request.headers.get(HEADER)
         if not written:
@@ -79,7 +79,7 @@ class Once:
                 raise Problem(409, "in-progress", detail, headers={"Retry-After": "1"})
             case Known.OTHER:
                 detail = "This Idempotency-Key stands for another request; take a new one."
-                raise Problem(422, "key-reused", detail)
+                raise Problem(409, "key-reused", detail)
             case Answer():
                 return _replayed(known)
             case _:

@@ -1,11 +1,11 @@
 """Live events as a response: server-sent events, for the control API and the console alike.
 
-`EventStream(watch.call(...), render, by.token_id)` is the whole of it: `render` makes of one
+`EventStream(watch.call(...), render, by)` is the whole of it: `render` makes of one
 LiveEvent its frame (see `frame`), or b"" of what this viewer is not told. Who renders for many
 viewers alike shares one `Once`.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from typing import Final
@@ -15,10 +15,15 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from sipagent.api.problems import problem
+from sipagent.model import TenantName
+from sipagent.model.access import Principal
 from sipagent.model.live import LiveEvent
 
 MOST_VIEWERS: Final = 1000
 """Streams that are open in one process."""
+
+MOST_OF_TENANT: Final = 600
+"""Streams that are open with a tenant's tokens, of which it can make any number."""
 
 MOST_OF_TOKEN: Final = 50
 """Streams that are open with one token."""
@@ -44,7 +49,8 @@ _HEARTBEAT: Final = b":\n\n"
 def frame(data: str, *, event: str = "", id: str = "") -> bytes:  # noqa: A002  # the field's name
     """One server-sent event. Without an `id` a viewer goes on behind the one before it."""
     lines = [f"event: {event}"] if event else []
-    lines += [f"data: {line}" for line in data.split("\n")]
+    text = data.replace("\r\n", "\n").replace("\r", "\n")  # each of them ends a line
+    lines += [f"data: {line}" for line in text.split("\n")]
     if id:
         lines.append(f"id: {id}")
     return ("\n".join(lines) + "\n\n").encode()
@@ -80,30 +86,44 @@ class Once:
 
 
 class Seats:
-    """How many streams are open, in all and by token."""
+    """How many streams are open: in all, by tenant, and by token."""
 
-    def __init__(self, most: int = MOST_VIEWERS, most_of_token: int = MOST_OF_TOKEN) -> None:
+    def __init__(
+        self,
+        most: int = MOST_VIEWERS,
+        most_of_token: int = MOST_OF_TOKEN,
+        most_of_tenant: int = MOST_OF_TENANT,
+    ) -> None:
         self._most = most
         self._most_of_token = most_of_token
-        self._taken: dict[str, int] = {}
+        self._most_of_tenant = most_of_tenant
+        self._taken: Counter[str] = Counter()
+        self._of_tenant: Counter[TenantName] = Counter()
 
-    def refusal(self, token_id: str) -> tuple[int, str, str] | None:
+    def refusal(self, by: Principal) -> tuple[int, str, str] | None:
         """Why there is no room for another one: a status, a code and words."""
-        if self._taken.get(token_id, 0) >= self._most_of_token:
+        if self._taken[by.token_id] >= self._most_of_token:
             return 429, "too-many-streams", f"This token has {self._most_of_token} open streams."
-        if sum(self._taken.values()) >= self._most:
+        if by.tenant is not None and self._of_tenant[by.tenant] >= self._most_of_tenant:
+            return 429, "too-many-streams", f"This tenant has {self._most_of_tenant} open streams."
+        if self._taken.total() >= self._most:
             return 503, "too-many-viewers", f"{self._most} streams are open. Try again later."
         return None
 
     @contextmanager
-    def taken(self, token_id: str) -> Iterator[None]:
-        self._taken[token_id] = self._taken.get(token_id, 0) + 1
+    def taken(self, by: Principal) -> Iterator[None]:
+        self._count(by, 1)
         try:
             yield
         finally:
-            left = self._taken.pop(token_id) - 1
-            if left:
-                self._taken[token_id] = left
+            self._count(by, -1)
+
+    def _count(self, by: Principal, change: int) -> None:
+        self._taken[by.token_id] += change
+        self._taken = +self._taken  # without those that have none
+        if by.tenant is not None:
+            self._of_tenant[by.tenant] += change
+            self._of_tenant = +self._of_tenant
 
 
 class EventStream(StreamingResponse):
@@ -116,21 +136,21 @@ class EventStream(StreamingResponse):
         self,
         opened: AbstractAsyncContextManager[Batches],
         render: Render,
-        token_id: str,
+        by: Principal,
     ) -> None:
         self._opened = opened
         self._render = render
-        self._token_id = token_id
+        self._by = by
         self._frames = self._told()
         super().__init__(self._frames, headers=_HEADERS)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         seats = seats_of(scope)
         async with aclosing(self._frames):
-            if (refusal := seats.refusal(self._token_id)) is not None:
+            if (refusal := seats.refusal(self._by)) is not None:
                 await problem(*refusal, headers={"Retry-After": "10"})(scope, receive, send)
                 return
-            with seats.taken(self._token_id):
+            with seats.taken(self._by):
                 await super().__call__(scope, receive, send)
 
     async def _told(self) -> AsyncGenerator[bytes, None]:

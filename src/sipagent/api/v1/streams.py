@@ -5,12 +5,20 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 from sipagent.api.v1.ports import LiveBatches
+from sipagent.model.access import Principal
 from sipagent.sessions.ports import Clock
 
-LOOK_EVERY: Final = 5.0
-"""Seconds after which it is asked again, before anything more is told."""
+LOOK_EVERY: Final = 2.0
+"""Seconds after which it is asked again, before anything more is told. With those for which an
+answer is remembered, a token that is revoked is told nothing more after five."""
 
 Good = Callable[[], Awaitable[bool]]
+
+
+def not_over(by: Principal, clock: Clock) -> bool:
+    """Whether a token's time is not over, which can be told also where nobody can say whether it
+    was revoked: what goes on then is what was allowed."""
+    return by.expires_at is None or clock.wall() < by.expires_at
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from fastapi import Query as QueryOf
 from pydantic import Field
 
 from sipagent.api.v1.base import (
+    NOBODYS_NUMBERS,
     Behind,
     Limit,
     Model,
@@ -73,7 +74,7 @@ async def unrouted(
     tenant, now = whose(by, wanted.tenant), behind.clock.wall()
     since = now - _WEEK if wanted.since is None else seconds_of(wanted.since, now)
     until = None if wanted.until is None else seconds_of(wanted.until, now)
-    deed = Deed("calls.numbers", "unrouted", tenant)
+    deed = Deed("calls.numbers", NOBODYS_NUMBERS, tenant)
     whole = await full_numbers(behind, by, wanted.numbers, deed)
     async with records(behind) as connection:
         found = await unrouted_numbers(

@@ -7,9 +7,9 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sipagent.model import CallId, TenantName
+from sipagent.model import CallId, Happening, TenantName
 from sipagent.store.facts import StoredTurn
-from sipagent.store.tables import calls, turns
+from sipagent.store.tables import calls, happenings, turns
 
 MOST_SPEECH: Final = 2000
 """Turns of one call."""
@@ -45,6 +45,31 @@ class Said:
 
     speaker: str
     text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Of calls that are held those whose socket has been open, and those in which anything has been
+    said. Their own rows have the times of it when they are over."""
+
+    attached: frozenset[str] = frozenset()
+    spoken: frozenset[str] = frozenset()
+
+
+async def reached(connection: AsyncConnection, call_ids: Sequence[CallId]) -> Reached:
+    """How far these calls have come."""
+    if not call_ids:
+        return Reached()
+    step, turn = happenings.c, turns.c
+    attached = await connection.scalars(
+        select(step.call_id)
+        .where(step.call_id.in_(call_ids), step.what == Happening.ATTACHED.value)
+        .distinct()
+    )
+    spoken = await connection.scalars(
+        select(turn.call_id).where(turn.call_id.in_(call_ids)).distinct()
+    )
+    return Reached(frozenset(attached), frozenset(spoken))
 
 
 async def speech(
