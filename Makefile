@@ -1,8 +1,10 @@
 # make demo   see three simulated calls: no key, no phone, no server
 # make test   run all tests
+# make test-browser   drive the console in the system's Chromium
 # make check  formatting, lint, types, import contracts, the image's recipe
 # make fix    repair formatting and what the linter can repair
 # make bench  measure against a bare server, in one run
+# make screenshots    take the pictures in docs/images again
 # make chaos  kill and cut off processes, Redis and PostgreSQL under calls (ROUNDS=20 make chaos: more)
 
 PYTHON ?= python3
@@ -12,7 +14,7 @@ STAMP := $(VENV)/.installed
 PURE := tests/sip tests/model tests/routing tests/sessions
 COVERED := src/sipagent/sip/*,src/sipagent/model/*,src/sipagent/routing/*,src/sipagent/sessions/machine/*
 
-.PHONY: demo test check fix bench chaos clean
+.PHONY: demo test test-browser check fix bench screenshots chromium chaos clean
 
 demo: $(STAMP)
 	@$(BIN)/sipagent demo
@@ -22,7 +24,10 @@ test: $(STAMP)
 	$(BIN)/coverage run -m pytest -q -n 2 $(PURE)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='$(COVERED)' --fail-under=95 --skip-covered
-	$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore=,$(PURE))
+	$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore=,$(PURE) tests/browser)
+
+test-browser: chromium
+	$(BIN)/python -m pytest -q -n 0 tests/browser
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -37,6 +42,15 @@ fix: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+screenshots: chromium
+	$(BIN)/python -m tests.browser.screenshots
+
+chromium: $(STAMP)
+	@$(BIN)/python -m tests.browser.chromium || \
+		{ command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+		apt-get update -q && apt-get install -q -y --no-install-recommends chromium; } || \
+		{ echo "this needs Chromium: apt-get install chromium, or SIPAGENT_TEST_CHROMIUM=/path/of/it"; exit 1; }
 
 chaos: $(STAMP)
 	@ROUNDS=$${ROUNDS:-3} $(BIN)/python -m pytest -q -s tests/chaos/test_chaos.py tests/chaos/chaos_replicas.py tests/chaos/chaos_faults.py

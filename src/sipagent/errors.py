@@ -12,6 +12,7 @@
     ├── TemplateError        a text of agents.yaml cannot be rendered for a call
     ├── AttachError          a call's socket could not be opened
     ├── QuestionError        a call that is asked about cannot be one
+    ├── TalkError            somebody at a browser cannot talk to an agent, or not now
     ├── StoreError           a file of the data directory cannot be read or written
     ├── NotClosableError     a month whose statement cannot be closed, or not yet
     ├── EngineError          the engine that replicas share has not answered
@@ -226,6 +227,16 @@ class SimulatorError(SipagentError):
 
 class QuestionError(SipagentError):
     """A question about a call names something that is not there, or a time that is none."""
+
+
+class TalkError(SipagentError):
+    """Somebody at a browser cannot talk to an agent, or not now. `code` is a stable word for why;
+    the text says it, and what to do, and holds no secret."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
 
 
 class EngineError(SipagentError):

@@ -32,9 +32,11 @@ _LOUD: Final = (
     "watchfiles",
     "alembic",
     "urllib3",
+    "aiosqlite",
+    "sqlalchemy",
 )
-"""Libraries whose debug and info lines quote frames, headers or URLs with caller data, or tell
-nobody anything."""
+"""Libraries whose debug and info lines quote frames, headers, URLs or statements with caller data,
+or tell nobody anything."""
 
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     ExceptionDictTransformer(show_locals=False)  # locals hold what callers say

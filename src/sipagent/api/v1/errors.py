@@ -52,8 +52,8 @@ _MEANINGS: Final = {
     403: "The token's scope is too small for this, or only the operator may do it.",
     404: "There is no such thing, or it is another tenant's.",
     405: "This address knows no such method.",
-    409: "It cannot be done now; `detail` says why. Or its Idempotency-Key stands for another request"
-    " (`key-reused`).",
+    409: "It cannot be done now; `detail` says why. Or its Idempotency-Key stands for another"
+    " request (`key-reused`).",
     413: "The body is too large.",
     422: "The request is not as it is described (`invalid`), or names what cannot be used"
     " (`unusable`): `errors` says where.",
