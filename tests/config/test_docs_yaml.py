@@ -94,12 +94,12 @@ def is_included(text: str) -> bool:
 
 
 def is_of_others(text: str) -> bool:
-    """Whether another program reads it: an editor, Compose, the Actions of GitHub, an adapter of
-    Prometheus, or `sipagent test`."""
+    """Whether another program reads it: an editor, Compose, the Actions of GitHub, Prometheus
+    (what it asks with, and its adapter), or `sipagent test`."""
     found = yaml.safe_load(text)
     if found is None:  # only comments
         return True
-    keys = {"services", "on", "jobs", "steps", "script"}
+    keys = {"services", "on", "jobs", "steps", "script", "authorization"}
     if isinstance(found, list) or not keys.isdisjoint(found):
         return True
     return any(isinstance(rule, dict) and "seriesQuery" in rule for rule in found.get("rules", ()))

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from sipagent.metrics import Metrics
 from sipagent.model import Reason
 from sipagent.settings import Settings
-from sipagent.standing import Standing
 from sipagent.testing import a_plan
+from tests.metrics_shown import everything, labels_by_name
 
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
+METRICS = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -29,24 +29,34 @@ def test_every_outcome_is_described_and_no_other() -> None:
     assert described == {f"{reason.kind}.{reason}" for reason in Reason}
 
 
+def exposed() -> dict[str, tuple[str, set[str]]]:
+    """Every metric with its type and labels, as Prometheus reads them."""
+    found = {}
+    for family in everything().registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {label for sample in family.samples for label in sample.labels}
+        found[name] = (family.type, labels - {"le"})
+    return found
+
+
 def test_every_metric_is_described_and_no_other() -> None:
-    metrics = Metrics()
-    metrics.observe_active(lambda: 0)
-    metrics.observe_closings(lambda: {"header-timeout": 1})
-    metrics.observe_accounts(lambda: {"default": True})
-    metrics.observe_unstored(lambda: 0)
-    metrics.observe_breakers(lambda: {"default": False})
-    metrics.observe_headroom(lambda: {"default": {"tokens": 0.5}}, lambda: {"default": False})
-    metrics.observe_arrivals(lambda: {("account", "default"): False})
-    standing = Standing(answers=True, passive=False, renewed=0.0, steps=0, changes={"lost": 0})
-    metrics.observe_replica(lambda: standing)
-    exposed = {
-        line.split()[2]
-        for line in metrics.exposition().decode().splitlines()
-        if line.startswith("# TYPE") and not line.split()[2].endswith("_created")
+    rows = [re.split(r"\s*\|\s*", line)[1:5] for line in METRICS.splitlines() if line[:3] == "| `"]
+    described = {
+        quoted(name)[0]: (kind.strip(), set(quoted(labels))) for name, kind, labels, _ in rows
     }
-    described = set(re.findall(r"`(sipagent_[a-z_]+)", SETTINGS))
-    assert described == exposed
+    assert len(described) == len(rows)
+    assert described == exposed()
+
+
+def test_no_other_page_names_a_metric_that_there_is_not() -> None:
+    names = labels_by_name().keys() | exposed().keys()
+    for page in PAGES:
+        for found in re.findall(r"`(sipagent_[a-z_]*[a-z])[`{]", page.read_text("utf-8")):
+            assert found in names, f"{found} in {page.name}"
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
 
 
 def commands() -> list[str]:

@@ -13,8 +13,8 @@ from typer.main import get_command
 
 from sipagent.cli import app
 from sipagent.config.reload.stored import Origin
-from sipagent.metrics import Metrics
-from sipagent.standing import Standing, Tally
+from sipagent.standing import Tally
+from tests.metrics_shown import labels_by_name
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "sipagent"
@@ -123,34 +123,13 @@ def test_every_alert_is_described_and_no_other() -> None:
 
 @pytest.mark.parametrize("rule", ALERT_RULES, ids=lambda rule: rule["alert"])
 def test_every_rule_asks_for_a_metric_that_there_is(rule: dict[str, str]) -> None:
-    labels = shown()
+    labels = labels_by_name()
     for name, selected in re.findall(r"\b(sipagent_\w+)(?:\{([^}]*)\})?", rule["expr"]):
         assert name in labels, name
         for label, value in re.findall(r'(\w+)[=!~]+"([^"]*)"', selected):
             assert label in labels[name], f"{name}{{{label}}}"
             if label == "change":
                 assert value in Tally().changes()
-
-
-def shown() -> dict[str, set[str]]:
-    """Every metric with its labels."""
-    metrics = Metrics()
-    standing = Standing(
-        answers=True, passive=False, renewed=0.0, steps=0, changes=Tally().changes()
-    )
-    metrics.observe_replica(lambda: standing)
-    metrics.observe_active(lambda: 0)
-    metrics.observe_unstored(lambda: 0)
-    metrics.observe_accounts(lambda: {"us-1": True})
-    metrics.observe_breakers(lambda: {"us-1": False})
-    metrics.observe_headroom(dict, lambda: {"us-1": False})
-    metrics.observe_arrivals(lambda: {("account", "us-1"): False})
-    metrics.outbox.waiting = [("acme", 1, 1, 0.0)]
-    metrics.outbox.attempted("dead")
-    metrics.records.dropped.labels("turn").inc()
-    metrics.config.in_force("abc", "files", usable=True, stale=0)
-    samples = [one for family in metrics.registry.collect() for one in family.samples]
-    return {one.name: set(one.labels) for one in samples}
 
 
 def shown_commands() -> list[str]:

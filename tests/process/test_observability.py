@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from sipagent.model import CallId
+from sipagent.model.trace import trace_id_of
 from sipagent.observability import (
     configure_logging,
     keep_loggers,
@@ -46,10 +48,25 @@ def test_every_line_of_a_call_carries_its_context_also_a_librarys() -> None:
     assert json.loads(lines(stream)[1])["event"] == "hm 5"
 
 
+@pytest.mark.parametrize("traced", [True, False])
+def test_lines_of_a_call_have_its_trace_while_calls_are_traced(*, traced: bool) -> None:
+    stream = io.StringIO()
+    configure_logging(level="info", json=True, stream=stream, traced=traced)
+    log = structlog.get_logger("ours")
+    with structlog.contextvars.bound_contextvars(call_id="rtc_1"):
+        log.info("call ended")
+    log.info("starting")
+    log.info("odd", call_id="\ud800")
+    of_call, other, odd = map(json.loads, lines(stream))
+    assert of_call.get("trace_id") == (trace_id_of(CallId("rtc_1")) if traced else None)
+    assert "trace_id" not in other
+    assert "trace_id" not in odd
+
+
 def test_libraries_that_quote_callers_are_quiet_at_every_level() -> None:
     stream = io.StringIO()
     configure_logging(level="debug", json=True, stream=stream)
-    for name in ("websockets.client", "httpx", "httpcore.http11"):
+    for name in ("websockets.client", "httpx", "httpcore.http11", "aiosqlite"):
         logging.getLogger(name).debug("< TEXT what a caller said")
         logging.getLogger(name).info("< TEXT what a caller said")
     assert lines(stream) == []

@@ -100,7 +100,8 @@ async def test_neither_secrets_nor_numbers_nor_words_are_in_the_log(tmp_path: Pa
     assert (decided["tenant"], decided["agent"]) == ("default", "reception")
     (ended,) = [line for line in process.log if line["event"] == "call ended"]
     assert (ended["call_id"], ended["tenant"], ended["agent"]) == (call_id, "default", "reception")
-    assert 'sipagent_calls_total{agent="reception",outcome="completed.line_closed"} 1.0' in metrics
+    labels = 'agent="reception",outcome="completed.line_closed",tenant="default"'
+    assert f"sipagent_calls_total{{{labels}}} 1.0" in metrics
     assert "sipagent_calls_active 0.0" in metrics
 
 

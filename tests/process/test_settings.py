@@ -65,6 +65,10 @@ def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
         ("OPENAI_BASE_URL", "https://h\u00e9/v1"),
         ("OPENAI_ORG_ID", "org\n1"),
         ("AZURE_OPENAI_ENDPOINT", "acme.openai.azure.com"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://["),
+        ("SIPAGENT_TRACES", "sometimes"),
+        ("SIPAGENT_TRACE_CONTENT", "some"),
         ("OPENAI_API_KEY_FILE", "/does/not/exist"),
     ],
 )
@@ -230,6 +234,24 @@ def test_replicas_hand_over_unless_they_are_to_hold(
     assert chosen.redis_url == "redis://:s3cret@r"
     assert chosen.hands_over is hands_over
     assert "s3cret" not in repr(chosen)
+
+
+@pytest.mark.parametrize(
+    ("given", "traced"),
+    [
+        ({}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318/v1/traces"}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "SIPAGENT_TRACES": "OFF"}, False),
+        ({"SIPAGENT_TRACES": "on"}, True),
+    ],
+)
+def test_calls_are_traced_where_a_collector_is_named_or_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], *, traced: bool
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert settings.read().traced is traced
 
 
 def test_one_process_needs_no_redis() -> None:
