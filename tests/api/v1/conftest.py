@@ -1,30 +1,14 @@
 """`stand` is a control API on SQLite, `stands` on both databases."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.api.v1.standing import Standing, standing
-from tests.store.support import postgresql_database, postgresql_server
-
-
-@pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """A real PostgreSQL, started when the first test of the session asks for it."""
-    with postgresql_server() as url:
-        yield url
-
-
-@pytest.fixture
-def postgresql_url(server_url: str) -> Iterator[str]:
-    with postgresql_database(server_url) as url:
-        yield url
-
-
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/records/records.sqlite"
+from tests.databases import postgresql_url as postgresql_url
+from tests.databases import server_url as server_url
+from tests.databases import sqlite_url as sqlite_url
 
 
 @pytest.fixture
