@@ -14,10 +14,10 @@ from typing import Final, Protocol
 
 from sipagent.model.live import LiveEvent
 
-WOKEN_EVERY: Final = 0.02
-WOKEN_AT_ONCE: Final = 5
+WOKEN_EVERY: Final = 0.004
+WOKEN_AT_ONCE: Final = 1
 """Viewers that are woken every so many seconds: 250 a second, which is what they may take of
-a process that answers calls."""
+a process that answers calls. One by one, as an event of a call waits for all that run before it."""
 
 
 class Sink(Protocol):
