@@ -86,7 +86,7 @@ async def _replica(
 ) -> AsyncIterator[Replica]:
     clock, heirs = SystemClock(), Heirs()
     engine = RedisEngine(link, name, clock, Lease(lease, clock.monotonic()), crossed=crossed)
-    engine.offer_within = 5.0  # a busy machine is not an engine that is away
+    engine.offer_within = engine.admit_within = 5.0  # a busy machine is no engine that is away
     engine.lost = heirs.lost.append
     engine.over = heirs.over.extend
     leases = Leases(engine, heirs, clock, heartbeat)

@@ -252,6 +252,7 @@ async def test_an_operator_gets_words_with_a_reason_only_and_the_tenant_sees_it(
         served.stream("/api/v1/calls/rtc_1/events", None) as deaf,
         served.stream("/api/v1/calls/rtc_1/events?reason=ticket+4711", None) as told,
     ):
+        await until(lambda: "decided" in deaf.kinds and "decided" in told.kinds)
         served.watched.say(plan, "My name is Ann. ")
         turn(plan, served.watched.records, 1, "My name is Ann.")
         served.watched.end(plan, tenant=ACME)

@@ -71,7 +71,7 @@ class RedisEngine:
         self._clock = clock
         self._crossed = crossed
         self._alone: OrderedDict[str, float] = OrderedDict()
-        self.offer_within = OFFER_WITHIN
+        self.offer_within, self.admit_within = OFFER_WITHIN, MARK_WITHIN
         self._given: set[CallId] = set()
         self._bills = 0
 
@@ -181,7 +181,7 @@ class RedisEngine:
     async def admit(self, call_id: CallId, cap: Cap) -> bool:
         try:
             answer = await self.link.run(
-                "take", call_id, json.dumps(cap_to_json(cap)), within=MARK_WITHIN
+                "take", call_id, json.dumps(cap_to_json(cap)), within=self.admit_within
             )
         except EngineError:
             self.failed()
