@@ -1,12 +1,13 @@
 """What those who watch calls cost them: the same calls with viewers, and without."""
 
 import asyncio
+import contextlib
 import itertools
+import json
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import cast
 from urllib.parse import urlsplit
 
 from benchmarks.carrier import Stamps
@@ -41,8 +42,7 @@ _HELD = 100
 _EVENTS_PER_SECOND = 5.0
 _OF_TOKEN = 50
 _PHASES = 4
-_OPENED_WITHIN = 30.0
-_AT_ONCE = 4
+_OPENED_WITHIN = 40.0
 _PIECES = 200_000
 
 
@@ -60,12 +60,10 @@ async def viewers(subject: Subject, stage: Stage, sizes: Sizes) -> Figures:
         bearers = await _tokens(server, VIEWERS // _OF_TOKEN)
         with Effort() as effort:
             for with_viewers in itertools.islice(itertools.cycle((False, True)), 2 * _PHASES):
-                async with _watching(server, bearers, calls if with_viewers else []) as crowd:
-                    cpu, before = server.cpu(), sum(one.received for one in crowd)
+                async with _watching(server, bearers, calls if with_viewers else []):
+                    cpu = server.cpu()
                     some = await arrive(carrier, sizes.rate / 2, count)
                     used[with_viewers] += server.cpu() - cpu
-                    if crowd and sum(one.received for one in crowd) == before:
-                        raise BenchError("those who watch were told nothing")
                 arrived += some
                 posted = [stamps.posted for stamps in some]
                 greeted = between(posted, [stamps.greeted.result() for stamps in some])
@@ -100,60 +98,47 @@ async def _tokens(server: Server, count: int) -> list[str]:
     return [one.text for one in made]
 
 
-@dataclass(slots=True)
-class _Viewer(asyncio.Protocol):
-    """Reads a stream, and throws away what it says."""
-
-    request: bytes
-    opened: asyncio.Future[None]
-    received: int = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).write(self.request)
-
-    def data_received(self, data: bytes) -> None:
-        if not self.received and not self.opened.done():
-            if data.startswith(b"HTTP/1.1 200"):
-                self.opened.set_result(None)
-            else:
-                self.opened.set_exception(BenchError(f"no stream: {data[:100]!r}"))
-        self.received += len(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.opened.done():
-            self.opened.set_exception(BenchError("a stream was refused"))
-
-
 @asynccontextmanager
 async def _watching(
     server: Server, bearers: Sequence[str], calls: Sequence[str]
-) -> AsyncIterator[list[_Viewer]]:
-    """500 viewers, or none where there is no call to watch."""
-    loop, where = asyncio.get_running_loop(), urlsplit(server.url)
-    crowd: list[_Viewer] = []
-    transports: list[asyncio.BaseTransport] = []
-    for number in range(VIEWERS if calls else 0):
+) -> AsyncIterator[None]:
+    """500 viewers, or none where there is no call to watch. Raises BenchError where they are not
+    told anything."""
+    if not calls:
+        yield
+        return
+    where = urlsplit(server.url)
+    requests = []
+    for number in range(VIEWERS):
         one_call = f"/calls/{calls[number % len(calls)]}/events?reason=benchmark"
         path = "/events" if number % 2 else one_call
-        request = (
+        requests.append(
             f"GET /api/v1{path} HTTP/1.1\r\nHost: {where.netloc}\r\n"
             f"Authorization: Bearer {bearers[number % len(bearers)]}\r\n\r\n"
         )
-        viewer = _Viewer(request.encode(), loop.create_future())
-        crowd.append(viewer)
-        made = await loop.create_connection(lambda one=viewer: one, where.hostname, where.port)
-        transports.append(made[0])
-        if number % _AT_ONCE == 0:
-            await viewer.opened
+    crowd = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.crowd", str(where.hostname), str(where.port)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert crowd.stdin is not None
+    assert crowd.stdout is not None
     try:
+        crowd.stdin.write(json.dumps(requests).encode() + b"\n")
         async with asyncio.timeout(_OPENED_WITHIN):
-            for one in crowd:
-                await one.opened
+            if await crowd.stdout.readline() != b"open\n":
+                raise BenchError("not all streams were opened")
         await asyncio.sleep(1.5)  # what is recorded has been told
-        yield crowd
+        yield
+        crowd.stdin.write(b"\n")
+        async with asyncio.timeout(_OPENED_WITHIN):
+            if not int(await crowd.stdout.readline()):
+                raise BenchError("those who watch were told nothing")
     finally:
-        for transport in transports:
-            cast("asyncio.Transport", transport).abort()
+        if crowd.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                crowd.kill()
+        await crowd.wait()
         await asyncio.sleep(0.5)
 
 

@@ -63,6 +63,11 @@ class _Watch:
         """Whether nothing has been told for the time of a heartbeat."""
         return self._clock.monotonic() - self._told_at >= HEARTBEAT
 
+    @property
+    def looks(self) -> bool:
+        """Whether the records will be looked at again."""
+        return bool(self._due)
+
     def told(self) -> None:
         self._told_at = self._clock.monotonic()
 
@@ -128,8 +133,12 @@ class LiveWatch:
     async def _calls(
         self, reader: Reader, tenant: TenantName | None, after: str | None, to: "_To | None"
     ) -> Batches:
-        seen, watch, since = Seen(), _Watch(self._clock, () if after is None else LOOKS), 0.0
+        # Without a look at the records nothing comes twice: who watches many calls for long would
+        # have a long list of them for nothing.
+        seen: Seen | None = None
+        watch, since = _Watch(self._clock, () if after is None else LOOKS), 0.0
         if after is not None:
+            seen = Seen()
             seen.add(after)
             since, gap = await self._place(ids.parse(after), tenant)
             await self._archive.settle()
@@ -142,8 +151,9 @@ class LiveWatch:
             batch = self._read(read, seen, NOBODYS)
             if to is not None:
                 batch = [one for one in batch if self._is_to(one, to)]
-            if watch.due():
+            if seen is not None and watch.due():
                 batch += seen.fresh(await self._since(tenant, since, to))
+                seen = seen if watch.looks else None
             closed = read.closed
             if batch or (watch.silent and not closed):
                 watch.told()
@@ -159,8 +169,8 @@ class LiveWatch:
     def _subject(self, call_id: CallId) -> Subject:
         return Subject(call_id, self._hub.whose(call_id) or NOBODYS.tenant)
 
-    def _read(self, read: Read, seen: Seen, of: Subject) -> list[LiveEvent]:
-        fresh = seen.fresh(read.events)
+    def _read(self, read: Read, seen: Seen | None, of: Subject) -> list[LiveEvent]:
+        fresh = list(read.events) if seen is None else seen.fresh(read.events)
         if not read.missed:
             return fresh
         self._hub.board.dropped += read.missed
