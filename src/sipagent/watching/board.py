@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from sipagent.model import CallId, TenantName
 from sipagent.model.live import LIFECYCLE, LiveEvent
 from sipagent.watching import telling
+from sipagent.watching.seen import Seen
 from sipagent.watching.telling import NOBODYS, Subject
 from sipagent.watching.topics import Pace, Reader, Sink, Topic
 
@@ -49,6 +50,7 @@ class Board:
         self.dropped = 0
         self._pace = Pace()
         self._heard: OrderedDict[CallId, Heard] = OrderedDict()
+        self._told = Seen()
         self._of_call: dict[CallId, Topic] = {}
         self._of_tenant: dict[TenantName | None, Topic] = {}
         self._outward: tuple[Outward, ...] = ()
@@ -162,6 +164,9 @@ class Board:
             topic.put(telling.gap(NOBODYS, at, why))
 
     def _tell_all(self, event: LiveEvent) -> None:
+        """Once: what was read from the records of another replica's calls may come from it, too."""
+        if not self._told.fresh([event]):
+            return
         for tenant in (event.tenant, None):
             if (topic := self._of_tenant.get(tenant)) is not None:
                 topic.put(event)
