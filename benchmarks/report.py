@@ -90,9 +90,9 @@ def tools_rows(trials: Trials) -> list[Row]:
 def viewers_rows(trials: Trials) -> list[Row]:
     """The lines of a round with viewers: beside the same calls without them."""
     table: list[tuple[str, str, Bound | None]] = [
-        ("webhook to greeting p50, ms", "greeting_p50_ms", None),
-        ("webhook to greeting p99, ms", "greeting_p99_ms", Bound("ratio", 1.2)),
-        ("CPU per call, ms", "cpu_per_call_ms", None),
+        ("500 viewers: webhook to greeting p50, ms", "greeting_p50_ms", None),
+        ("500 viewers: webhook to greeting p99, ms", "greeting_p99_ms", Bound("ratio", 1.2)),
+        ("500 viewers: CPU per call, ms", "cpu_per_call_ms", None),
     ]
     ours = trials[SIPAGENT.name]
     rows = [

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -15,9 +16,14 @@ CALLS = (1_000, 10_000, 100_000)
 
 
 def rows(text: str) -> dict[str, list[str]]:
-    """The tables' rows by their first cell."""
+    """The tables' rows by their first cell, without those whose name is not theirs alone."""
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    return {first.strip(): [cell.strip() for cell in rest] for first, *rest in lines}
+    often = Counter(first.strip() for first, *_ in lines)
+    return {
+        first.strip(): [cell.strip() for cell in rest]
+        for first, *rest in lines
+        if often[first.strip()] == 1
+    }
 
 
 def number(text: str) -> float:

@@ -1,9 +1,12 @@
 """Somebody at a browser talks to an agent: any replica holds the call, and the others act on it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from tests.offers import an_offer
@@ -23,6 +26,17 @@ async def house(folder: Path) -> AsyncIterator[Fleet]:
         async with fleet(folder, redis.url, postgres.url, AGENTS, replicas=2) as made:
             made.simulator.set_talks(script=SCRIPT)
             yield made
+
+
+async def all_turns(client: httpx.AsyncClient, url: str, number: int) -> list[dict[str, Any]]:
+    """What has been said, once the records have so many turns: they follow a call's end."""
+    async with asyncio.timeout(30):
+        while True:
+            answer = await client.get(url, params={"reason": "a test"})
+            turns: list[dict[str, Any]] = answer.json()["turns"]
+            if len(turns) >= number:
+                return turns
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.timeout(120)
@@ -51,7 +65,7 @@ async def test_a_talk_is_acted_on_from_elsewhere_and_goes_on_elsewhere(tmp_path:
         await eventually(lambda: second.outcomes() == ["completed.operator_hung_up"])
         told = (await client.get(f"{second.url}/api/v1/calls/{call_id}")).json()
         read = f"{second.url}/api/v1/calls/{call_id}/transcript"
-        turns = (await client.get(read, params={"reason": "a test"})).json()["turns"]
+        turns = await all_turns(client, read, 4)
     assert (call.accepts, len(call.creates), call.ended_by) == ([], 1, "hangup")
     assert told["dialed_source"] == "talk"
     assert [(one["speaker"], one["text"]) for one in turns] == [
