@@ -75,6 +75,8 @@ async def test_nobody_speaks_where_no_microphone_is_offered(
         await connection.conversation.item.create(item={**item, "content": content})
         await connection.response.create()
         await sim.until(call_id, lambda call: bool(call.transcript))
+        await client.realtime.calls.hangup(call_id)
+        await drain(connection)
     assert [line["who"] for line in sim.call(call_id).transcript] == ["agent"]
 
 
@@ -184,6 +186,7 @@ async def test_how_talks_go_is_set_from_outside(
     async with client.realtime.connect(call_id=call_id) as connection:
         await connection.response.create(response={"instructions": 'Say exactly: "Hello"'})
         call = await sim.wait_ended(call_id)
+        await drain(connection)
     assert call.ended_by == "caller"
 
 

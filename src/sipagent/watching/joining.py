@@ -105,14 +105,19 @@ class LiveWatch:
             async with aclosing(self._call(reader, call_id, ids.parse(after))) as batches:
                 yield batches
 
+    async def settle(self, call_id: CallId) -> bool:
+        here = self._hub.holds(call_id)
+        if here:
+            await self._archive.settle()
+        return here
+
     async def whose(self, call_id: CallId) -> TenantName | None:
         return self._hub.whose(call_id) or await self._archive.whose(call_id)
 
     async def _call(self, reader: Reader, call_id: CallId, after: Named | None) -> Batches:
         here = self._hub.holds(call_id)
         seen, watch = Seen(), _Watch(self._clock, () if here else LOOKS)
-        if here:
-            await self._archive.settle()
+        await self.settle(call_id)
         recorded = await self._story(call_id)
         seen.fresh(recorded)
         if first := behind(recorded, after):

@@ -84,6 +84,9 @@ class PretendedWatch:
         self.asked.append((call_id, after))
         return self._told()
 
+    async def settle(self, call_id: CallId) -> bool:
+        return False
+
     async def whose(self, call_id: CallId) -> TenantName | None:
         return None
 

@@ -111,6 +111,9 @@ class NothingToWatch:
     ) -> AbstractAsyncContextManager[LiveBatches]:
         raise NotImplementedError
 
+    async def settle(self, call_id: CallId) -> bool:
+        return False
+
     async def whose(self, call_id: CallId) -> TenantName | None:
         return None
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from sipagent.errors import EngineError
@@ -168,6 +169,32 @@ class Knows(NothingToWatch):
 async def knowing(held: Standing) -> Standing:
     held.app.state.backend = replace(held.backend, watch=Knows())
     return held
+
+
+@dataclass
+class JustCome(NothingToWatch):
+    """Holds a call that is recorded as soon as somebody asks for it."""
+
+    engine: AsyncEngine
+    settled: list[CallId] = field(default_factory=list)
+
+    async def settle(self, call_id: CallId) -> bool:
+        self.settled.append(call_id)
+        if call_id == "rtc_new" and self.settled.count(call_id) == 1:
+            await put(self.engine, a_live("rtc_new"))
+        return call_id == "rtc_new"
+
+
+async def test_a_call_that_has_just_come_is_found_before_it_is_recorded(held: Standing) -> None:
+    watch = JustCome(held.kept.opened)
+    held.app.state.backend = replace(held.backend, watch=watch)
+    async with held.client("acme", Scope.CONTROL) as acme:
+        assert (await acme.get("/api/v1/calls/rtc_new")).json()["ended_at"] is None
+        assert (await acme.post("/api/v1/calls/rtc_new/hold")).status_code == 202
+    assert watch.settled == ["rtc_new"], "what is recorded is not waited for"
+    async with held.client("beta", Scope.CONTROL) as beta:
+        assert (await beta.get("/api/v1/calls/rtc_new")).status_code == 404
+        assert (await beta.post("/api/v1/calls/rtc_none/hold")).status_code == 404
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k1"}])

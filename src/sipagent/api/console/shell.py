@@ -264,8 +264,8 @@ async def call_named(backend: Backend, visitor: Visitor, name: str) -> CallRow:
     """A call that the visitor may see, by any of its names. Raises Problem 404."""
     if not name.isprintable():
         raise missing("call")
+    call_id = await found_call(backend, visitor.principal, name)
     async with records(backend) as connection:
-        call_id = await found_call(connection, visitor.principal, name)
         call = await read_call(connection, visitor.principal.tenant, call_id)
     if call is None:
         raise missing("call")

@@ -277,11 +277,11 @@ async def _held(
     """The call's id and tenant. Raises Problem: 404, or 409 where it is over, or where somebody
     wants to have `typed` what only its caller can say.
 
-    A call that has just come is in the records within 250 ms; until then it is not there for
-    anybody, because nothing else says whose it is.
+    A call that has just come to another replica is in the records within 250 ms; until then it is
+    not there for anybody, because nothing else says whose it is.
     """
+    call_id = await found_call(behind, by, name)
     async with records(behind) as connection:
-        call_id = await found_call(connection, by, name)
         call = await read_call(connection, by.tenant, call_id)
     if call is None:
         raise missing("call")

@@ -18,6 +18,7 @@ from sipagent.api.v1.idempotency import Once
 from sipagent.api.v1.ports import Backend
 from sipagent.model import CallId, TenantName
 from sipagent.model.access import Deed, Principal, Scope
+from sipagent.model.ids import is_call_id
 from sipagent.store.database import DATABASE_ERRORS
 from sipagent.store.reading import find_calls
 
@@ -248,10 +249,15 @@ async def records(behind: Backend) -> AsyncIterator[AsyncConnection]:
         raise records_away() from None
 
 
-async def found_call(connection: AsyncConnection, by: Principal, name: str) -> CallId:
+async def found_call(behind: Backend, by: Principal, name: str) -> CallId:
     """The id of the call that has this name; of several that a carrier calls by one name it is the
-    newest. Raises Problem 404."""
-    found = await find_calls(connection, by.tenant, name)
+    newest. Whoever has just begun a call, or been told of it, where it is held need not wait until
+    it is recorded. Raises Problem 404."""
+    async with records(behind) as connection:
+        found = await find_calls(connection, by.tenant, name)
+    if not found and is_call_id(name) and await behind.watch.settle(CallId(name)):
+        async with records(behind) as connection:
+            found = await find_calls(connection, by.tenant, name)
     if not found:
         raise missing("call")
     return found[0]

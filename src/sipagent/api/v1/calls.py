@@ -141,8 +141,8 @@ async def why(
 
 async def story_of(behind: Backend, by: Principal, name: str, *, words: bool) -> Story:
     """The story of the call that has this name. Raises Problem 404."""
+    call_id = await found_call(behind, by, name)
     async with records(behind) as connection:
-        call_id = await found_call(connection, by, name)
         story = await read_story(connection, by.tenant, call_id, words=words)
     if story is None:
         raise missing("call")

@@ -22,7 +22,6 @@ from sipagent.api.v1.base import (
     found_call,
     missing,
     noted,
-    records,
     whose,
 )
 from sipagent.api.v1.errors import Unusable, described
@@ -182,8 +181,7 @@ async def watchable(behind: Backend, by: Principal, name: str) -> tuple[CallId, 
     call_id = name
     tenant = await behind.watch.whose(CallId(name)) if is_call_id(name) else None
     if tenant is None or not by.sees(tenant):  # both take the same way, and as long
-        async with records(behind) as connection:
-            call_id = await found_call(connection, by, name)
+        call_id = await found_call(behind, by, name)
         tenant = await behind.watch.whose(CallId(call_id))
     if tenant is None or not by.sees(tenant):
         raise missing("call")

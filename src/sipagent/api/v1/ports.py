@@ -53,6 +53,10 @@ class Watch(Protocol):
         """One call, turn by turn and word by word, to its end; what has been recorded of it since
         `after` first. Ends after ENDED."""
 
+    async def settle(self, call_id: CallId) -> bool:
+        """Whether the call is held here. What has happened to it until now is then in the records,
+        unless that takes longer than a second."""
+
     async def whose(self, call_id: CallId) -> TenantName | None:
         """The tenant of a call that is held, or recorded; None if it is neither."""
 

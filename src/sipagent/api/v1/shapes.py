@@ -40,9 +40,13 @@ class Call(Model):
     began_at: str = Field(
         description="When the webhook came.", examples=["2026-11-29T08:52:11.302+00:00"]
     )
-    answered_at: str | None = Field(description="When it was answered.")
-    attached_at: str | None = Field(description="When its socket was attached.")
-    heard_at: str | None = Field(description="When the caller first heard the agent.")
+    answered_at: str | None = Field(description="When it was answered; told once it has ended.")
+    attached_at: str | None = Field(
+        description="When its socket was attached; told once it has ended."
+    )
+    heard_at: str | None = Field(
+        description="When the caller first heard the agent; told once it has ended."
+    )
     ended_at: str | None = Field(description="When it ended; null while it is held.")
     outcome: str | None = Field(
         description="How it ended, kind and reason.", examples=["completed.agent_hung_up"]

@@ -194,6 +194,8 @@ async def begin(behind: Backend, by: Principal, talk: Talk, offer: str) -> TalkT
     except EngineError:
         detail = "The engine that replicas share does not answer: no call is begun without it."
         raise Problem(503, "engine-away", detail, headers={"Retry-After": _AGAIN_IN}) from None
+    # Whoever is told of the call may go on with it at any replica.
+    await behind.watch.settle(begun.call_id)
     return TalkTold(call_id=begun.call_id, tenant=begun.tenant, agent=begun.agent, sdp=begun.sdp)
 
 
