@@ -181,8 +181,13 @@ class Chaos:
 
     async def _recorded_once(self, crowd: Crowd) -> None:
         """Each call is in the records, once, with one outcome that may be true of it."""
-        placed = {one.call_id for one in crowd.calls}
-        await eventually(lambda: placed <= ended(self._books.calls(crowd.prefix)))
+        placed = {one.call_id: one.call for one in crowd.calls}
+        try:
+            await eventually(lambda: placed.keys() <= ended(self._books.calls(crowd.prefix)))
+        except TimeoutError:
+            over = ended(self._books.calls(crowd.prefix))
+            open_ = [call.describe() for call_id, call in placed.items() if call_id not in over]
+            raise AssertionError(f"{len(open_)} have no outcome, as {open_[0]}") from None
         recorded_as_may_be_true(crowd, self._books.calls(crowd.prefix), self.figures)
 
 
