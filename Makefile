@@ -11,6 +11,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Half of the time these tests wait for processes and databases: more than two cores would.
+WORKERS ?= 3
 PURE := tests/sip tests/model tests/routing tests/sessions
 COVERED := src/sipagent/sip/*,src/sipagent/model/*,src/sipagent/routing/*,src/sipagent/sessions/machine/*
 
@@ -24,7 +26,7 @@ test: $(STAMP)
 	$(BIN)/coverage run -m pytest -q -n 2 $(PURE)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='$(COVERED)' --fail-under=95 --skip-covered
-	$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore=,$(PURE) tests/browser)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(PURE) tests/browser)
 
 test-browser: chromium
 	$(BIN)/python -m pytest -q -n 0 tests/browser

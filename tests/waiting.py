@@ -7,9 +7,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], T], within: float = 30.0) -> T:
+async def eventually(look: Callable[[], T], within: float = 30.0, every: float = 0.01) -> T:
     """What there is to see, once it is there. Raises TimeoutError after so many seconds."""
     async with asyncio.timeout(within):
         while not (seen := look()):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(every)
     return seen

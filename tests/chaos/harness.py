@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sipagent.simulator import Simulator
 from tests.chaos.books import ANSWERED, Books
-from tests.chaos.callers import AGENTS, Crowd, Placed
+from tests.chaos.callers import AGENTS, PATIENCE, Crowd, Placed
 from tests.chaos.promises import (
     Counts,
     ended,
@@ -26,6 +26,9 @@ REATTACHED_WITHIN = 5.0
 
 BUSY = 0.6
 """Seconds before the kill in which calls come and callers begin to talk."""
+
+LOOKED_EVERY = 0.2
+"""Seconds between two looks into the records."""
 
 TWICE = 3
 """In every third round the next process is killed as well, while it starts or attaches."""
@@ -159,14 +162,14 @@ class Chaos:
             for placed in crowd.calls:
                 tasks.create_task(self._held_or_over(placed, since[placed.call_id]))
         closed = {placed.call_id for placed in crowd.calls if placed.call.ended}
-        await eventually(lambda: closed <= ended(self._books.calls(crowd.prefix)))
+        await self._until_ended(crowd, closed)
         for call_id, record in self._books.calls(crowd.prefix).items():
             if record.ended_at is not None and call_id in closed:
                 late = record.ended_at - ready_at
                 self.figures.slowest = max(self.figures.slowest, late)
                 assert late <= REATTACHED_WITHIN, (call_id, late, record)
         live = {placed.call_id for placed in crowd.calls if not placed.call.ended}
-        over = ended(self._books.calls(crowd.prefix))
+        over = self._over(crowd)
         assert not live & over, live & over
         self.figures.closed += len(closed)
         self.figures.reattached += len(crowd.calls) - len(closed)
@@ -181,14 +184,21 @@ class Chaos:
 
     async def _recorded_once(self, crowd: Crowd) -> None:
         """Each call is in the records, once, with one outcome that may be true of it."""
-        placed = {one.call_id: one.call for one in crowd.calls}
-        try:
-            await eventually(lambda: placed.keys() <= ended(self._books.calls(crowd.prefix)))
-        except TimeoutError:
-            over = ended(self._books.calls(crowd.prefix))
-            open_ = [call.describe() for call_id, call in placed.items() if call_id not in over]
-            raise AssertionError(f"{len(open_)} have no outcome, as {open_[0]}") from None
+        await self._until_ended(crowd, {one.call_id for one in crowd.calls})
         recorded_as_may_be_true(crowd, self._books.calls(crowd.prefix), self.figures)
+
+    async def _until_ended(self, crowd: Crowd, wanted: set[str]) -> None:
+        """These calls have their outcomes. The records are read where the simulator runs, which is
+        to have time for its calls: not too often."""
+        try:
+            await eventually(lambda: wanted <= self._over(crowd), PATIENCE, every=LOOKED_EVERY)
+        except TimeoutError:
+            left = wanted - self._over(crowd)
+            open_ = [one.call.describe() for one in crowd.calls if one.call_id in left]
+            raise AssertionError(f"{len(open_)} have no outcome, as {open_[0]}") from None
+
+    def _over(self, crowd: Crowd) -> set[str]:
+        return ended(self._books.calls(crowd.prefix))
 
 
 def _is_end(line: dict[str, object]) -> bool:
