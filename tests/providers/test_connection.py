@@ -14,8 +14,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from sipagent.providers.openai.codec import Oddity
 from sipagent.providers.openai.connection import Connection
+from sipagent.providers.openai.server_events import Oddity
 from sipagent.sessions.machine.events import CallerStarted, Event, SocketClosed, SocketOpened
 
 

@@ -16,8 +16,8 @@ from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from sipagent.errors import AttachError
 from sipagent.model import CallId, SecretName, TenantName
 from sipagent.model.secret import secret_mark
-from sipagent.providers.openai.codec import Oddity
 from sipagent.providers.openai.route import Keepalive
+from sipagent.providers.openai.server_events import Oddity
 from sipagent.providers.openai.sideband import OpenAISideband
 from sipagent.sessions.machine.commands import CreateResponse, UpdateSession
 from sipagent.sessions.machine.events import (

@@ -14,7 +14,7 @@ from websockets.frames import DATA_OPCODES, Frame
 from websockets.protocol import OPEN
 from websockets.protocol import Event as ProtocolEvent
 
-from sipagent.providers.openai.codec import Oddity, decode
+from sipagent.providers.openai.server_events import Oddity, decode
 from sipagent.sessions.machine.events import Event, SocketClosed, SocketOpened
 
 _NO_CODE: Final = 1006

@@ -18,7 +18,7 @@ from sipagent.errors import AttachError, TokenError
 from sipagent.model import CallId
 from sipagent.model.secret import ReadSecret, no_secrets, with_secrets
 from sipagent.providers.openai.account import Account
-from sipagent.providers.openai.codec import encode
+from sipagent.providers.openai.client_events import encode
 from sipagent.providers.openai.connection import Connection, Note
 from sipagent.providers.openai.credentials import AuthHeaders
 from sipagent.providers.openai.route import KEEPALIVE, Keepalive, Route, Routes, drop

@@ -1,30 +1,19 @@
-"""Between the Realtime API's JSON and the machine's events. Pure.
+"""The Realtime API's server events, as the machine's. Pure.
 
 Unknown types and unknown fields are tolerated: the API adds both. An event that lacks what its
 type must have is malformed: it is counted and dropped, and the call goes on.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 from pydantic_core import from_json
 
 from sipagent.providers.openai.bills import response_bill, transcription_bill
-from sipagent.sessions.machine.commands import (
-    AddText,
-    Approve,
-    CancelResponse,
-    ClearAudio,
-    CreateResponse,
-    Inform,
-    SendOutput,
-    UpdateSession,
-)
+from sipagent.providers.openai.client_events import TAG
 from sipagent.sessions.machine.events import (
     AgentText,
     AgentTextDone,
@@ -53,11 +42,6 @@ from sipagent.sessions.machine.events import (
 LONGEST_EVENT: Final = 4 * 2**20
 """Bytes. `session.updated` repeats instructions and tools and stays far below; a longer frame
 would hold up all other calls while it is parsed."""
-
-_ENCODER: Final = msgspec.json.Encoder()
-
-_TAG: Final = "sipagent"
-"""The metadata key that the provider echoes in `response.created` (OpenAI, response.metadata)."""
 
 
 class Oddity(StrEnum):
@@ -117,70 +101,6 @@ def _parsed(frame: bytes) -> Any:
         return from_json(frame)
 
 
-Request = (
-    CreateResponse
-    | CancelResponse
-    | ClearAudio
-    | UpdateSession
-    | Inform
-    | AddText
-    | SendOutput
-    | Approve
-)
-
-
-def encode(request: Request) -> str:
-    """The client event that a request of ours is."""
-    match request:
-        case CreateResponse(request_id, tag, instructions, _, tools):
-            response: dict[str, Any] = {"metadata": {_TAG: tag}}
-            if instructions is not None:
-                response["instructions"] = instructions
-            if not tools:
-                response["tool_choice"] = "none"
-            return _event("response.create", event_id=request_id, response=response)
-        case CancelResponse(response_id):
-            return _event("response.cancel", response_id=response_id)
-        case ClearAudio():
-            return _event("output_audio_buffer.clear")
-        case UpdateSession(request_id, session):
-            # Without `type` inside the session the update is ignored (OpenAI staff, 2025-09).
-            return _event("session.update", event_id=request_id, session=dict(session))
-        case Inform() | AddText() | SendOutput() | Approve():
-            return _item_of(request)
-
-
-def _item_of(request: Inform | AddText | SendOutput | Approve) -> str:
-    """The client event that puts an item into the conversation."""
-    match request:
-        case Inform(request_id, text):
-            item = {"type": "message", "role": "system", "content": _written(text)}
-            return _event("conversation.item.create", event_id=request_id, item=item)
-        case AddText(item_id, text):
-            item = {"id": item_id, "type": "message", "role": "user", "content": _written(text)}
-            return _event("conversation.item.create", item=item)
-        case SendOutput(call_id, item_id, output):
-            item = {"type": "function_call_output", "call_id": call_id, "output": output}
-            return _event("conversation.item.create", item={"id": item_id, **item})
-        case Approve(request_id, approve):
-            # The new item's id is required, and has at most 32 characters.
-            own = "ok_" + sha256(request_id.encode("utf-8", "replace")).hexdigest()[:24]
-            item = {"type": "mcp_approval_response", "approval_request_id": request_id}
-            return _event("conversation.item.create", item={"id": own, **item, "approve": approve})
-
-
-def _written(text: str) -> list[dict[str, str]]:
-    return [{"type": "input_text", "text": text}]
-
-
-def _event(kind: str, **fields: Any) -> str:
-    event = {"type": kind, **fields}
-    try:
-        return _ENCODER.encode(event).decode()
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return json.dumps(event, separators=(",", ":"))
-
-
 @dataclass(frozen=True, slots=True)
 class _Text:
     """Reads a string field, and nothing but a string."""
@@ -209,7 +129,7 @@ _server_label: Final = _Text("server_label")
 def _response_created(wire: Any) -> Event:
     response = wire["response"]
     metadata = response.get("metadata")
-    tag = metadata.get(_TAG) if isinstance(metadata, dict) else None
+    tag = metadata.get(TAG) if isinstance(metadata, dict) else None
     return ResponseCreated(_id(response), tag if isinstance(tag, str) else None)
 
 

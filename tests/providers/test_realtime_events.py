@@ -14,8 +14,9 @@ from openai.types.realtime import (
 from pydantic import TypeAdapter
 
 from sipagent.model import Bill, Tokens
-from sipagent.providers.openai import codec
-from sipagent.providers.openai.codec import Oddity, decode, encode
+from sipagent.providers.openai import server_events
+from sipagent.providers.openai.client_events import encode
+from sipagent.providers.openai.server_events import Oddity, decode
 from sipagent.sessions.machine.commands import (
     AddText,
     Approve,
@@ -282,7 +283,7 @@ def test_what_cannot_be_read_of_a_response_does_not_hide_its_end(item: Any) -> N
 def test_every_event_type_of_the_sdk_is_known() -> None:
     union = get_args(get_args(RealtimeServerEvent)[0])
     kinds = {get_args(kind.model_fields["type"].annotation)[0] for kind in union}
-    assert kinds - set(codec._READERS) - codec._UNHEEDED == set()
+    assert kinds - set(server_events._READERS) - server_events._UNHEEDED == set()
 
 
 @pytest.mark.parametrize(
@@ -314,7 +315,7 @@ def test_every_event_type_of_the_sdk_is_known() -> None:
         (b'{"type":"input_audio_buffer.committed","item_id":"\\ud800"}', Oddity.MALFORMED),
         (b'{"type":' + b"[" * 100_000, Oddity.MALFORMED),
         (b"\xff\xfe", Oddity.MALFORMED),
-        (b" " * (codec.LONGEST_EVENT + 1), Oddity.OVERSIZE),
+        (b" " * (server_events.LONGEST_EVENT + 1), Oddity.OVERSIZE),
     ],
     ids=lambda value: repr(value)[:50],
 )
@@ -347,7 +348,7 @@ FIELDS = (
 
 @settings(max_examples=2_000, deadline=None)
 @given(
-    kind=st.sampled_from(sorted(codec._READERS)),
+    kind=st.sampled_from(sorted(server_events._READERS)),
     fields=st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=3),
     cut=st.none() | st.integers(0, 200),
 )
