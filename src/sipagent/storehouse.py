@@ -72,7 +72,7 @@ class Storehouse:
         self.location = location
         self.data_dir = settings.data_dir
         self._table = table
-        self.clock = self._clock = clock
+        self.clock = clock
         self._metrics = metrics
         self.stir: Callable[[Endpoint], None] = lambda _: None
         self.read: Callable[[], None] = lambda: None
@@ -195,7 +195,7 @@ class Storehouse:
         that only later: they are asked again until they do.
         """
         if self._open and not self._seeding.locked():
-            await self._seed(self._clock.wall() if self._begun else self._since)
+            await self._seed(self.clock.wall() if self._begun else self._since)
 
     async def _seed(self, until: float) -> None:
         async with self._seeding:
@@ -216,7 +216,7 @@ class Storehouse:
                 why = reason_of(error)
                 log.warning("budgets count from now on until the records answer", reason=why)
             self.counters.renew(quota for quota, _ in quotas_of(self._table(), self._process))
-            self._wind_down(self.counters.unpaid(self._clock.wall()))
+            self._wind_down(self.counters.unpaid(self.clock.wall()))
 
     def _go_on_from(self, key: str, sums: Sequence[Spent]) -> None:
         self._seeded.add(key)
@@ -250,7 +250,7 @@ class Storehouse:
         return Closing(
             self.writer.engine,
             lambda: {name: tenant.timezone for name, tenant in self._table().tenants.items()},
-            self._clock,
+            self.clock,
             jobs=self.room.jobs,
         )
 
@@ -280,7 +280,7 @@ class Storehouse:
             share=share,
         )
         tell_budget(
-            self.records.announcer, crossing, self._table(), self._numbers, self._clock.wall()
+            self.records.announcer, crossing, self._table(), self._numbers, self.clock.wall()
         )
 
     def charge(self, job: Job, cost: int) -> None:
@@ -297,11 +297,9 @@ class Storehouse:
 
     def _retention(self) -> Retention:
         engine = self.writer.engine
-        pruner = Pruner(
-            engine, self._key, lambda tenant: self._table().privacy(tenant), self._clock
-        )
-        eraser = Eraser(engine, self._key, self._ledger, self._clock, lambda it: self.forget(it))
-        return Retention(pruner, eraser, self._clock, jobs=self.room.jobs)
+        pruner = Pruner(engine, self._key, lambda tenant: self._table().privacy(tenant), self.clock)
+        eraser = Eraser(engine, self._key, self._ledger, self.clock, lambda it: self.forget(it))
+        return Retention(pruner, eraser, self.clock, jobs=self.room.jobs)
 
     def _installation_key(self, settings: Settings, *, file: bool) -> InstallationKey:
         hidden = any(tenant.privacy.hmac for tenant in self._table().tenants.values())
