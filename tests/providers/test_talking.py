@@ -104,9 +104,9 @@ async def test_a_call_is_made_of_the_offer_and_the_whole_session(
         ([answer(500)], Answer.SILENT, 1),
         ([httpx.ReadError], Answer.SILENT, 1),
         ([httpx.ReadTimeout], Answer.SILENT, 1),
-        ([httpx.Response(201, text="v=0")], Answer.REFUSED, 1),
-        ([httpx.Response(201, text="<html>", headers=HERE)], Answer.REFUSED, 1),
-        ([httpx.Response(201, text="v=0", headers={"location": "/a b"})], Answer.REFUSED, 1),
+        ([httpx.Response(201, text="v=0")], Answer.SILENT, 1),
+        ([httpx.Response(201, text="<html>", headers=HERE)], Answer.SILENT, 1),
+        ([httpx.Response(201, text="v=0", headers={"location": "/a b"})], Answer.SILENT, 1),
     ],
     ids=lambda value: str(value) if isinstance(value, Answer | int) else None,
 )
@@ -121,7 +121,15 @@ async def test_what_may_have_made_a_call_is_not_sent_again(
     created = await open_talking().create(an_offer(), SESSION)
     assert created.answer is expected
     assert route.call_count == requests
-    assert bool(created.call_id) is (expected is Answer.DONE)
+    assert bool(created.sdp) is (expected is Answer.DONE)
+
+
+async def test_a_call_that_is_made_and_cannot_be_used_is_told_by_its_id(
+    open_talking: Callable[..., OpenAITalking], upstream: respx.Router
+) -> None:
+    upstream.post(CALLS).mock(return_value=httpx.Response(201, text="<html>", headers=HERE))
+    created = await open_talking().create(an_offer(), SESSION)
+    assert (created.answer, created.call_id) == (Answer.SILENT, HERE["location"].rpartition("/")[2])
 
 
 async def test_a_call_that_nobody_makes_is_given_up_in_time(

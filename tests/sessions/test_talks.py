@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sipagent.model import (
     DEFAULT_TENANT,
     Accept,
     AccountName,
+    AgentProfile,
     CallId,
     Decision,
     IncomingCall,
@@ -20,7 +22,7 @@ from sipagent.model import (
 from sipagent.routing.talks import Talk
 from sipagent.sessions.machine.events import Answer
 from sipagent.sessions.ports import Claim, Offer
-from sipagent.sessions.talks import MOST_OF_ONE, Ports, Talks
+from sipagent.sessions.talks import MOST_OF_ONE, MOST_OF_TENANT, Ports, Talks
 from sipagent.sessions.webrtc import TALK_WITHIN, Created, Issued
 from sipagent.testing import FakeConfiguration, FakeEngine, FakeProviders, a_profile, a_table
 from tests.sessions.house import House
@@ -28,6 +30,8 @@ from tests.sessions.house import House
 pytestmark = pytest.mark.virtual_time
 
 PROFILE = a_profile()
+_SPARE = {**PROFILE.editions[0].session, "model": "gpt-realtime-2.1-mini"}
+WITH_SPARE = replace(PROFILE, editions=(replace(PROFILE.editions[0], fallback_session=_SPARE),))
 TALK = Talk(DEFAULT_TENANT, PROFILE.name, "Ann")
 
 
@@ -37,10 +41,13 @@ class FakeTalking:
     def __init__(self) -> None:
         self.made: list[Json] = []
         self.takes = 0.0
+        self.answers: list[Created] = []
 
     async def create(self, offer: str, session: Json, *, within: float = TALK_WITHIN) -> Created:
         self.made.append(session)
         await asyncio.sleep(self.takes)
+        if self.answers:
+            return self.answers.pop(0)
         return Created(Answer.DONE, "201", CallId(f"rtc_{len(self.made)}"), "v=0")
 
     async def client_secret(
@@ -74,11 +81,16 @@ class Engine(FakeEngine):
 class TalkHouse(House):
     """A house whose doors are open to browsers."""
 
-    def __init__(self, claimed: Callable[[Decision], Offer], **answers: Answer) -> None:
+    def __init__(
+        self,
+        claimed: Callable[[Decision], Offer],
+        profile: AgentProfile = PROFILE,
+        **answers: Answer,
+    ) -> None:
         super().__init__(**answers)
         self.made = FakeTalking()
         self.door = Engine(claimed)
-        configuration: Any = FakeConfiguration(a_table(profiles=[PROFILE]))
+        configuration: Any = FakeConfiguration(a_table(profiles=[profile]))
         accounts = FakeAccounts(self.control, self.sideband)
         accounts.made = self.made
         ports = Ports(configuration, accounts, self.door, self.supervisor, self.records, self.clock)
@@ -109,6 +121,39 @@ async def test_a_call_that_cannot_be_claimed_is_hung_up() -> None:
         await house.talks.begin(TALK, "v=0", who="tok_1")
     assert house.asked == ["hang_up"]
     assert house.supervisor.live == 0
+
+
+@pytest.mark.parametrize(
+    ("created", "code", "made", "asked"),
+    [
+        (Created(Answer.SILENT, "201", CallId("rtc_9")), "provider-silent", 1, ["hang_up"]),
+        (Created(Answer.SILENT, "201"), "provider-silent", 1, []),
+        (Created(Answer.UNSENT, "timeout"), "provider-silent", 1, []),
+        (Created(Answer.REFUSED, "400"), None, 2, []),
+    ],
+    ids=["made and unusable", "perhaps made", "not asked", "refused"],
+)
+async def test_the_spare_model_is_asked_only_where_no_call_can_have_been_made(
+    created: Created, code: str | None, made: int, asked: list[str]
+) -> None:
+    house = TalkHouse(lambda decision: Offer(Claim.OK, decision), WITH_SPARE)
+    house.made.answers = [created]
+    if code is None:
+        await house.talks.begin(TALK, "v=0", who="tok_1")
+    else:
+        assert await house.refused() == code
+    assert (len(house.made.made), house.asked) == (made, asked)
+    await house.supervisor.abort()
+
+
+async def test_the_people_of_one_tenant_leave_room_for_others() -> None:
+    house = TalkHouse(lambda decision: Offer(Claim.OK, decision))
+    for number in range(MOST_OF_TENANT):
+        await house.talks.begin(TALK, "v=0", who=f"tok_{number}")
+    with pytest.raises(TalkError, match="tenant has 20"):
+        await house.talks.begin(TALK, "v=0", who="tok_new")
+    assert len(house.made.made) == MOST_OF_TENANT
+    await house.supervisor.abort()
 
 
 async def test_a_call_that_is_somebodys_already_is_left_to_them() -> None:

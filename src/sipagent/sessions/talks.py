@@ -43,6 +43,9 @@ log = structlog.get_logger(__name__)
 MOST_OF_ONE: Final = 3
 """Calls that one person may have at a time, by this process."""
 
+MOST_OF_TENANT: Final = 20
+"""Calls that the people of one tenant may have, so that others find room as well."""
+
 MOST_AT_ONCE: Final = 50
 """Calls of browsers that this process holds at a time. They are for trying, not for trade."""
 
@@ -87,20 +90,21 @@ class Talks:
         self._closed = closed
         self._process = process
         self._of: dict[CallId, str] = {}
-        self._beginning: list[str] = []
+        self._beginning: list[tuple[str, TenantName]] = []
 
     async def begin(self, talk: Talk, offer: str, *, who: str) -> TalkBegun:
         """The call of `who` (an id), made of the browser's SDP offer. Raises TalkError."""
         if self._closed():
             raise _draining()
-        self._verify_room(who)
+        self._verify_room(who, talk.tenant)
         call, decision, plan = decide_talk(talk, self._ports.configuration.table, self._now())
         if self._process is not None:
             table = self._ports.configuration.table
             decision = within_process(decision, self._process, table)
-        self._beginning.append(who)
+        mine = who, talk.tenant
+        self._beginning.append(mine)
         # Whoever has asked may go away; a call that is made is claimed, and theirs, all the same.
-        return await finish(self._begin_for(who, call, decision, plan, offer), name="talk")
+        return await finish(self._begin_for(mine, call, decision, plan, offer), name="talk")
 
     async def client_secret(self, talk: Talk, lasts: int, *, without_tools: bool) -> Issued:
         """A secret with which another program may begin calls to the agent by itself, for so many
@@ -115,13 +119,18 @@ class Talks:
     def _now(self) -> float:
         return self._ports.clock.wall()
 
-    def _verify_room(self, who: str) -> None:
-        """Raises TalkError where this one, or all together, have enough calls."""
-        held = {one.plan.call_id for one in self._ports.supervisor.held() if one.plan.talk}
+    def _verify_room(self, who: str, tenant: TenantName) -> None:
+        """Raises TalkError where this one, the tenant, or all together, have enough calls."""
+        plans = [one.plan for one in self._ports.supervisor.held() if one.plan.talk]
+        held = {plan.call_id for plan in plans}
         self._of = {call_id: whose for call_id, whose in self._of.items() if call_id in held}
-        own = [*self._of.values(), *self._beginning].count(who)
+        own = [*self._of.values(), *(one for one, _ in self._beginning)].count(who)
         if own >= MOST_OF_ONE:
             detail = f"You have {own} calls from the browser already: hang one of them up."
+            raise TalkError("too-many", detail)
+        tenants = [*(plan.tenant for plan in plans), *(whose for _, whose in self._beginning)]
+        if tenants.count(tenant) >= MOST_OF_TENANT:
+            detail = f"The tenant has {MOST_OF_TENANT} calls from browsers: hang one of them up."
             raise TalkError("too-many", detail)
         if len(held) + len(self._beginning) >= MOST_AT_ONCE:
             detail = f"{MOST_AT_ONCE} calls from browsers are held by this process already."
@@ -134,14 +143,19 @@ class Talks:
             raise TalkError("no-account", "The agent's account cannot be used.") from None
 
     async def _begin_for(
-        self, who: str, call: IncomingCall, decision: Decision, plan: CallPlan, offer: str
+        self,
+        mine: tuple[str, TenantName],
+        call: IncomingCall,
+        decision: Decision,
+        plan: CallPlan,
+        offer: str,
     ) -> TalkBegun:
         try:
             begun = await self._begin(call, decision, plan, offer)
-            self._of[begun.call_id] = who
+            self._of[begun.call_id] = mine[0]
             return begun
         finally:
-            self._beginning.remove(who)
+            self._beginning.remove(mine)
 
     async def _begin(
         self, call: IncomingCall, decision: Decision, plan: CallPlan, offer: str
@@ -186,6 +200,8 @@ class Talks:
             plan = replace(plan, session=spare, prices=plan.fallback_prices)
             created = await talking.create(offer, opening_session(plan, spare))
         if created.answer is not Answer.DONE:
+            if created.call_id:
+                await self._hang_up(replace(plan, call_id=created.call_id))
             raise _failed(created.answer, created.detail)
         return created, replace(plan, call_id=created.call_id, fallback_session=None)
 
@@ -208,7 +224,7 @@ def _draining() -> TalkError:
 def _failed(answer: Answer, detail: str) -> TalkError:
     if answer is Answer.REFUSED:
         return TalkError("provider-refused", f"The provider refuses the call: {detail}.")
-    return TalkError("provider-silent", f"The provider has not answered in time: {detail}.")
+    return TalkError("provider-silent", f"The provider has given no usable answer: {detail}.")
 
 
 def _without_room(refused: Reject) -> TalkError:

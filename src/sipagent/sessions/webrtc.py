@@ -13,8 +13,8 @@ TALK_WITHIN: Final = 8.0
 @dataclass(frozen=True, slots=True)
 class Created:
     """What asking for a call by WebRTC led to. DONE: there is one, of this id, and the browser is
-    to be given the SDP answer. REFUSED, UNSENT and SILENT: there is none that anybody could use;
-    `detail` is the provider's status and word for it."""
+    to be given the SDP answer. REFUSED and UNSENT: there is none. SILENT: there may be one that
+    nobody can use, of this id if there is an id. `detail` is the provider's status and word."""
 
     answer: Answer
     detail: str

@@ -44,6 +44,7 @@ class FakeKeys:
     asked: list[str] = field(default_factory=list)
 
     async def principal(self, token: str) -> Principal | None:
+        await asyncio.sleep(0)
         if self.away:
             raise ConnectionError
         self.asked.append(token)
@@ -136,6 +137,20 @@ async def test_an_address_that_fails_too_often_waits_and_costs_no_question() -> 
         assert (await here.get("/read", "anna")).headers["retry-after"] == "2"
         here.clock.now += 1.5
         assert (await here.get("/read", "anna")).status_code == 200
+
+
+async def test_many_attempts_at_once_are_no_more_than_one_after_the_other() -> None:
+    async with door() as here:
+        answers = await asyncio.gather(*(here.get("/read", f"guess{one}") for one in range(200)))
+        statuses = [answer.status_code for answer in answers]
+        assert set(statuses) == {401, 429}
+        assert len(here.keys.asked) < 2 * MOST_FAILED
+
+
+async def test_many_people_at_one_address_come_in_at_once() -> None:
+    async with door() as here:
+        many = [here.get("/read", token) for token in TOKENS for _ in range(MOST_FAILED)]
+        assert {answer.status_code for answer in await asyncio.gather(*many)} == {200}
 
 
 async def test_who_was_admitted_before_is_not_shut_out_by_a_neighbour() -> None:

@@ -3,12 +3,14 @@
 Nothing of a token is in an error or a log line.
 """
 
+import asyncio
 import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address, IPv6Network
 from typing import Annotated, Final
+from weakref import WeakValueDictionary
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -75,13 +77,16 @@ class Doorkeeper:
     """Admits whoever bears a token that holds. Also the console signs people in by it.
 
     An address that has failed too often is refused unasked, but for tokens that were admitted
-    before: many people share an address, and one of them must not shut out the others.
+    before: many people share an address, and one of them must not shut out the others. Of one
+    address no more tokens are asked about at a time than may fail, so that many at once are not
+    more attempts than many one after the other.
     """
 
     def __init__(self, keys: Keys, clock: Clock) -> None:
         self._keys = keys
         self._attempts = Attempts(clock)
         self._admitted: OrderedDict[bytes, None] = OrderedDict()
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def admit(self, token: str | None, address: str) -> Principal:
         """Whoever this token stands for. Raises Problem: 401, 429, or 503 while that cannot be
@@ -89,13 +94,13 @@ class Doorkeeper:
         if not token:
             raise _unknown(MISSING)
         mark = _mark(token)
-        if mark not in self._admitted and (wait := self._attempts.wait(address)):
-            raise _too_many(wait)
-        principal = await self._principal(token)
-        if principal is None:
-            self._admitted.pop(mark, None)
-            self._attempts.failed(address)
-            raise _unknown(INVALID)
+        if mark in self._admitted:
+            principal = await self._judged(token, mark, address)
+        else:
+            async with self._turn(address):
+                if wait := self._attempts.wait(address):
+                    raise _too_many(wait)
+                principal = await self._judged(token, mark, address)
         self._admitted[mark] = None
         self._admitted.move_to_end(mark)
         if len(self._admitted) > MOST_ADMITTED:
@@ -105,6 +110,17 @@ class Doorkeeper:
     def has_admitted(self, token: str) -> bool:
         """Whether this token held when it was last asked about, here and lately."""
         return _mark(token) in self._admitted
+
+    def _turn(self, address: str) -> asyncio.Semaphore:
+        return self._turns.setdefault(_one_of(address), asyncio.Semaphore(MOST_FAILED))
+
+    async def _judged(self, token: str, mark: bytes, address: str) -> Principal:
+        principal = await self._principal(token)
+        if principal is None:
+            self._admitted.pop(mark, None)
+            self._attempts.failed(address)
+            raise _unknown(INVALID)
+        return principal
 
     async def _principal(self, token: str) -> Principal | None:
         if len(token) > _LONGEST:

@@ -35,7 +35,7 @@ IdempotencyKey = Annotated[
         pattern=r"^[!-~]+$",
         description=(
             "A word of your own for this request. The same request under the same key within 24"
-            " hours is done once and answered alike."
+            " hours is done once and answered alike; one that was refused may be asked again."
         ),
         examples=["5f9c7a52-5b0e-4a55-9d0a-1c2b3d4e5f60"],
     ),
@@ -59,9 +59,10 @@ class Once:
     ) -> Response:
         """What `work` answers, or has answered to this request before.
 
-        `harmless` is what may be done twice: it is done also while the records are away. Answers of
-        500 and more, and 429, are not kept: the next attempt is one. Raises Problem: 409 while the
-        first of two is still at it, or where the key stands for another request; 503.
+        `harmless` is what may be done twice: it is done also while the records are away. Only what
+        has been done is kept: whoever was refused, as the call was not known yet or nobody held it,
+        asks again under the same key. Raises Problem: 409 while the first of two is still at it, or
+        where the key stands for another request; 503.
         """
         written = request.headers.get(HEADER)
         if not written:
@@ -86,12 +87,9 @@ class Once:
                 return await self._done(key, work)
 
     async def _done(self, key: Key, work: Callable[[], Awaitable[Response]]) -> Response:
-        """What `work` answers, kept for the next time if it is an answer for good."""
+        """What `work` answers, kept for the next time if it has been done."""
         try:
             response = await work()
-        except Problem as ended:
-            await self._end(key, ended.answer())
-            raise
         except Exception:
             await finish(self._drop(key), name="drop idempotency key")
             raise
@@ -100,7 +98,7 @@ class Once:
 
     async def _end(self, key: Key, response: Response) -> None:
         status = response.status_code
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+        if status >= HTTPStatus.BAD_REQUEST:
             await finish(self._drop(key), name="drop idempotency key")
             return
         answer = Answer(status, response.media_type, bytes(response.body).decode())

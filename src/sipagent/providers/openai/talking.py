@@ -148,14 +148,16 @@ def _refusal(attempt: Attempt) -> Answer:
 
 
 def _created(answer: RestAnswer) -> Created:
-    """The call that the answer speaks of (201, Location: /v1/realtime/calls/rtc_...)."""
+    """The call that the answer speaks of (201, Location: /v1/realtime/calls/rtc_...). Where it
+    says no more than that there is one, nobody can use it, and it must not be made again."""
     path = (answer.header(b"location") or "").partition("?")[0]
     call_id = path.rstrip("/").rpartition("/")[2]
     if not _CALL_ID.fullmatch(call_id):
-        return Created(Answer.REFUSED, f"create answered {answer.status} without a call id")
+        return Created(Answer.SILENT, f"create answered {answer.status} without a call id")
     sdp = answer.body.decode("utf-8", "replace")
     if not sdp.startswith("v=0"):
-        return Created(Answer.REFUSED, f"create answered {answer.status} without an SDP answer")
+        detail = f"create answered {answer.status} without an SDP answer"
+        return Created(Answer.SILENT, detail, CallId(call_id))
     return Created(Answer.DONE, str(answer.status), CallId(call_id), sdp)
 
 
