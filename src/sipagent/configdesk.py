@@ -21,7 +21,7 @@ from sipagent.config.report.wording import reached_of, rules_text
 from sipagent.errors import ConfigError, Finding
 from sipagent.model import AccountName, DestinationName, Json, TenantName, TrunkName
 from sipagent.model.access import Principal
-from sipagent.routing import AgentKey, Order, Route, RoutingTable
+from sipagent.routing import AgentKey, Order, Route, RoutingTable, Scope
 from sipagent.sessions.ports import Clock
 
 MOST_TOLD: Final = 200
@@ -126,12 +126,13 @@ class LiveDesk:
             return None
 
     async def orders(self) -> Sequence[Order]:
-        return tuple(in_force_at(self.live.controls, self.clock.wall()))
+        found = in_force_at(self.live.controls, self.clock.wall())
+        return tuple(order for order in found if _has_calls(order, self.table))
 
     async def give(self, order: Order, by: Principal) -> None:
-        """Raises StoreError where the orders cannot be written."""
+        """Raises StoreError where the orders cannot be written, TooManyOrdersError among them."""
         at = self.clock.wall()
-        order = replace(order, by_tenant=not by.is_operator)
+        order = replace(order, by_tenant=not by.is_operator, tenant=by.tenant)
         await finish(self._given(order, by, at), name="give order")
 
     async def _given(self, order: Order, by: Principal, at: float) -> None:
@@ -150,7 +151,7 @@ class LiveDesk:
             by=_who(by),
             at=at,
             paused=order.paused,
-            by_tenant=None if by.is_operator else True,
+            tenant=by.tenant,
         )
         await self._follow()
         return bool(removed)
@@ -166,6 +167,18 @@ class LiveDesk:
 def _who(by: Principal) -> str:
     """How the orders' audit names whoever gave one."""
     return f"{by.name} (token {by.token_id})"
+
+
+def _has_calls(order: Order, table: RoutingTable) -> bool:
+    """Whether any call can be one that the order concerns: a tenant's order on a number that has
+    become another's says nothing any more."""
+    if order.tenant is None or order.scope is not Scope.NUMBER:
+        return True
+    return any(
+        route is not None and (route.key, route.tenant) == (order.name, order.tenant)
+        for directory in table.directories.values()
+        for route in (directory.exact.get(order.name), *directory.prefixes, directory.default)
+    )
 
 
 def _told(findings: Sequence[Finding]) -> list[str]:

@@ -14,6 +14,7 @@
     ├── QuestionError        a call that is asked about cannot be one
     ├── TalkError            somebody at a browser cannot talk to an agent, or not now
     ├── StoreError           a file of the data directory cannot be read or written
+    │   └── TooManyOrdersError   there is no room for one more of the operator's orders
     ├── NotClosableError     a month whose statement cannot be closed, or not yet
     ├── EngineError          the engine that replicas share has not answered
     ├── EgressError          somebody else's server was not asked, or has not answered
@@ -182,6 +183,10 @@ class StoreError(SipagentError):
     def __str__(self) -> str:
         place = f":{self.line}:{self.column}" if self.line is not None else ""
         return f"{self.file}{place}: {self.reason}"
+
+
+class TooManyOrdersError(StoreError):
+    """One more order is refused, and nothing is changed: some have to be taken back first."""
 
 
 class NotClosableError(SipagentError):

@@ -124,7 +124,7 @@ def instruments_of(
         # Numbers that nobody may see in records can be said, and stand in words.
         return settings.trace_content and privacy.transcripts > 0 and not privacy.hmac
 
-    outgoing = Outgoing(otlp.send, metrics.trace_spans)
+    outgoing = Outgoing(otlp.send, metrics.trace_spans, to=otlp.collector)
     records = TraceRecords(outgoing.put, otlp.sampled, provider, worded, clock)
     return Instruments(
         metrics, Traces(records, outgoing, otlp.sampled, hosts_of(settings.trace_hosts))

@@ -26,6 +26,8 @@ def test_a_talk_over_webrtc_shows_its_words(visit: Visits, office: Office) -> No
     call = office.until(call_id, lambda call: call.attachments == 1)
     assert call.order.browser
     assert len(call.creates) == 1
+    # The simulator has no sound.
+    expect(page.get_by_test_id("talk-state")).to_contain_text("No sound", timeout=20_000)
     page.get_by_test_id("talk-mute").click()
     expect(page.get_by_test_id("talk-mute")).to_have_attribute("aria-pressed", "true")
     page.get_by_test_id("talk-hang-up").click()

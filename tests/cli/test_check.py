@@ -160,10 +160,8 @@ def test_secrets_that_cannot_be_read_here_are_warnings(place: Place) -> None:
 
 def test_a_file_that_is_not_there(place: Place) -> None:
     result = place.run("check", "nowhere.yaml")
-    assert (result.exit_code, result.stdout.splitlines()[0]) == (
-        1,
-        "nowhere.yaml:1:1: the file does not exist",
-    )
+    told = "nowhere.yaml:1:1: the file does not exist (--config or SIPAGENT_CONFIG names another"
+    assert (result.exit_code, result.stdout[: len(told)]) == (1, told)
     assert place.run("check", "--format", "xml").exit_code == 2
 
 

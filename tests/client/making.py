@@ -26,7 +26,7 @@ REPLACED = (
     ("__aexit__", "__exit__"),
     ("aclose", "close"),
     ("aread", "read"),
-    ("aiter_lines", "iter_lines"),
+    ("aiter_bytes", "iter_bytes"),
     ("async with", "with"),
     ("async for", "for"),
     ("async def", "def"),

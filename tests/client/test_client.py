@@ -20,11 +20,13 @@ from sipagent.client import (
     UnauthorizedError,
     UnavailableError,
     UnreachableError,
+    UnreadableError,
+    UnsendableError,
     nouns,
 )
-from sipagent.client.asking import Ask, get, pause_after, post
+from sipagent.client.asking import Ask, get, pause_after, post, refused
 from sipagent.client.errors import error_of
-from sipagent.client.sse import Reader
+from sipagent.client.sse import LONGEST_LINE, Reader
 from tests.api.v1.serving import Served, served
 from tests.api.v1.standing import ACME_NUMBER
 from tests.client.making import AIO, SYNC, without_asyncio
@@ -189,6 +191,11 @@ class Scripted(httpx.AsyncBaseTransport):
         return self.answers.pop(0)(request)
 
 
+def full(_: httpx.Request) -> httpx.Response:
+    refusal = {"code": "too-many-viewers", "detail": "1000 streams are open."}
+    return httpx.Response(503, json=refusal, headers={"Retry-After": "10"})
+
+
 def lost(request: httpx.Request) -> httpx.Response:
     raise httpx.ReadError("lost", request=request)
 
@@ -254,6 +261,130 @@ async def test_events_go_on_where_they_were_when_the_connection_is_lost() -> Non
 
 
 @pytest.mark.virtual_time
+async def test_a_watch_waits_for_its_place_when_the_service_is_full() -> None:
+    script = Scripted(
+        streamed("retry: 500\n\n", told("answered", "a@1")), *[full] * 4, streamed(told("ended"))
+    )
+    began = asyncio.get_running_loop().time()
+    async with AsyncClient("http://service", "t", transport=script) as client:
+        kinds = [event["kind"] async for event in client.call_events("rtc_1")]
+    assert kinds == ["answered", "ended"]
+    assert asyncio.get_running_loop().time() - began == pytest.approx(0.5 + 4 * 10)
+
+
+@pytest.mark.virtual_time
+async def test_who_was_never_heard_is_told_that_the_service_is_full() -> None:
+    async with AsyncClient("http://service", "t", transport=Scripted(full)) as client:
+        with pytest.raises(UnavailableError):
+            await anext(client.events())
+
+
+@pytest.mark.virtual_time
+async def test_no_wait_of_a_watch_is_longer_than_a_minute() -> None:
+    def for_hours(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(429, json={}, headers={"Retry-After": "9" * 400})
+
+    script = Scripted(streamed("retry: 999999999\n\n"), for_hours, streamed(told("ended")))
+    began = asyncio.get_running_loop().time()
+    async with AsyncClient("http://service", "t", transport=script) as client:
+        assert [event async for event in client.call_events("rtc_1")]
+    assert asyncio.get_running_loop().time() - began == pytest.approx(120)
+
+
+def page(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, html="<html>Sign in</html>")
+
+
+async def test_an_answer_that_is_not_the_apis_is_a_clients_error() -> None:
+    others = [page, lambda _: httpx.Response(200, json=[]), lambda _: httpx.Response(204)]
+    async with AsyncClient("http://service", "t", transport=Scripted(*others)) as client:
+        for _ in others:
+            with pytest.raises(UnreadableError, match="came from service"):
+                await client.hang_up("rtc_secret")
+    script = Scripted(lambda _: httpx.Response(200, json={}), *[page] * 2, streamed("data: x\n\n"))
+    async with AsyncClient("http://service", "t", transport=script) as client:
+        with pytest.raises(UnreadableError):
+            await anext(client.calls())
+        with pytest.raises(UnreadableError, match="200 with text/html"):
+            await client.unrouted()
+        for _ in range(2):
+            with pytest.raises(UnreadableError):
+                await anext(client.events())
+
+
+async def test_a_body_that_cannot_be_unpacked_is_a_clients_error() -> None:
+    def packed(_: httpx.Request) -> httpx.Response:
+        async def content() -> AsyncIterator[bytes]:
+            yield b"no gzip"
+
+        return httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=content())
+
+    async with AsyncClient("http://service", "t", transport=Scripted(packed, packed)) as client:
+        with pytest.raises(UnreadableError):
+            await client.me()
+        with pytest.raises(UnreadableError):
+            await anext(client.events())
+
+
+async def test_what_cannot_be_sent_is_said_before_anything_is() -> None:
+    script = Scripted()
+    async with AsyncClient("http://service", "t", transport=script) as client:
+        with pytest.raises(UnsendableError, match=r"^text: '\\ud800' is half a character"):
+            await client.say("rtc_1", "secret \ud800")
+        with pytest.raises(UnsendableError):
+            await client.call("\ud800")
+        with pytest.raises(UnsendableError):
+            await client.explain("+1713", headers={"x": "\ud800"})
+        with pytest.raises(UnsendableError, match="too long"):
+            await client.search("x" * 100_000)
+        with pytest.raises(UnsendableError):
+            await anext(client.events(after="\u00e4"))
+    assert script.asked == []
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+async def test_a_name_that_is_a_step_elsewhere_is_refused(name: str) -> None:
+    script = Scripted()
+    async with AsyncClient("http://service", "t", transport=script) as client:
+        for asked in (client.call(name), client.resume_number(name), client.agent(name)):
+            with pytest.raises(UnsendableError, match="the name"):
+                await asked
+        with pytest.raises(UnsendableError):
+            client.call_events(name)
+    assert script.asked == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sip.example",
+        "ftp://x",
+        "http://",
+        "http://[::1",
+        "http://x:99999",
+        "http://x/?a=b",
+        "http://" + "a" * 64,
+        "http://a..b",
+        "http://\ud800",
+        "http://x\n",
+    ],
+)
+def test_a_url_that_cannot_be_one_is_refused(url: str) -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(UnsendableError, match="URL: it cannot be used"):
+            kind(url, "t")
+
+
+@pytest.mark.parametrize("token", ["", "t\u00e4st", "two words", "line\n", "\udce4"])
+def test_a_token_that_no_header_holds_is_refused(token: str) -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(UnsendableError) as refused:
+            kind("http://service", token)
+        assert not token or token not in str(refused.value)
+
+
+@pytest.mark.virtual_time
 async def test_a_call_whose_end_was_seen_has_no_more_events() -> None:
     script = Scripted(lambda _: httpx.Response(204))
     async with AsyncClient("http://service", "t", transport=script) as client:
@@ -281,6 +412,43 @@ def test_lines_become_events() -> None:
     assert (reader.last, reader.retry, reader.ended) == ("t@1", 0.1, False)
     reader.begin()
     assert [*reader.line("")] == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_lines_end_where_the_format_says_wherever_pieces_do(end: str, size: int) -> None:
+    said = "a\u2028b\u2029c\x85d\x0b\x0c\x1ce \u00fc \U0001f4de"
+    data = json.dumps({"kind": "turn", "data": {"text": said}}, ensure_ascii=False)
+    stream = f":\n\ndata: {data}\nid: t@1\n\ndata: {data}\n\n".replace("\n", end).encode()
+    reader, found = Reader(), []
+    for at in range(0, len(stream), size):
+        found += reader.feed(stream[at : at + size])
+    assert [event["data"]["text"] for event in found] == [said, said]
+    assert reader.last == "t@1"
+
+
+def test_a_line_without_an_end_is_refused() -> None:
+    reader = Reader()
+    for _ in range(LONGEST_LINE // 1024):
+        assert [*reader.feed(b"x" * 1024)] == []
+    with pytest.raises(ValueError, match="too long"):
+        [*reader.feed(b"x")]
+
+
+@pytest.mark.virtual_time
+async def test_words_with_ends_of_unicodes_reach_who_watches() -> None:
+    said = told("ended").replace('"data": {}', '"data": {"detail": "a\u2028b\x85c"}')
+    script = Scripted(streamed(said))
+    async with AsyncClient("http://service", "t", transport=script) as client:
+        (event,) = [event async for event in client.call_events("rtc_1")]
+    assert event["data"] == {"detail": "a\u2028b\x85c"}
+
+
+def test_digits_of_other_scripts_are_no_seconds() -> None:
+    reader = Reader()
+    assert [*reader.line("retry: \u00b2")] == []
+    assert reader.retry == 2.0
+    assert refused(503, None, {"Retry-After": "\u00b2"}).retry_after is None
 
 
 def test_the_client_needs_nothing_of_the_service() -> None:

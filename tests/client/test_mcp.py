@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 from mcp import Client as McpClient
 from mcp import StdioServerParameters, stdio_client
+from typer.testing import CliRunner
 
+from sipagent.cli import app
 from sipagent.client import AsyncClient
 from sipagent.client.mcp import mcp_server
 from tests.api.v1.serving import Served, served
@@ -97,6 +99,31 @@ async def test_what_is_refused_is_told_to_the_model(api: Served) -> None:
             result = await host.call_tool(tool, given)
             assert result.is_error
             assert told in getattr(result.content[0], "text", "")
+
+
+async def test_what_cannot_be_asked_is_told_to_the_model(api: Served) -> None:
+    async with AsyncClient(api.url, api.acme) as client, McpClient(mcp_server(client)) as host:
+        result = await host.call_tool("get_call", {"call": ".."})
+    assert result.is_error
+    assert "the name '..'" in getattr(result.content[0], "text", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "token", "code", "told"),
+    [
+        ([], "t\u00e4st", 78, "SIPAGENT_TOKEN"),
+        ([], " ", 78, "SIPAGENT_TOKEN"),
+        (["--url", "http://[::1"], "sipa_x", 2, "--url"),
+        (["--url", "sip.example"], "sipa_x", 2, "--url"),
+    ],
+)
+def test_the_command_ends_with_words_where_it_cannot_ask(
+    words: list[str], token: str, code: int, told: str
+) -> None:
+    result = CliRunner().invoke(app, ["mcp", *words], env={"SIPAGENT_TOKEN": token})
+    assert result.exit_code == code, result.output
+    assert told in result.output
+    assert "Traceback" not in result.output
 
 
 async def test_the_command_speaks_over_its_standard_input_and_output(api: Served) -> None:

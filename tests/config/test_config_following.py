@@ -6,11 +6,13 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from sipagent.config.reload import ordersheet
 from sipagent.config.reload.following import Copies, Following, copied, newest
 from sipagent.config.reload.in_force import fingerprint_of
 from sipagent.config.reload.live import LiveConfiguration
@@ -19,8 +21,8 @@ from sipagent.config.reload.shared import SharedOrders, SharedVersions
 from sipagent.config.reload.stored import Origin
 from sipagent.config.reload.versions import KEPT, VersionStore
 from sipagent.config.sources import Bundle
-from sipagent.errors import StoreError
-from sipagent.model import DestinationName
+from sipagent.errors import StoreError, TooManyOrdersError
+from sipagent.model import DestinationName, TenantName
 from sipagent.routing.controls import Controls, Order, Scope, ordered
 from sipagent.store import shared
 from sipagent.store.database import open_engine
@@ -99,10 +101,11 @@ def test_orders_are_read_as_they_were_given(orders: OrderStore) -> None:
     for order in (CLOSED, NUMBER, TENANT):
         orders.add(order, by="anna", at=1000.0)
     assert orders.read() == ordered((CLOSED, NUMBER, TENANT))
-    orders.add(LIVE, by="anna", at=1999.0)
-    assert orders.read() == ordered((CLOSED, NUMBER, TENANT, LIVE))
+    elsewhere = replace(LIVE, to=DestinationName("elsewhere"))
+    orders.add(elsewhere, by="anna", at=1999.0)
+    assert orders.read() == ordered((CLOSED, NUMBER, TENANT, elsewhere))
     orders.add(CLOSED, by="anna", at=2000.0)
-    assert orders.read() == ordered((NUMBER, LIVE, CLOSED))
+    assert orders.read() == ordered((NUMBER, elsewhere, CLOSED))
 
 
 def test_an_order_that_is_given_again_stands_once(orders: OrderStore) -> None:
@@ -110,6 +113,94 @@ def test_an_order_that_is_given_again_stands_once(orders: OrderStore) -> None:
     for order in (LIVE, CLOSED, again):
         orders.add(order, by="anna", at=1000.0)
     assert orders.read() == ordered((CLOSED, again))
+
+
+@pytest.mark.parametrize("whose", [None, "acme"])
+@pytest.mark.parametrize(
+    ("first", "then", "stands"),
+    [
+        (replace(NUMBER, until=9e4), replace(NUMBER, until=1600.0), False),
+        (replace(NUMBER, until=9e4), replace(NUMBER, code=480), False),
+        (replace(TENANT, until=None), replace(LIVE, until=1600.0), False),
+        (Order(Scope.ALL, code=486), Order(Scope.ALL, code=486, until=1600.0), False),
+        (Order(Scope.ALL, code=486), Order(Scope.ALL, code=603), True),
+        (TENANT, replace(TENANT, to=DestinationName("elsewhere")), True),
+        (replace(NUMBER, paused=False), NUMBER, True),
+        (NUMBER, replace(NUMBER, name="+17134810122"), True),
+    ],
+)
+def test_an_order_takes_the_place_of_those_that_do_the_same(
+    orders: OrderStore, first: Order, then: Order, stands: bool, whose: str | None
+) -> None:
+    """Whenever they end: one that is shortened does not come back."""
+    tenant = None if whose is None else TenantName(whose)
+    for order in (first, then):
+        given = replace(order, by_tenant=tenant is not None, tenant=tenant)
+        orders.add(given, by="anna", at=1000.0)
+    assert len(orders.read().orders) == 1 + stands
+
+
+def test_an_order_leaves_what_others_gave(orders: OrderStore) -> None:
+    acme = replace(NUMBER, by_tenant=True, tenant=TenantName("acme"))
+    beta = replace(acme, tenant=TenantName("beta"))
+    for order in (NUMBER, acme, beta):
+        orders.add(order, by="anna", at=1000.0)
+    assert len(orders.read().orders) == 3
+    number, tenant = NUMBER.name, TenantName("beta")
+    assert orders.remove(Scope.NUMBER, number, by="b", at=1001.0, tenant=tenant) == (beta,)
+    assert orders.read() == ordered((NUMBER, acme))
+    assert len(orders.remove(Scope.NUMBER, number, by="operator", at=1001.0)) == 2
+
+
+def test_a_pause_takes_the_place_of_one_that_does_not_say_whose(orders: OrderStore) -> None:
+    """It was written by an earlier release."""
+    old = replace(NUMBER, by_tenant=True)
+    new = replace(old, tenant=TenantName("acme"))
+    for order in (old, new):
+        orders.add(order, by="anna", at=1000.0)
+    assert orders.read() == ordered((new,))
+
+
+def test_so_many_orders_stand_on_one_number(orders: OrderStore) -> None:
+    many = [replace(NUMBER, paused=False, code=400 + one) for one in range(ordersheet.MOST)]
+    for order in (replace(many[0], until=1500.0), *many[1:]):
+        orders.add(order, by="anna", at=1000.0)
+    before = orders.read()
+    with pytest.raises(TooManyOrdersError, match="16 orders on this number"):
+        orders.add(NUMBER, by="anna", at=1000.0)
+    assert orders.read() == before
+    orders.add(replace(many[3], until=2000.0), by="anna", at=1000.0)
+    orders.add(replace(NUMBER, by_tenant=True, tenant=TenantName("acme")), by="b", at=1000.0)
+    orders.add(replace(NUMBER, name="+17134810122"), by="anna", at=1000.0)
+    orders.add(NUMBER, by="anna", at=1500.0)  # the first one has expired
+
+
+def test_nothing_is_written_that_could_not_be_read(
+    orders: OrderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tenants' people leave room for the operator's orders."""
+    monkeypatch.setattr(ordersheet, "_LARGEST", 4000)
+    monkeypatch.setattr(ordersheet, "_LARGEST_BY_TENANTS", 2000)
+    mine = replace(NUMBER, by_tenant=True, tenant=TenantName("acme"))
+    for given, room in ((mine, 2000), (NUMBER, 4000)):
+        with pytest.raises(TooManyOrdersError, match="no room"):
+            _fill(orders, given)
+        assert room - 200 < _size(orders) <= room
+    assert orders.remove(Scope.NUMBER, "+17134810001", by="x", at=1000.0)
+    before = orders.read()
+    with pytest.raises(TooManyOrdersError, match="no room"):
+        orders.add(replace(mine, name="+17134810001"), by="x", at=1000.0)
+    assert orders.read() == before
+    orders.add(replace(mine, name="+17134810000", until=9e4), by="x", at=1000.0)  # it replaces one
+
+
+def _fill(orders: OrderStore, like: Order) -> None:
+    for one in range(100):
+        orders.add(replace(like, name=f"+1713481{one:04}"), by="x", at=1000.0)
+
+
+def _size(orders: OrderStore) -> int:
+    return len(ordersheet.written_orders(tuple(reversed(orders.read().orders))))
 
 
 def test_removing_says_what_was_in_force(orders: OrderStore) -> None:

@@ -116,7 +116,8 @@ def test_a_pipe_is_no_prompt(folder: Path) -> None:
 
 
 def test_files_that_are_not_there_or_no_file(folder: Path) -> None:
-    assert refused(folder / "nowhere.yaml") == "nowhere.yaml:1:1: the file does not exist"
+    nowhere = refused(folder / "nowhere.yaml")
+    assert nowhere.startswith("nowhere.yaml:1:1: the file does not exist (--config or SIPAGENT_")
     assert refused(folder) == f"{folder.name}:1:1: the file is a directory"
     assert (
         refused(folder / "agents.yaml" / "x") == "x:1:1: the file cannot be read: not a directory"

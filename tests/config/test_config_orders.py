@@ -50,6 +50,15 @@ def test_the_same_order_stands_once_and_is_the_newest(file: OrderFile) -> None:
     assert file.read().orders == (CLOSED, other)
 
 
+def test_orders_that_do_not_say_whose_they_are_are_read(file: OrderFile) -> None:
+    """An earlier release wrote them."""
+    old = {"scope": "number", "name": NUMBER.name, "paused": True, "by_tenant": True}
+    file.path.parent.mkdir(parents=True)
+    file.path.write_text(json.dumps({"version": 1, "orders": [old]}))
+    (order,) = file.read().orders
+    assert (order.by_tenant, order.tenant) == (True, None)
+
+
 def test_what_has_expired_goes_with_the_next_change(file: OrderFile) -> None:
     file.add(TENANT, by="anna", at=1000.0)
     file.add(NUMBER, by="anna", at=1999.0)
@@ -142,6 +151,7 @@ def test_what_could_not_be_read_is_not_written(file: OrderFile, order: Order) ->
         ('{"version": 1, "orders": [{"scope": "all", "cod": 486}]}', "orders[0].cod: "),
         ('{"version": 1, "orders": [{"scope": "all"}, {"scope": "tenant"}]}', "orders[1]: "),
         ('{"version": 1, "orders": [{"scope": "all", "until": NaN}]}', "orders[0].until: "),
+        ('{"version": 1, "orders": [{"scope": "all", "tenant": "acme"}]}', "orders[0]: "),
     ],
 )
 def test_a_damaged_file_is_told_with_its_place_and_left_as_it_is(

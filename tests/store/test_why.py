@@ -261,9 +261,12 @@ def test_a_cost_is_never_told_as_more_certain_than_it_is(
 
 
 def test_a_number_that_leads_nowhere_comes_with_the_line_to_paste() -> None:
-    told = tell(a_story(rejected("rtc_1")), numbers=False)
+    told = tell(a_story(rejected("rtc_1")), numbers=True)
     assert told.to_do[-1] == f'  "{DIALED}": AGENT'
-    hidden = tell(a_story(rejected("rtc_1", dialed="h:abcdef")), numbers=False)
+    masked = tell(a_story(rejected("rtc_1")), numbers=False)
+    assert DIALED not in str(masked)
+    assert "sipagent calls unrouted" in masked.to_do[-1]
+    hidden = tell(a_story(rejected("rtc_1", dialed="h:abcdef")), numbers=True)
     assert "AGENT" not in hidden.to_do[-1]
 
 
@@ -302,11 +305,46 @@ def test_nothing_hostile_reaches_the_terminal() -> None:
         ("1713-48-10111", "17*******11"),
         ("2026-11-281713", "20********13"),
         ("1234567", "*******"),
+        ("+44\u00a020\u00a07946\u00a00958", "+44********58"),
+        ("+44\u202f20\u202f7946\u202f0958", "+44********58"),
+        ("(555)\u00a0123\u20114567", "(55******67"),
+        ("(555) - 123 - 4567", "(55******67"),
+        ("555\u2013123\u20134567", "55******67"),
+        ("555/123/4567", "55******67"),
+        ("020/79460958", "02*******58"),
+        ("+44 20,7946,0958", "+44********58"),
+        ("+1,555,123,456", "+15******56"),
+        ("5 5 5, 1 2 3, 4 5 6 7", "55******67"),
+        ("7134810111, 2026-12-24", "71**************24"),
+        ("713, 481, 0111, 2026-12-24", "71**************24"),
+        ("12/12/12 34567", "12*******67"),
+        ("2025/2026 555 12", "20*********12"),
+        ("\uff10\uff12\uff10\uff0d\uff17\uff19\uff14\uff16", "*" * 8),
+        ("12 \u2013 14 o'clock", "12 \u2013 14 o'clock"),
+        ("10:30, 2026-11-29", "10:30, 2026-11-29"),
+        ("2026\u201111\u201129", "2026\u201111\u201129"),
+        ("2026/11/29 10:30", "2026/11/29 10:30"),
+        ("24/12/2026, or 12/24/26, 10:30", "24/12/2026, or 12/24/26, 10:30"),
+        ("2019\u20132023", "2019\u20132023"),
+        ("1,234.56 USD", "1,234.56 USD"),
+        ("12.345,67 EUR", "12.345,67 EUR"),
+        ("1,234,567.89", "1,234,567.89"),
+        ("In 2026, 1,234,567 calls", "In 2026, 1,234,567 calls"),
+        ("1,200 - 1,500 or 1,200\u20131,500", "1,200 - 1,500 or 1,200\u20131,500"),
+        ("12.50, 13.50, 14.50", "12.50, 13.50, 14.50"),
     ],
 )
 def test_numbers_within_a_text(text: str, shown: str) -> None:
     assert plain(text, numbers=False) == shown
     assert plain(text, numbers=True) == text
+
+
+@pytest.mark.parametrize(
+    "piece", ["1", "1      ", "12,", "1,234,", "12/12/12 ", "2026-11-2", "+1 ", "1 - ", "1\u2013"]
+)
+def test_a_long_text_of_almost_numbers_is_read_once(piece: str) -> None:
+    # A pattern that looked back for each letter would take minutes.
+    assert plain(piece * (16_000 // len(piece)), numbers=False, limit=None)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import string
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipagent.model import CallId, TenantName
@@ -12,7 +12,7 @@ from sipagent.model.live import LiveEvent, LiveKind
 from sipagent.store.shown import said
 from sipagent.watching import ids
 from sipagent.watching.ids import Named
-from sipagent.watching.masking import MaskedWords
+from sipagent.watching.masking import MOST_HELD, MaskedWords
 from sipagent.watching.recalling import behind
 from sipagent.watching.seen import Seen
 
@@ -76,6 +76,43 @@ def test_words_in_pieces_are_masked_as_the_whole_of_them_is(made: tuple[str, lis
     assert said(text, numbers=False).startswith(shown)
     # All but a number that may go on has been shown.
     assert words.feed("item_1", "x") == (said(text, numbers=False) + "x")[len(shown) :]
+
+
+BETWEEN = " -()./,_+\u00a0\u202f\u2011\u2013\u2014\u2212\u00b7\u2026\uff0d\uff0f"
+UNSEEN = "\n\r\t\x1f\u200b\u200f\u2060\ufeff\u00ad\u2028\u202e\ufe0f"
+odd_text = st.text(
+    st.sampled_from(string.digits * 4 + "\u0664\uff15" + "ab:" + BETWEEN + UNSEEN), max_size=60
+)
+odd_parts = st.lists(
+    odd_text
+    | st.sampled_from(
+        ["2026-11-29", "24/12/26", "2025/2026", "1,234,567", ", ", " - ", "10:30", "020\u200b7946"]
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(odd_parts, st.lists(st.integers(0, 400), max_size=12))
+def test_in_any_pieces_a_viewer_is_told_what_the_turn_tells(
+    parts: list[str], cuts: list[int]
+) -> None:
+    text = "".join(parts)[:MOST_HELD] + "x"  # a letter, at which nothing is held back any more
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    for pieces in (list(text), [text[begin:end] for begin, end in pairwise(edges)]):
+        words = MaskedWords()
+        assert "".join(words.feed("item_1", piece) for piece in pieces) == said(text, numbers=False)
+
+
+@pytest.mark.parametrize("piece", ["1", "12 ", "1,234,", "2026-11-29, ", "1 2\u200b", "0\n"])
+def test_of_a_long_run_little_is_held_and_nothing_is_shown(piece: str) -> None:
+    words = MaskedWords()
+    shown = "".join(words.feed("item_1", piece) for _ in range(16_000 // len(piece)))
+    assert not any(letter.isdigit() for letter in shown)
+    assert max(map(len, words._held.values())) <= MOST_HELD
+    rest = words.feed("item_1", " x0")
+    assert rest.endswith(" x")
+    assert sum(letter.isdigit() for letter in rest) <= 4
 
 
 def test_the_words_of_two_utterances_are_kept_apart() -> None:

@@ -163,6 +163,10 @@ class GracefulServer(uvicorn.Server):
         except SystemExit:
             if self.started:
                 raise
+            # uvicorn has told of the error; what to do about it is not its to know.
+            log.warning(
+                "cannot listen", advice="PORT, HOST, SIPAGENT_ADMIN_PORT say where to listen"
+            )
         return self.exit_code
 
     @property

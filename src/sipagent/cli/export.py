@@ -96,7 +96,9 @@ async def _pages(
 def _target(out: Path | None) -> Iterator[IO[str]]:
     """Where the export goes. A file is this user's only, and is there when it is whole."""
     if out is None:
-        yield sys.stdout
+        with _no_further_than_read():
+            yield sys.stdout
+            sys.stdout.flush()
         return
     part = out.with_name(f"{out.name}.part")
     try:
@@ -112,6 +114,17 @@ def _target(out: Path | None) -> Iterator[IO[str]]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def _no_further_than_read() -> Iterator[None]:
+    """Ends the command quietly where whoever reads its output has read enough (`| head`)."""
+    try:
+        yield
+    except BrokenPipeError:
+        # What is still buffered goes nowhere, and Python says nothing of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
 
 
 class _Jsonl:

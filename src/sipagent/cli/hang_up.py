@@ -36,8 +36,8 @@ def hang_up(
     except SettingsError as error:
         fail(BAD_CONFIGURATION, str(error))
     if url is None:
-        reason = "SIPAGENT_ENGINE is embedded: one process holds the calls, and takes no requests"
-        fail(USAGE, f"{reason}; see docs/scale-out.md")
+        reason = "SIPAGENT_ENGINE is embedded: this command asks replicas, by Redis"
+        fail(USAGE, f"{reason}; ask POST /api/v1/calls/{call_id}/hang-up, or use the console")
     try:
         replied = asyncio.run(_ask(url, CallId(call_id), goodbye=goodbye))
     except EngineError as error:

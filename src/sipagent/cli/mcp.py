@@ -22,7 +22,7 @@ def mcp(
     The token stands in SIPAGENT_TOKEN, or in the file that SIPAGENT_TOKEN_FILE names; what it may
     is what the tools may. Needs the extra `mcp`.
 
-    Exit codes: 0 the program has gone, 2 usage, 78 there is no token, or it cannot be read.
+    Exit codes: 0 the program has gone, 2 usage, 78 there is no token, or it cannot be used.
     """
     import asyncio
 
@@ -35,6 +35,7 @@ def mcp(
         fail(BAD_CONFIGURATION, str(error))
     if not token:
         fail(BAD_CONFIGURATION, f"{TOKEN}: is not set: `sipagent tokens create` makes one")
+    _judge(url, token.strip())
     try:
         from sipagent.client.mcp import mcp_server
     except ImportError:
@@ -46,3 +47,18 @@ def mcp(
             await mcp_server(client).run_stdio_async()
 
     asyncio.run(run())
+
+
+def _judge(url: str, token: str) -> None:
+    """End the command if no client can be made of these."""
+    from sipagent.client.asking import base_of, bearer_of
+    from sipagent.client.errors import UnsendableError
+
+    try:
+        bearer_of(token)
+    except UnsendableError as error:
+        fail(BAD_CONFIGURATION, f"{TOKEN}: {error.what}")
+    try:
+        base_of(url)
+    except UnsendableError as error:
+        raise typer.BadParameter(error.what, param_hint="--url") from None

@@ -84,9 +84,9 @@ def divert(
     where nobody takes a call its agent goes on. A narrower order precedes a wider one; of two of
     one scope the newer one does.
 
-    Exit codes: 0 the order is written, 1 the data directory cannot be written, 2 usage, or nothing
-    of this name, 3 the database's server was not reached, 78 the agents file or the orders cannot
-    be used.
+    Exit codes: 0 the order is written, 1 too many stand already, or the data directory cannot be
+    written, 2 usage, or nothing of this name, 3 the database's server was not reached, 78 the
+    agents file or the orders cannot be used.
     """
     from sipagent.config.report.ordering import destination_in, name_in, tenants_of
     from sipagent.routing import Order, Scope
@@ -115,9 +115,9 @@ def reject(
 ) -> None:
     """Refuse new calls of a scope, whatever the rules say. Calls that are held go on.
 
-    Exit codes: 0 the order is written, 1 the data directory cannot be written, 2 usage, or nothing
-    of this name, 3 the database's server was not reached, 78 the agents file or the orders cannot
-    be used.
+    Exit codes: 0 the order is written, 1 too many stand already, or the data directory cannot be
+    written, 2 usage, or nothing of this name, 3 the database's server was not reached, 78 the
+    agents file or the orders cannot be used.
     """
     from sipagent.config.report.ordering import name_in
     from sipagent.routing import Order, Scope
@@ -223,8 +223,9 @@ def pause(
 ) -> None:
     """Refuse new calls to one number with 503, so that the carrier may try elsewhere.
 
-    Exit codes: 0 paused, 1 the data directory cannot be written, 2 there is no such number,
-    3 the database's server was not reached, 78 the agents file or the orders cannot be used.
+    Exit codes: 0 paused, 1 too many orders stand already, or the data directory cannot be written,
+    2 there is no such number, 3 the database's server was not reached, 78 the agents file or the
+    orders cannot be used.
     """
     from sipagent.config.report.ordering import number_in
     from sipagent.routing import Order, Scope
@@ -257,11 +258,13 @@ def resume(
 
 def _give(order: "Order", data_dir: "Path") -> None:
     from sipagent.config.report.ordering import order_text, until_text
-    from sipagent.errors import StoreError
+    from sipagent.errors import StoreError, TooManyOrdersError
 
     _read(data_dir)  # what cannot be read is told as such, before anything is written
     try:
         order_store(data_dir).add(order, by=who(), at=time.time())
+    except TooManyOrdersError as error:  # also where replicas share them: their server was reached
+        fail(FINDINGS, str(error))
     except StoreError as error:
         refused(error, data_dir, FINDINGS)
     typer.echo(f"{order_text(order)}, {until_text(order)}")

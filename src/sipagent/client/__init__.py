@@ -17,6 +17,8 @@ from sipagent.client.errors import (
     UnauthorizedError,
     UnavailableError,
     UnreachableError,
+    UnreadableError,
+    UnsendableError,
 )
 from sipagent.client.nouns import Event
 from sipagent.client.sync import Client
@@ -34,4 +36,6 @@ __all__ = [
     "UnauthorizedError",
     "UnavailableError",
     "UnreachableError",
+    "UnreadableError",
+    "UnsendableError",
 ]

@@ -9,8 +9,20 @@ from typing import Any, Final, Self, cast
 import httpx
 
 from sipagent.client import nouns
-from sipagent.client.asking import ATTEMPTS, Ask, get, pause_after, post, refused
-from sipagent.client.errors import ApiError, UnreachableError
+from sipagent.client.asking import (
+    ATTEMPTS,
+    LONGEST_WAIT,
+    Ask,
+    base_of,
+    bearer_of,
+    get,
+    pause_after,
+    pause_of_stream,
+    post,
+    refused,
+    unsendable,
+)
+from sipagent.client.errors import ApiError, UnreachableError, UnreadableError
 from sipagent.client.sse import Reader
 
 WITHIN: Final = 30.0
@@ -30,8 +42,8 @@ class AsyncClient:
         self, base_url: str, token: str, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._http = httpx.AsyncClient(
-            base_url=base_url.rstrip("/"),
-            headers={"Authorization": f"Bearer {token}"},
+            base_url=base_of(base_url),
+            headers={"Authorization": bearer_of(token)},
             timeout=WITHIN,
             transport=transport,
         )
@@ -74,7 +86,7 @@ class AsyncClient:
 
     async def search(self, text: str, **wanted: Any) -> list[nouns.Hit]:
         """What was said: `since`, `until`, `limit`; for operators `tenant` and `reason`."""
-        told = await self._ask(get("calls", "search", text=text, **wanted))
+        told = await self._ask(get("calls", "search", text=text, **wanted), "hits")
         return cast("list[nouns.Hit]", told["hits"])
 
     async def hang_up(self, call: str, *, goodbye: bool = False) -> nouns.Done:
@@ -130,7 +142,7 @@ class AsyncClient:
 
     async def unrouted(self, **wanted: Any) -> list[nouns.UnroutedNumber]:
         """Numbers that lead nowhere: `since`, `until`, `limit`, `numbers`."""
-        told = await self._ask(get("unrouted", **wanted))
+        told = await self._ask(get("unrouted", **wanted), "unrouted")
         return cast("list[nouns.UnroutedNumber]", told["unrouted"])
 
     def agents(self, *, tenant: str | None = None) -> AsyncIterator[nouns.Agent]:
@@ -156,7 +168,8 @@ class AsyncClient:
 
     async def usage(self, **wanted: Any) -> list[nouns.DayTold]:
         """Sums by tenant and day: `tenant`, `from_`, `to`."""
-        return cast("list[nouns.DayTold]", (await self._ask(get("usage", **wanted)))["days"])
+        told = await self._ask(get("usage", **wanted), "days")
+        return cast("list[nouns.DayTold]", told["days"])
 
     async def latency(self, **wanted: Any) -> nouns.Latency:
         """How long callers wait: `tenant`, `agent`, `from_`, `to`."""
@@ -181,20 +194,21 @@ class AsyncClient:
     async def _do(self, ask: Ask) -> nouns.Done:
         return cast("nouns.Done", await self._ask(ask))
 
-    async def _ask(self, ask: Ask) -> dict[str, Any]:
+    async def _ask(self, ask: Ask, *keys: str) -> dict[str, Any]:
+        """The answer, in which these keys stand."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                answer = await self._http.request(
-                    ask.method, ask.path, params=ask.query, json=ask.body, headers=ask.headers
-                )
+                answer = await self._http.send(self._request(ask, ask.headers))
+            except httpx.DecodingError as garbled:
+                raise _garbled(garbled) from garbled
             except httpx.TransportError as lost:
                 error: ApiError | UnreachableError = _unreachable(lost)
                 pause = pause_after(ask, None, attempt)
             else:
                 if answer.is_success:
-                    return cast("dict[str, Any]", answer.json())
+                    return _told(answer, keys)
                 error = refused(answer.status_code, _json(answer), answer.headers)
                 pause = pause_after(ask, error, attempt)
             if pause is None:
@@ -204,7 +218,7 @@ class AsyncClient:
     async def _pages(self, ask: Ask, key: str) -> AsyncIterator[Any]:
         page: Ask | None = ask
         while page is not None:
-            told = await self._ask(page)
+            told = await self._ask(page, key, "next")
             for one in told[key]:
                 yield one
             page = None if told["next"] is None else ask.after(told["next"])
@@ -214,11 +228,14 @@ class AsyncClient:
     ) -> AsyncIterator[nouns.Event]:
         failed = 0
         while True:
+            pause = 0.0
             try:
                 async with aclosing(self._streamed(ask, reader)) as events:
                     async for event in events:
                         yield event
                 failed = 0
+            except httpx.DecodingError as garbled:
+                raise _garbled(garbled) from garbled
             except httpx.TransportError as error:
                 # A lost connection is the usual end of one: the next goes on behind it.
                 failed += 1
@@ -226,30 +243,52 @@ class AsyncClient:
                     raise _unreachable(error) from error
             except ApiError as error:
                 failed += 1
-                if pause_after(ask, error, 1 if reader.begun else failed) is None:
+                wanted = pause_of_stream(ask, error, failed, begun=reader.begun)
+                if wanted is None:
                     raise
+                pause = wanted
             if reader.over or (ends and reader.ended):
                 return
-            await asyncio.sleep(reader.retry)
+            await asyncio.sleep(min(max(reader.retry, pause), LONGEST_WAIT))
 
     async def _streamed(self, ask: Ask, reader: Reader) -> AsyncGenerator[nouns.Event]:
         """The events of one connection."""
-        async with self._http.stream(
-            "GET", ask.path, params=ask.query, headers=_seen(reader), timeout=_STREAMED
-        ) as answer:
+        request = self._request(ask, _seen(reader), _STREAMED)
+        async with aclosing(await self._http.send(request, stream=True)) as answer:
             if answer.status_code == httpx.codes.NO_CONTENT:
                 reader.over = True
                 return
             if not answer.is_success:
                 await answer.aread()
                 raise refused(answer.status_code, _json(answer), answer.headers)
+            if not answer.headers.get("Content-Type", _EVENTS).lower().startswith(_EVENTS):
+                raise _unreadable(answer)
             reader.begin()
-            async for line in answer.aiter_lines():
-                for event in reader.line(line):
-                    yield event
+            try:
+                async for piece in answer.aiter_bytes():
+                    for event in reader.feed(piece):
+                        yield event
+            except ValueError as error:
+                raise _unreadable(answer) from error
+
+    def _request(
+        self, ask: Ask, headers: dict[str, str], timeout: httpx.Timeout | float = WITHIN
+    ) -> httpx.Request:
+        try:
+            return self._http.build_request(
+                ask.method,
+                ask.path,
+                params=ask.query,
+                json=ask.body,
+                headers=headers,
+                timeout=timeout,
+            )
+        except (ValueError, httpx.InvalidURL) as error:
+            raise unsendable(error) from error
 
 
 _STREAMED: Final = httpx.Timeout(WITHIN, read=SILENT_FOR)
+_EVENTS: Final = "text/event-stream"
 
 
 def _seen(reader: Reader) -> dict[str, str]:
@@ -261,6 +300,22 @@ def _json(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         return None
+
+
+def _told(answer: httpx.Response, keys: tuple[str, ...]) -> dict[str, Any]:
+    told = _json(answer)
+    if not isinstance(told, dict) or not all(key in told for key in keys):
+        raise _unreadable(answer)
+    return told
+
+
+def _unreadable(answer: httpx.Response) -> UnreadableError:
+    kind = answer.headers.get("Content-Type", "").partition(";")[0][:60] or "no content type"
+    return UnreadableError(f"{answer.status_code} with {kind}", answer.request.url.host)
+
+
+def _garbled(error: httpx.DecodingError) -> UnreadableError:
+    return UnreadableError("a body that cannot be unpacked", error.request.url.host)
 
 
 def _unreachable(error: httpx.TransportError) -> UnreachableError:

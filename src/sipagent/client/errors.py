@@ -1,7 +1,9 @@
 """What goes wrong with a request.
 
 SipagentClientError
+├── UnsendableError        what is asked cannot be sent
 ├── UnreachableError       no answer came, however often it was tried
+├── UnreadableError        what came is no answer of the API
 └── ApiError          the answer is problem details
     ├── UnauthorizedError  401: no token, or none that holds
     ├── ForbiddenError     403: the token's scope is too small, or a reason is needed
@@ -18,6 +20,36 @@ from typing import Any, Final
 
 class SipagentClientError(Exception):
     """The base of what a client raises."""
+
+
+class UnsendableError(SipagentClientError):
+    """The URL, the token or what is asked cannot be sent, and nothing has been. Says where it
+    stands and what to do, and holds neither the token nor the URL."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(where, what)
+        self.where = where
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; nothing has been sent"
+
+
+class UnreadableError(SipagentClientError):
+    """Something came that is no answer of the API's: the URL leads elsewhere, or what stands in
+    between has answered. Of a request that does something: it may be done all the same."""
+
+    def __init__(self, what: str, host: str) -> None:
+        super().__init__(what, host)
+        self.what = what
+        self.host = host
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} came from {self.host}, which is no answer of the control API: see that"
+            " the URL is the service's, and that no proxy asks to sign in;"
+            " what was asked may be done all the same"
+        )
 
 
 class UnreachableError(SipagentClientError):

@@ -9,8 +9,20 @@ from typing import Any, Final, Self, cast
 import httpx
 
 from sipagent.client import nouns
-from sipagent.client.asking import ATTEMPTS, Ask, get, pause_after, post, refused
-from sipagent.client.errors import ApiError, UnreachableError
+from sipagent.client.asking import (
+    ATTEMPTS,
+    LONGEST_WAIT,
+    Ask,
+    base_of,
+    bearer_of,
+    get,
+    pause_after,
+    pause_of_stream,
+    post,
+    refused,
+    unsendable,
+)
+from sipagent.client.errors import ApiError, UnreachableError, UnreadableError
 from sipagent.client.sse import Reader
 
 WITHIN: Final = 30.0
@@ -30,8 +42,8 @@ class Client:
         self, base_url: str, token: str, *, transport: httpx.BaseTransport | None = None
     ) -> None:
         self._http = httpx.Client(
-            base_url=base_url.rstrip("/"),
-            headers={"Authorization": f"Bearer {token}"},
+            base_url=base_of(base_url),
+            headers={"Authorization": bearer_of(token)},
             timeout=WITHIN,
             transport=transport,
         )
@@ -74,7 +86,7 @@ class Client:
 
     def search(self, text: str, **wanted: Any) -> list[nouns.Hit]:
         """What was said: `since`, `until`, `limit`; for operators `tenant` and `reason`."""
-        told = self._ask(get("calls", "search", text=text, **wanted))
+        told = self._ask(get("calls", "search", text=text, **wanted), "hits")
         return cast("list[nouns.Hit]", told["hits"])
 
     def hang_up(self, call: str, *, goodbye: bool = False) -> nouns.Done:
@@ -130,7 +142,7 @@ class Client:
 
     def unrouted(self, **wanted: Any) -> list[nouns.UnroutedNumber]:
         """Numbers that lead nowhere: `since`, `until`, `limit`, `numbers`."""
-        told = self._ask(get("unrouted", **wanted))
+        told = self._ask(get("unrouted", **wanted), "unrouted")
         return cast("list[nouns.UnroutedNumber]", told["unrouted"])
 
     def agents(self, *, tenant: str | None = None) -> Iterator[nouns.Agent]:
@@ -156,7 +168,8 @@ class Client:
 
     def usage(self, **wanted: Any) -> list[nouns.DayTold]:
         """Sums by tenant and day: `tenant`, `from_`, `to`."""
-        return cast("list[nouns.DayTold]", (self._ask(get("usage", **wanted)))["days"])
+        told = self._ask(get("usage", **wanted), "days")
+        return cast("list[nouns.DayTold]", told["days"])
 
     def latency(self, **wanted: Any) -> nouns.Latency:
         """How long callers wait: `tenant`, `agent`, `from_`, `to`."""
@@ -181,20 +194,21 @@ class Client:
     def _do(self, ask: Ask) -> nouns.Done:
         return cast("nouns.Done", self._ask(ask))
 
-    def _ask(self, ask: Ask) -> dict[str, Any]:
+    def _ask(self, ask: Ask, *keys: str) -> dict[str, Any]:
+        """The answer, in which these keys stand."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                answer = self._http.request(
-                    ask.method, ask.path, params=ask.query, json=ask.body, headers=ask.headers
-                )
+                answer = self._http.send(self._request(ask, ask.headers))
+            except httpx.DecodingError as garbled:
+                raise _garbled(garbled) from garbled
             except httpx.TransportError as lost:
                 error: ApiError | UnreachableError = _unreachable(lost)
                 pause = pause_after(ask, None, attempt)
             else:
                 if answer.is_success:
-                    return cast("dict[str, Any]", answer.json())
+                    return _told(answer, keys)
                 error = refused(answer.status_code, _json(answer), answer.headers)
                 pause = pause_after(ask, error, attempt)
             if pause is None:
@@ -204,7 +218,7 @@ class Client:
     def _pages(self, ask: Ask, key: str) -> Iterator[Any]:
         page: Ask | None = ask
         while page is not None:
-            told = self._ask(page)
+            told = self._ask(page, key, "next")
             for one in told[key]:
                 yield one
             page = None if told["next"] is None else ask.after(told["next"])
@@ -212,11 +226,14 @@ class Client:
     def _watched(self, ask: Ask, reader: Reader, *, ends: bool = False) -> Iterator[nouns.Event]:
         failed = 0
         while True:
+            pause = 0.0
             try:
                 with closing(self._streamed(ask, reader)) as events:
                     for event in events:
                         yield event
                 failed = 0
+            except httpx.DecodingError as garbled:
+                raise _garbled(garbled) from garbled
             except httpx.TransportError as error:
                 # A lost connection is the usual end of one: the next goes on behind it.
                 failed += 1
@@ -224,30 +241,52 @@ class Client:
                     raise _unreachable(error) from error
             except ApiError as error:
                 failed += 1
-                if pause_after(ask, error, 1 if reader.begun else failed) is None:
+                wanted = pause_of_stream(ask, error, failed, begun=reader.begun)
+                if wanted is None:
                     raise
+                pause = wanted
             if reader.over or (ends and reader.ended):
                 return
-            time.sleep(reader.retry)
+            time.sleep(min(max(reader.retry, pause), LONGEST_WAIT))
 
     def _streamed(self, ask: Ask, reader: Reader) -> Generator[nouns.Event]:
         """The events of one connection."""
-        with self._http.stream(
-            "GET", ask.path, params=ask.query, headers=_seen(reader), timeout=_STREAMED
-        ) as answer:
+        request = self._request(ask, _seen(reader), _STREAMED)
+        with closing(self._http.send(request, stream=True)) as answer:
             if answer.status_code == httpx.codes.NO_CONTENT:
                 reader.over = True
                 return
             if not answer.is_success:
                 answer.read()
                 raise refused(answer.status_code, _json(answer), answer.headers)
+            if not answer.headers.get("Content-Type", _EVENTS).lower().startswith(_EVENTS):
+                raise _unreadable(answer)
             reader.begin()
-            for line in answer.iter_lines():
-                for event in reader.line(line):
-                    yield event
+            try:
+                for piece in answer.iter_bytes():
+                    for event in reader.feed(piece):
+                        yield event
+            except ValueError as error:
+                raise _unreadable(answer) from error
+
+    def _request(
+        self, ask: Ask, headers: dict[str, str], timeout: httpx.Timeout | float = WITHIN
+    ) -> httpx.Request:
+        try:
+            return self._http.build_request(
+                ask.method,
+                ask.path,
+                params=ask.query,
+                json=ask.body,
+                headers=headers,
+                timeout=timeout,
+            )
+        except (ValueError, httpx.InvalidURL) as error:
+            raise unsendable(error) from error
 
 
 _STREAMED: Final = httpx.Timeout(WITHIN, read=SILENT_FOR)
+_EVENTS: Final = "text/event-stream"
 
 
 def _seen(reader: Reader) -> dict[str, str]:
@@ -259,6 +298,22 @@ def _json(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         return None
+
+
+def _told(answer: httpx.Response, keys: tuple[str, ...]) -> dict[str, Any]:
+    told = _json(answer)
+    if not isinstance(told, dict) or not all(key in told for key in keys):
+        raise _unreadable(answer)
+    return told
+
+
+def _unreadable(answer: httpx.Response) -> UnreadableError:
+    kind = answer.headers.get("Content-Type", "").partition(";")[0][:60] or "no content type"
+    return UnreadableError(f"{answer.status_code} with {kind}", answer.request.url.host)
+
+
+def _garbled(error: httpx.DecodingError) -> UnreadableError:
+    return UnreadableError("a body that cannot be unpacked", error.request.url.host)
 
 
 def _unreachable(error: httpx.TransportError) -> UnreachableError:

@@ -83,6 +83,9 @@ class Loaded:
     gathered: Gathered | None = field(default=None, repr=False, compare=False)
 
 
+_HINT: Final = "--config or SIPAGENT_CONFIG names another; paths are this folder's"
+
+
 def load(
     path: Path, *, source: Source | None = None, environment: Mapping[str, str] | None = None
 ) -> Loaded:
@@ -94,7 +97,8 @@ def load(
     text = source.text(path, MAX_FILE_BYTES)
     if isinstance(text, Unreadable):
         place = Place(text.line, text.column)
-        Findings(str(path)).fail(place, (), f"the file {text.reason}", text.hint)
+        hint = text.hint or (_HINT if text.reason == "does not exist" else None)
+        Findings(str(path)).fail(place, (), f"the file {text.reason}", hint)
     context = Context(source, os.environ if environment is None else environment)
     return _Loading(path, path.parent, context).loaded(text, read=(path,))
 

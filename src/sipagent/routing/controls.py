@@ -1,6 +1,7 @@
 """The red button: orders of the operator that precede every rule, until they expire."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sipagent.model import AgentName, DestinationName, TenantName
@@ -22,7 +23,9 @@ class Order:
     `name` is a tenant, a directory key (E.164) or `tenant/agent`, empty for ALL. `until` is in
     unix seconds, None for until it is taken back. `paused` marks a number's pause. `live` is when
     it was given (unix seconds) if held calls are sent there as well, None if they go on.
-    `by_tenant`: the tenant's own people gave it, and the operator's orders come before it.
+    `by_tenant`: a tenant's own people gave it, and the operator's orders come before it. `tenant`
+    says whose people: it concerns nothing that is not this tenant's, or no longer. Orders that were
+    written before this was known have none.
     """
 
     scope: Scope
@@ -33,6 +36,7 @@ class Order:
     paused: bool = False
     live: float | None = None
     by_tenant: bool = False
+    tenant: TenantName | None = None
 
     def expired(self, now: float) -> bool:
         return self.until is not None and self.until <= now
@@ -42,13 +46,18 @@ class Order:
     ) -> bool:
         match self.scope:
             case Scope.ALL:
-                return True
+                return self._given_by(tenant)
             case Scope.TENANT:
-                return self.name == tenant
+                return self.name == tenant and self._given_by(tenant)
             case Scope.NUMBER:
-                return self.name == key
+                return self.name == key and self._given_by(tenant)
             case Scope.AGENT:
-                return agent is not None and self.name == "/".join(agent)
+                if agent is None or self.name != "/".join(agent):
+                    return False
+                return self._given_by(agent[0])
+
+    def _given_by(self, tenant: TenantName) -> bool:
+        return self.tenant is None or self.tenant == tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,17 @@ class Controls:
     """All orders, the narrowest first: number, agent, tenant, all; of each the newest first."""
 
     orders: tuple[Order, ...] = ()
+    # Every call asks: what it costs must not grow with the orders of others.
+    _placed: Mapping[tuple[Scope, str], Sequence[tuple[int, Order]]] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        placed: dict[tuple[Scope, str], list[tuple[int, Order]]] = {}
+        for place, order in enumerate(self.orders):
+            name = "" if order.scope is Scope.ALL else order.name
+            placed.setdefault((order.scope, name), []).append((place, order))
+        object.__setattr__(self, "_placed", placed)
 
     def order_for(
         self,
@@ -66,10 +86,17 @@ class Controls:
     ) -> Order | None:
         """The first order that concerns this call and has not expired. `tenant` and `key` are those
         of its number, `agent` who is to answer, which may be an agent of another tenant."""
-        for order in self.orders:
-            if not order.expired(now) and order.concerns(tenant, key, agent):
-                return order
-        return None
+        whom = [(Scope.NUMBER, key), (Scope.TENANT, str(tenant)), (Scope.ALL, "")]
+        if agent is not None:
+            whom.append((Scope.AGENT, "/".join(agent)))
+        found = (
+            (place, order)
+            for each in whom
+            for place, order in self._placed.get(each, ())
+            if not order.expired(now) and order.concerns(tenant, key, agent)
+        )
+        first = min(found, key=lambda one: one[0], default=None)
+        return None if first is None else first[1]
 
     def live(self, now: float) -> "Controls":
         """The orders by which held calls are sent on as well."""

@@ -4,6 +4,7 @@ import json
 import re
 import unicodedata
 from dataclasses import dataclass
+from typing import Final
 
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -13,7 +14,18 @@ _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
 
-_NUMBER = re.compile(r"\+?[0-9().\- ]{1,40}")
+BETWEEN_DIGITS: Final = (
+    r"\s\-\u2010-\u2015\u2212.,\u00b7\u2022_\u2026\u200b-\u200f\u2060\ufeff\u00ad"
+)
+"""What stands between the digits of any long number, as a class of a regular expression."""
+
+IN_TELEPHONE_NUMBERS: Final = rf"{BETWEEN_DIGITS}()/\u2044\u2215\uff08\uff09\uff0c-\uff0f"
+"""What stands between the digits of a telephone number; a card's have no brackets or slashes."""
+
+LONGEST_GAP: Final = 5
+"""Most characters that stand between two digits of one number."""
+
+_NUMBER = re.compile(rf"\+?[0-9{IN_TELEPHONE_NUMBERS}]{{1,40}}")
 _MASKED_LENGTH = 12
 _FEWEST_DIGITS_SHOWN_IN_PART = 8
 

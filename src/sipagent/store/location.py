@@ -13,6 +13,10 @@ VARIABLE: Final = "SIPAGENT_DATABASE_URL"
 
 _ADVICE: Final = "write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
 _POSTGRESQL: Final = ("postgres", "postgresql")
+NOT_THERE: Final = (
+    "is not there: no service has kept records in it; start `sipagent serve` on it once, or run"
+    " `sipagent db upgrade`"
+)
 
 
 @dataclass(frozen=True, slots=True)

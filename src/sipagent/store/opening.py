@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sipagent.errors import StoreError
 from sipagent.store.database import DATABASE_ERRORS, open_engine, reason_of
-from sipagent.store.location import Location
+from sipagent.store.location import NOT_THERE, Location
 from sipagent.store.schema import require_known, status
 from sipagent.store.tables import tokens
 from sipagent.store.tokens import operators
@@ -39,7 +39,7 @@ async def changed(location: Location) -> AsyncIterator[AsyncEngine]:
     Raises StoreError, also for what the database raises within the block.
     """
     if location.file is not None and not location.file.is_file():
-        raise StoreError(location.shown, "is not there: no service has kept records in it")
+        raise StoreError(location.shown, NOT_THERE)
     engine = open_engine(location)
     try:
         found = await status(engine, location)

@@ -3,6 +3,7 @@ and our spans in its form. It is imported when traces are wanted, and nowhere el
 
 import logging
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -35,6 +36,11 @@ class Otlp:
         self._resource = found
         self._sampler = TracerProvider(resource=found, shutdown_on_exit=False).sampler
         self._exporter = OTLPSpanExporter()
+
+    @property
+    def collector(self) -> str:
+        """Its host and port; the rest of its address may hold credentials."""
+        return urlsplit(self._exporter._endpoint).netloc.rpartition("@")[2]
 
     def sampled(self, call_id: CallId) -> bool:
         """Whether the call is to be traced: all who are asked of it say the same."""

@@ -29,8 +29,10 @@ class Outgoing:
     """Holds what is to be sent. `put` and `close` may be called from any thread, `send` is called
     from one. What a collector does not take is not sent again."""
 
-    def __init__(self, send: Send, count: Count, *, every: float = EVERY) -> None:
+    def __init__(self, send: Send, count: Count, *, every: float = EVERY, to: str = "") -> None:
+        """`to` is what log lines call the collector."""
         self._send = send
+        self._to = to
         self._count = count
         self._every = every
         self._waiting: deque[Span] = deque()
@@ -93,4 +95,4 @@ class Outgoing:
             if taken:
                 log.info("traces exported again")
             else:
-                log.warning("traces cannot be exported", reason=reason)
+                log.warning("traces cannot be exported", reason=reason, to=self._to)

@@ -1,17 +1,23 @@
 """Words of a call as they are spoken, with telephone numbers masked as they are in turns. Pure."""
 
+import re
 from collections import OrderedDict
 from typing import Final
 
+from sipagent.sip.untrusted import IN_TELEPHONE_NUMBERS, LONGEST_GAP, visible
 from sipagent.store.shown import said
 
 MOST_UTTERANCES: Final = 16
 
 MOST_HELD: Final = 200
-"""Characters that may be a number and are held back; of a longer run nothing more is shown."""
+"""Characters that may be a number and are held back; a longer run is shown as stars."""
 
-_BEGINS: Final = frozenset("+(0123456789")
-_GOES_ON: Final = "+(0123456789).- "
+_TOO_LONG: Final = "0" * (MOST_HELD - LONGEST_GAP)
+"""Stands for a run of which too much was held back, and is masked as it."""
+
+# Matched from the end of the text backwards: in that direction its beginning is found at once.
+_MAY_GO_ON: Final = re.compile(rf"(?:[{IN_TELEPHONE_NUMBERS}]{{0,{LONGEST_GAP}}}+\d)*+\+?")
+_ENDS: Final = re.compile(rf"[{IN_TELEPHONE_NUMBERS}]*+")
 
 
 class MaskedWords:
@@ -25,11 +31,20 @@ class MaskedWords:
 
     def feed(self, item: str, delta: str) -> str:
         """What may be shown now of this utterance, which goes on."""
-        text = self._held.pop(item, "") + delta
-        certain = len(text.rstrip(_GOES_ON))
-        begins = next((at for at in range(certain, len(text)) if text[at] in _BEGINS), len(text))
+        # What has no glyph parts no number in a turn, so it must end none here.
+        text = self._held.pop(item, "") + visible(delta)
+        backwards = text[::-1]
+        begins = len(text) - _reach(_MAY_GO_ON, backwards)
         if begins < len(text):
-            self._held[item] = text[begins : begins + MOST_HELD]
+            held = text[begins:]
+            if len(held) > MOST_HELD:
+                held = _TOO_LONG + text[len(text) - _reach(_ENDS, backwards) :]
+            self._held[item] = held
             if len(self._held) > MOST_UTTERANCES:
                 self._held.popitem(last=False)
         return said(text[:begins], numbers=False) if begins else ""
+
+
+def _reach(pattern: re.Pattern[str], text: str) -> int:
+    match = pattern.match(text)
+    return 0 if match is None else match.end()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sipagent.model import Reason
+from sipagent.model import Reason, TenantName
 from sipagent.routing import Order, Scope
 from sipagent.store.audit import AuditFilter, lines
 from tests.api.console.house import NOW, TOKENS, House, Read, house
@@ -77,7 +77,14 @@ async def test_a_number_is_paused_and_resumed(home: House) -> None:
     paused = await home.post("acme", "/console/numbers/pause", number=DIALED, **{"for": "3600"})
     assert (paused.status_code, paused.headers["location"]) == (303, "/console/numbers")
     assert await in_force(home) == [
-        Order(Scope.NUMBER, DIALED, until=NOW + 3600, paused=True, by_tenant=True),
+        Order(
+            Scope.NUMBER,
+            DIALED,
+            until=NOW + 3600,
+            paused=True,
+            by_tenant=True,
+            tenant=TenantName("acme"),
+        ),
     ]
     page = Read((await home.get("acme", "/console/numbers")).text)
     assert "paused until" in page.text

@@ -11,7 +11,7 @@ from sipagent.errors import StoreError
 from sipagent.model.access import Scope
 from sipagent.routing import Order
 from sipagent.routing import Scope as Whom
-from tests.api.v1.standing import ACME_NUMBER, BETA_NUMBER, MAIN, NOW, Standing
+from tests.api.v1.standing import ACME, ACME_NUMBER, BETA_NUMBER, MAIN, NOW, Standing
 from tests.store.kept import a_call, put, rejected
 
 PATH = f"/api/v1/numbers/%2B{ACME_NUMBER[1:]}"
@@ -64,7 +64,7 @@ async def test_a_pause_holds_at_once_until_it_is_taken_back(stand: Standing) -> 
         }
         (order,) = _controls(stand)
         paused_by_it = Order(Whom.NUMBER, ACME_NUMBER, code=480, until=NOW + 1800, paused=True)
-        assert order == replace(paused_by_it, by_tenant=True)
+        assert order == replace(paused_by_it, by_tenant=True, tenant=ACME)
         resumed = (await acme.post(f"{PATH}/resume")).json()
     assert resumed["order"] is None
     assert _controls(stand) == ()
@@ -117,6 +117,68 @@ async def test_a_tenant_lifts_no_order_of_the_operators(stand: Standing, order: 
     async with stand.client(None, Scope.CONTROL) as operator:
         await operator.post(f"{PATH}/resume")
     assert _controls(stand) == (() if order.scope is Whom.NUMBER else (order,))
+
+
+async def test_a_shortened_pause_does_not_come_back(stand: Standing) -> None:
+    async with stand.client("acme", Scope.CONTROL) as acme:
+        for duration in ("8h", "90m", "10m"):
+            told = (await acme.post(f"{PATH}/pause", json={"for": duration})).json()
+        assert told["order"]["until"] == "2026-09-23T14:03:20.000+00:00"
+        assert len(_controls(stand)) == 1
+        stand.clock.now = NOW + 1200
+        assert (await acme.get(PATH)).json()["order"] is None
+
+
+async def test_a_diversion_holds_again_after_a_pause(stand: Standing) -> None:
+    async with stand.client("acme", Scope.CONTROL) as acme:
+        await acme.post(f"{PATH}/divert", json={"to": "office"})
+        paused = (await acme.post(f"{PATH}/pause", json={"for": "10m"})).json()
+        stand.clock.now = NOW + 1200
+        after = (await acme.get(PATH)).json()
+    assert (paused["order"]["kind"], after["order"]["kind"]) == ("paused", "diverted")
+
+
+async def test_too_many_orders_are_refused_until_some_are_taken_back(stand: Standing) -> None:
+    store = OrderFile(stand.folder / "data")
+    for code in range(480, 496):
+        order = Order(Whom.NUMBER, ACME_NUMBER, code, by_tenant=True, tenant=ACME)
+        store.add(order, by="ana", at=NOW)
+    before = _controls(stand)
+    async with stand.client("acme", Scope.CONTROL) as acme, stand.client() as operator:
+        refused = await acme.post(f"{PATH}/pause")
+        assert (refused.status_code, refused.json()["code"]) == (409, "too-many-orders")
+        assert "resume" in refused.json()["detail"]
+        assert "controls.json" not in refused.text
+        assert _controls(stand) == before
+        assert (await operator.post(f"{PATH}/pause")).status_code == 200
+        assert (await operator.post(f"{PATH}/resume")).json()["order"] is None
+        assert (await acme.post(f"{PATH}/pause")).status_code == 200
+
+
+async def test_a_number_that_moves_leaves_the_orders_of_its_last_tenant_behind(
+    stand: Standing,
+) -> None:
+    main = stand.folder / "agents.yaml"
+    moved = MAIN.replace(f'"{ACME_NUMBER}": {{tenant: acme', f'"{ACME_NUMBER}": {{tenant: beta')
+    async with stand.client("acme", Scope.CONTROL) as acme:
+        await acme.post(f"{PATH}/pause")
+    (old,) = _controls(stand)
+    main.write_text(moved)
+    assert (await stand.backend.config.reload()).applied
+    async with stand.client("beta", Scope.CONTROL) as beta:
+        assert (await beta.get(PATH)).json()["order"] is None
+        listed = (await beta.get("/api/v1/numbers")).json()["numbers"]
+        assert [one["order"] for one in listed] == [None, None]
+        assert await stand.backend.config.orders() == ()
+        explained = await beta.post("/api/v1/explain", json={"dialed": ACME_NUMBER})
+        assert "paused" not in explained.text
+        assert (await beta.post(f"{PATH}/pause")).json()["order"]["by"] == "tenant"
+        assert len(_controls(stand)) == 2
+        assert (await beta.post(f"{PATH}/resume")).json()["order"] is None
+    assert _controls(stand) == (old,)
+    async with stand.client() as operator:
+        await operator.post(f"{PATH}/resume")
+    assert _controls(stand) == ()
 
 
 async def test_orders_that_cannot_be_written_are_told_and_not_in_force(

@@ -39,10 +39,11 @@ async def test_an_order_is_every_replicas_and_says_whose_it_is(
         lambda: looks.append(True),
     )
     await desk.give(PAUSE, ANA)
+    given = replace(PAUSE, by_tenant=True, tenant=ACME)
     for replica in ("one", "two"):
         (tmp_path / replica / "orders").mkdir(parents=True)
         assert await copied(location, tmp_path / replica) is None
-        assert OrderFile(tmp_path / replica).read().orders == (replace(PAUSE, by_tenant=True),)
+        assert OrderFile(tmp_path / replica).read().orders == (given,)
     assert await desk.cancel(PAUSE, ANA)
     assert not await desk.cancel(PAUSE, ANA)
     assert len(looks) == 3, "this replica looks at once"

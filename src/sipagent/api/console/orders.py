@@ -10,7 +10,7 @@ from sipagent.api.console.directory import route_meant, routes_of, tenants_of_ag
 from sipagent.api.console.refusals import Refused
 from sipagent.api.console.shell import Posted
 from sipagent.api.v1.ports import Backend, Deed
-from sipagent.errors import StoreError
+from sipagent.errors import StoreError, TooManyOrdersError
 from sipagent.model import AgentName, DestinationName, TenantName
 from sipagent.model.access import Principal
 from sipagent.routing import Order, Route, RoutingTable, Scope
@@ -26,6 +26,7 @@ DURATIONS: Final = (
 
 _SECONDS: Final = frozenset(value for value, _ in DURATIONS)
 _UNKNOWN: Final = "There is nothing of this name."
+_TOO_MANY: Final = "Too many orders are in force there: resume first."
 _NOT_WRITTEN: Final = "The orders cannot be written at the moment. Nothing was changed."
 
 
@@ -147,6 +148,8 @@ async def give(backend: Backend, by: Principal, order: Order, tenant: TenantName
     await asking.audited(backend, by, _deed(action, order, tenant))
     try:
         await backend.config.give(order, by)
+    except TooManyOrdersError:
+        raise Refused(HTTPStatus.CONFLICT, _TOO_MANY) from None
     except StoreError:
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, _NOT_WRITTEN) from None
 

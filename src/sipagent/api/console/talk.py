@@ -62,9 +62,7 @@ def _page(routes: APIRouter, backend: Backend, shell: Shell) -> None:
     ) -> Response:
         table, own = backend.config.table, visitor.principal.tenant
         choices = choices_of(table, own)
-        chosen = next(
-            (one.value for one in choices if one.value in (f"{tenant or own}/{agent}", agent)), ""
-        )
+        chosen = _chosen(choices, f"{tenant}/{agent}" if tenant else agent)
         languages = sorted({word for one in choices for word in one.languages})
         return shell.page(
             request,
@@ -73,6 +71,7 @@ def _page(routes: APIRouter, backend: Backend, shell: Shell) -> None:
             choices=choices,
             pairs=[(one.value, one.name) for one in choices],
             chosen=chosen,
+            absent=agent if agent and not chosen else "",
             numbers=numbers_of(table, own),
             number=number[:64],
             languages=languages,
@@ -131,6 +130,16 @@ def choices_of(table: RoutingTable, own: TenantName | None) -> list[Choice]:
         for (tenant, agent), profile in sorted(table.agents.items())
         if own in (None, tenant)
     ]
+
+
+def _chosen(choices: Sequence[Choice], wanted: str) -> str:
+    """The value of the agent that is wanted by its tenant and name, or by a name that is one
+    agent's alone; else none."""
+    values = [one.value for one in choices]
+    named = [value for value in values if value.partition("/")[2] == wanted]
+    if wanted in values:
+        return wanted
+    return named[0] if len(named) == 1 else ""
 
 
 def numbers_of(table: RoutingTable, own: TenantName | None) -> list[str]:

@@ -86,7 +86,13 @@ def _example(status: int) -> dict[str, Any]:
     }
 
 
-def invalid(mistakes: Sequence[tuple[str, str]], code: str = "invalid") -> JSONResponse:
+_UNLIKE: Final = "The request is not as it is described."
+_UNUSABLE: Final = "The request names what cannot be used."
+
+
+def invalid(
+    mistakes: Sequence[tuple[str, str]], code: str = "invalid", detail: str = _UNLIKE
+) -> JSONResponse:
     """422 with everything that is wrong."""
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     errors = [{"pointer": where, "detail": what} for where, what in mistakes[:MOST_ERRORS]]
@@ -94,7 +100,7 @@ def invalid(mistakes: Sequence[tuple[str, str]], code: str = "invalid") -> JSONR
         "type": "about:blank",
         "title": status.phrase,
         "status": int(status),
-        "detail": "The request is not as it is described.",
+        "detail": detail,
         "code": code,
         "errors": errors,
     }
@@ -129,7 +135,7 @@ def install(app: FastAPI) -> None:
 
     async def unusable(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, Unusable)
-        return invalid([(error.pointer, error.detail)], "unusable")
+        return invalid([(error.pointer, error.detail)], "unusable", _UNUSABLE)
 
     async def away(_: Request, __: Exception) -> JSONResponse:
         return records_away().answer()

@@ -8,6 +8,7 @@ from fastapi import Query as QueryOf
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator, Field
 
+from sipagent.api.problems import Problem
 from sipagent.api.v1.base import (
     Behind,
     Controller,
@@ -29,6 +30,7 @@ from sipagent.api.v1.base import (
 from sipagent.api.v1.errors import Unusable, described
 from sipagent.api.v1.idempotency import IdempotencyKey
 from sipagent.api.v1.ports import Backend
+from sipagent.errors import TooManyOrdersError
 from sipagent.model import TenantName
 from sipagent.model.access import Deed, Principal
 from sipagent.routing import Controls, Order, Route, RoutingTable, Scope
@@ -268,11 +270,20 @@ async def _ordered(
             for paused in (True, False):
                 await behind.config.cancel(Order(Scope.NUMBER, route.key, paused=paused), by)
         else:
-            await behind.config.give(order, by)
+            await _give(behind, by, order)
         told = (await _told(behind, [route]))[0]
         return JSONResponse(told.model_dump(mode="json"))
 
     return await once_of(request).answer(request, by, work)
+
+
+async def _give(behind: Backend, by: Principal, order: Order) -> None:
+    """The order is in force. Raises Problem 409 where too many stand."""
+    try:
+        await behind.config.give(order, by)
+    except TooManyOrdersError:
+        detail = "Too many orders stand already: resume first. Nothing has changed."
+        raise Problem(409, "too-many-orders", detail) from None
 
 
 async def _told(behind: Backend, routes: Sequence[Route]) -> list[NumberTold]:

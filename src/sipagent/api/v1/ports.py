@@ -147,10 +147,13 @@ class ConfigDesk(Protocol):
         without a name the tenant's fallback; None if there is none."""
 
     async def orders(self) -> Sequence[Order]:
-        """The operator's orders in force, the narrowest first."""
+        """The orders in force, the narrowest first; none that a tenant's people gave on a number
+        that is no longer theirs."""
 
     async def give(self, order: Order, by: Principal) -> None:
-        """The order is in force, on all replicas within a second."""
+        """The order is in force, on all replicas within a second, in place of those that do the
+        same. Raises TooManyOrdersError, and nothing has changed, where some have to be taken back
+        first."""
 
     async def cancel(self, order: Order, by: Principal) -> bool:
         """No order of this scope and name is in force any more, a pause or none as this one is;

@@ -16,14 +16,15 @@ from typing import Any, Protocol
 from sipagent.config.reload import disk
 from sipagent.config.reload.ordersheet import (
     Orders,
+    changed_sheet,
     is_meant,
-    live_at,
     plain,
     read_orders,
     verify,
     with_order,
     written_orders,
 )
+from sipagent.model import TenantName
 from sipagent.routing.controls import Controls, Order, Scope, ordered
 
 
@@ -35,7 +36,8 @@ class OrderStore(Protocol):
         """The orders that stand there; none where nobody has given one."""
 
     def add(self, order: Order, *, by: str, at: float) -> None:
-        """The order is in force, as the newest of its scope. Expired ones are gone."""
+        """The order is in force, as the newest of its scope, in place of those that do the same.
+        Expired ones are gone. Raises TooManyOrdersError where some have to be taken back first."""
 
     def remove(
         self,
@@ -45,12 +47,12 @@ class OrderStore(Protocol):
         by: str,
         at: float,
         paused: bool | None = None,
-        by_tenant: bool | None = None,
+        tenant: TenantName | None = None,
     ) -> Orders:
         """No order of this scope and name is in force; says which were. Expired ones are gone.
 
-        `paused` takes back pauses only (True), or everything but pauses (False); `by_tenant` those
-        of the tenant's own people only, or of the operator only.
+        `paused` takes back pauses only (True), or everything but pauses (False); `tenant` what
+        its own people gave only.
         """
 
 
@@ -68,8 +70,15 @@ class OrderFile:
         return ordered(self._orders())
 
     def add(self, order: Order, *, by: str, at: float) -> None:
-        verify(order, str(self.path))
-        self._change(lambda orders: with_order(orders, order), told_added(order), by=by, at=at)
+        place = str(self.path)
+        verify(order, place)
+        self._change(
+            lambda orders: with_order(orders, order, place),
+            told_added(order),
+            by=by,
+            at=at,
+            by_tenant=order.by_tenant,
+        )
 
     def remove(
         self,
@@ -79,9 +88,9 @@ class OrderFile:
         by: str,
         at: float,
         paused: bool | None = None,
-        by_tenant: bool | None = None,
+        tenant: TenantName | None = None,
     ) -> Orders:
-        taken = Taken(scope, name, paused, by_tenant)
+        taken = Taken(scope, name, paused, tenant)
         self._change(taken, taken.told, by=by, at=at)
         return tuple(taken.removed)
 
@@ -101,16 +110,22 @@ class OrderFile:
         return disk.read(self.path)
 
     def _change(
-        self, change: Callable[[Orders], Orders], did: dict[str, Any], *, by: str, at: float
+        self,
+        change: Callable[[Orders], Orders],
+        did: dict[str, Any],
+        *,
+        by: str,
+        at: float,
+        by_tenant: bool = False,
     ) -> None:
         with disk.locked(self._lock):
-            live = live_at(self._orders(), at)
-            orders = change(live)
-            if orders == live:
+            raw = disk.read(self.path)
+            new = changed_sheet(raw, change, at, str(self.path), by_tenant=by_tenant)
+            if new is None:
                 return  # nothing is done, so nothing is told of it
             time = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
             disk.append_line(self.audit, json.dumps({"time": time, "by": by, **did}).encode())
-            disk.replace(self.path, written_orders(orders))
+            disk.replace(self.path, new)
             disk.remove_abandoned(self.path.parent)
 
     def _orders(self) -> Orders:
@@ -121,15 +136,15 @@ class Taken:
     """Takes orders back, as a change of all of them, and remembers which."""
 
     def __init__(
-        self, scope: Scope, name: str, paused: bool | None, by_tenant: bool | None = None
+        self, scope: Scope, name: str, paused: bool | None, tenant: TenantName | None = None
     ) -> None:
-        self._meant = (scope, name, paused, by_tenant)
+        self._meant = (scope, name, paused, tenant)
         self.told = {"did": "remove", "scope": scope.value, "name": name, "paused": paused}
         self.removed: list[Order] = []
 
     def __call__(self, orders: Orders) -> Orders:
         self.removed = [order for order in orders if is_meant(order, *self._meant)]
-        return tuple(order for order in orders if order not in self.removed)
+        return tuple(order for order in orders if not is_meant(order, *self._meant))
 
 
 def told_added(order: Order) -> dict[str, Any]:

@@ -4,19 +4,25 @@ Numbers stand in them as the operator gave them.
 """
 
 import json
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from sipagent.config.words import dotted
-from sipagent.errors import StoreError
-from sipagent.model import DestinationName
+from sipagent.errors import StoreError, TooManyOrdersError
+from sipagent.model import DestinationName, TenantName
 from sipagent.routing.controls import Order, Scope
 
 _FORMAT: Final = 1
 _DEFAULTS: Final = {**asdict(Order(Scope.ALL)), "scope": ""}
 _LARGEST: Final = 4 * 1024 * 1024
+_LARGEST_BY_TENANTS: Final = _LARGEST // 2
+"""Up to here tenants' people may add orders: there is always room for the operator's."""
+
+MOST: Final = 16
+"""The orders of one scope and name that the operator, or a tenant's people, may have given."""
 
 Orders = tuple[Order, ...]
 
@@ -34,6 +40,7 @@ class _Written(BaseModel):
     paused: bool = False
     live: Annotated[float, Field(allow_inf_nan=False)] | None = None
     by_tenant: bool = False
+    tenant: Annotated[str, Field(min_length=1, max_length=256)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> "_Written":
@@ -43,10 +50,13 @@ class _Written(BaseModel):
             raise ValueError("an order has a code or a destination, not both")
         if self.live is not None and self.to is None:
             raise ValueError("held calls need a destination")
+        if self.tenant is not None and not self.by_tenant:
+            raise ValueError("the operator's orders are no tenant's")
         return self
 
     def order(self) -> Order:
         to = None if self.to is None else DestinationName(self.to)
+        tenant = None if self.tenant is None else TenantName(self.tenant)
         return Order(
             self.scope,
             self.name,
@@ -56,6 +66,7 @@ class _Written(BaseModel):
             self.paused,
             self.live,
             self.by_tenant,
+            tenant,
         )
 
 
@@ -89,6 +100,29 @@ def written_orders(orders: Orders) -> bytes:
     return json.dumps(content, indent=1).encode() + b"\n"
 
 
+def changed_sheet(
+    raw: bytes | None,
+    change: Callable[[Orders], Orders],
+    at: float,
+    place: str,
+    *,
+    by_tenant: bool = False,
+) -> bytes | None:
+    """What is to be written where `raw` was, without what has expired; None where the change
+    changes nothing. Raises StoreError for what cannot be read, and TooManyOrdersError where the
+    new one could not be read again, or where a tenant's people (`by_tenant`) would take the room
+    that the operator needs."""
+    before = live_at(read_orders(raw, place), at)
+    after = change(before)
+    if after == before:
+        return None
+    new = written_orders(after)
+    tighter = by_tenant and len(after) > len(before)  # one that replaces another is always possible
+    if len(new) > (_LARGEST_BY_TENANTS if tighter else _LARGEST):
+        raise TooManyOrdersError(place, "has no room for more orders: take some back first")
+    return new
+
+
 def verify(order: Order, place: str) -> None:
     """What could not be read again is not written. Raises StoreError."""
     try:
@@ -102,19 +136,25 @@ def live_at(orders: Orders, at: float) -> Orders:
     return tuple(order for order in orders if order.until is None or order.until > at)
 
 
-def with_order(orders: Orders, order: Order) -> Orders:
-    """These, with the order as the newest; the same one stands once, whenever it was given."""
-    same = replace(order, live=None)
-    return (*(one for one in orders if replace(one, live=None) != same), order)
+def with_order(orders: Orders, order: Order, place: str) -> Orders:
+    """These, with the order as the newest. It takes the place of those that do the same, whenever
+    they end: one that is shortened does not come back. Raises TooManyOrdersError."""
+    others = tuple(one for one in orders if not _replaced(one, order))
+    beside = sum(_alike(one, order) for one in others)
+    if len(others) == len(orders) and beside >= MOST:
+        whom = "all calls" if order.scope is Scope.ALL else f"this {order.scope}"
+        reason = f"has {beside} orders on {whom} already: take them back first"
+        raise TooManyOrdersError(place, reason)
+    return (*others, order)
 
 
 def is_meant(
-    order: Order, scope: Scope, name: str, paused: bool | None, by_tenant: bool | None
+    order: Order, scope: Scope, name: str, paused: bool | None, tenant: TenantName | None
 ) -> bool:
     """Whether an order is of this scope and name; where `paused` says so, a pause, or none; where
-    `by_tenant` does, one of the tenant's own people, or none."""
+    a tenant is named, one that its own people gave."""
     fits = paused is None or order.paused is paused
-    whose = by_tenant is None or order.by_tenant is by_tenant
+    whose = tenant is None or (order.by_tenant and order.tenant in (None, tenant))
     return fits and whose and (order.scope, order.name) == (scope, name)
 
 
@@ -122,6 +162,20 @@ def plain(order: Order) -> dict[str, Any]:
     """The order without what is left at its default."""
     plain = {**asdict(order), "scope": order.scope.value}
     return {key: value for key, value in plain.items() if value != _DEFAULTS[key]}
+
+
+def _alike(old: Order, new: Order) -> bool:
+    """Whether both are of one scope and name, and given by the operator, or one tenant's people."""
+    whose = old.by_tenant is new.by_tenant and old.tenant in (None, new.tenant)
+    return whose and (old.scope, old.name) == (new.scope, new.name)
+
+
+def _replaced(old: Order, new: Order) -> bool:
+    """Whether the new one does what the old one did: pauses, with whatever status, or refuses or
+    diverts alike."""
+    if not _alike(old, new) or old.paused is not new.paused:
+        return False
+    return new.paused or (old.code, old.to) == (new.code, new.to)
 
 
 def _parsed(raw: bytes, place: str) -> Any:

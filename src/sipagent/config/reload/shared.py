@@ -16,15 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sipagent.config.reload.orders import Taken, told_added
 from sipagent.config.reload.ordersheet import (
     Orders,
-    live_at,
+    changed_sheet,
     read_orders,
     verify,
     with_order,
-    written_orders,
 )
 from sipagent.config.reload.versions import Kept, Pin, read_pin, written_pin
 from sipagent.config.sources import Bundle
 from sipagent.errors import StoreError
+from sipagent.model import TenantName
 from sipagent.routing.controls import Controls, Order, Scope, ordered
 from sipagent.store import shared
 from sipagent.store.location import Location
@@ -57,8 +57,15 @@ class SharedOrders(_Shared):
         return ordered(self._orders(None if found is None else found.body))
 
     def add(self, order: Order, *, by: str, at: float) -> None:
-        verify(order, self._location.shown)
-        self._change(lambda orders: with_order(orders, order), told_added(order), by=by, at=at)
+        place = self._location.shown
+        verify(order, place)
+        self._change(
+            lambda orders: with_order(orders, order, place),
+            told_added(order),
+            by=by,
+            at=at,
+            by_tenant=order.by_tenant,
+        )
 
     def remove(
         self,
@@ -68,23 +75,29 @@ class SharedOrders(_Shared):
         by: str,
         at: float,
         paused: bool | None = None,
-        by_tenant: bool | None = None,
+        tenant: TenantName | None = None,
     ) -> Orders:
-        taken = Taken(scope, name, paused, by_tenant)
+        taken = Taken(scope, name, paused, tenant)
         self._change(taken, taken.told, by=by, at=at)
         return tuple(taken.removed)
 
     def _change(
-        self, change: Callable[[Orders], Orders], did: dict[str, Any], *, by: str, at: float
+        self,
+        change: Callable[[Orders], Orders],
+        did: dict[str, Any],
+        *,
+        by: str,
+        at: float,
+        by_tenant: bool = False,
     ) -> None:
         entry = shared.Entry(by, at, json.dumps(did))
 
         def made(body: str | None) -> tuple[str, shared.Entry]:
-            live = live_at(self._orders(body), at)
-            orders = change(live)
-            if orders == live:
+            raw = None if body is None else body.encode()
+            new = changed_sheet(raw, change, at, self._location.shown, by_tenant=by_tenant)
+            if new is None:
                 raise shared.Unchanged
-            return written_orders(orders).decode(), entry
+            return new.decode(), entry
 
         self._asked(lambda engine: shared.change(engine, shared.ORDERS, made))
 

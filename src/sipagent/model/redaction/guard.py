@@ -8,10 +8,10 @@ from sipagent.model.plan import Redaction
 from sipagent.model.redaction.judging import Finding, Judge
 from sipagent.model.redaction.runs import Piece, Token, groups_of
 from sipagent.model.redaction.spelled import JOINS_TENS, NUMBERS, TENS, TIMES
+from sipagent.sip.untrusted import BETWEEN_DIGITS, LONGEST_GAP
 
 _LONGEST_WORD: Final = 32
 _LONGEST_NUMBER: Final = 24
-_LONGEST_GAP: Final = 5
 _MOST_NUMBERS: Final = 256
 _KEYWORDS: Final = frozenset({"social", "ssn", "ssns"})
 _REACH_AHEAD: Final = 48
@@ -19,10 +19,9 @@ _REACH_BACK: Final = 32
 _PLACEHOLDERS: Final = frozenset(kind.value for kind in Redaction)
 _NINE: Final = 9
 
-_GAP: Final = r"\s\-\u2010-\u2015\u2212.,\u00b7\u2022_\u2026\u200b-\u200f\u2060\ufeff\u00ad"
 _TOKEN: Final = re.compile(
     rf"(?P<word>[^\W\d_]{{1,{_LONGEST_WORD}}})|(?P<digits>\d{{1,{_LONGEST_NUMBER}}})"
-    rf"|(?P<gap>[{_GAP}])|(?P<other>.)",
+    rf"|(?P<gap>[{BETWEEN_DIGITS}])|(?P<other>.)",
     re.DOTALL,
 )
 _SPOKEN: Final = sorted((*NUMBERS, *TIMES))
@@ -152,7 +151,7 @@ class StreamGuard:
 
     def _fits_in_gap(self) -> bool:
         last = self._run[-1]
-        return last.piece is not Piece.GAP or len(last.text) < _LONGEST_GAP
+        return last.piece is not Piece.GAP or len(last.text) < LONGEST_GAP
 
     def _is_after_tens(self) -> bool:
         words = [token.text.lower() for token in self._run[-2:] if token.piece is not Piece.GAP]

@@ -12,7 +12,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from sipagent.errors import StoreError
 from sipagent.store.database import BUSY_MILLISECONDS, DATABASE_ERRORS, open_engine, reason_of
-from sipagent.store.location import Location
+from sipagent.store.location import NOT_THERE, Location
 from sipagent.store.schema import require_known, status
 
 
@@ -24,7 +24,7 @@ def open_reader(location: Location) -> AsyncEngine:
     if location.file is None:
         return open_engine(location).execution_options(postgresql_readonly=True)
     if not location.file.is_file():
-        raise StoreError(location.shown, "is not there: no service has kept records in it")
+        raise StoreError(location.shown, NOT_THERE)
     file = f"file:{quote(str(location.file.absolute()))}"
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=file, query={"mode": "ro", "uri": "true"}),

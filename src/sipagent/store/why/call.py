@@ -35,6 +35,12 @@ class Told:
     to_do: tuple[str, ...]
 
 
+_WHERE_THE_LINE_IS: Final = (
+    "`sipagent calls unrouted`, the console's page Numbers and this with numbers in full have the"
+    " line to paste."
+)
+
+
 def tell(story: Story, *, numbers: bool) -> Told:
     """What was decided and by which rule, what happened, how it ended and who is at fault, what it
     cost, and what to do about it. Telephone numbers are masked unless `numbers`."""
@@ -43,7 +49,7 @@ def tell(story: Story, *, numbers: bool) -> Told:
         tuple(_happened(story, numbers)),
         tuple(_ended(story, numbers)),
         tuple(_cost(story)),
-        tuple(_to_do(story)),
+        tuple(_to_do(story, numbers)),
     )
 
 
@@ -200,7 +206,7 @@ def _cost(story: Story) -> Iterator[str]:
         yield "Some of its usage was lost, so that it may have cost more."
 
 
-def _to_do(story: Story) -> Iterator[str]:
+def _to_do(story: Story, numbers: bool) -> Iterator[str]:
     yield from troubled(story.tools)
     call, ending = story.call, _ending(story)
     if ending is None:
@@ -208,7 +214,7 @@ def _to_do(story: Story) -> Iterator[str]:
     if ending.to_do is not None:
         yield ending.to_do
     if ending is ENDINGS[Reason.UNKNOWN_NUMBER] and call.dialed and not is_hashed(call.dialed):
-        yield line_to_paste(call.dialed)
+        yield line_to_paste(call.dialed) if numbers else _WHERE_THE_LINE_IS
 
 
 def _ending(story: Story) -> Ending | None:

@@ -5,15 +5,36 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sipagent.sip import mask_number
-from sipagent.sip.untrusted import visible
+from sipagent.sip.untrusted import IN_TELEPHONE_NUMBERS, LONGEST_GAP, visible
 
 LONGEST: Final = 200
 """Characters of one text of a caller's, a carrier's or a provider's."""
 
+_FEWEST_DIGITS: Final = 7
+_GAP: Final = rf"[{IN_TELEPHONE_NUMBERS}]{{0,{LONGEST_GAP}}}"
+
+_YEAR: Final = r"(?:19|20)[0-9]{2}"
+_MONTH: Final = r"(?:1[0-2]|0?[1-9])"
+_DAY: Final = r"(?:3[01]|[12][0-9]|0?[1-9])"
+_DASH: Final = r"[\-\u2010-\u2015]"
+# Groups that read like a date may also begin a number: what goes on, if not with a time, is one.
+_ALONE: Final = rf"(?:(?=,?\s\d{{1,2}}:)|(?!{_GAP}\d))"
+_DATE: Final = (
+    rf"(?<![\d+])(?:{_YEAR}{_DASH}(?:0[1-9]|1[0-2]){_DASH}(?:0[1-9]|[12][0-9]|3[01])(?!\d)"
+    rf"|(?:{_YEAR}/{_MONTH}/{_DAY}|{_DAY}/{_DAY}/(?:{_YEAR}|[0-9]{{2}})|{_YEAR}[/\u2013]{_YEAR})"
+    rf"{_ALONE})"
+)
 _NUMBER_OR_DATE: Final = re.compile(
-    r"(?P<date>(?<![0-9+])(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?![0-9]))"
-    r"|\+?[0-9](?:[().\- ]{0,3}[0-9]){6,}",
-    re.ASCII,
+    rf"(?P<date>{_DATE})|\+?\d(?:{_GAP}\d){{{_FEWEST_DIGITS - 1},}}"
+)
+
+_AMOUNT_OR_DATE: Final = re.compile(
+    r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]{1,2})?"
+    r"|[1-9][0-9]{0,2}\.[0-9]{3},[0-9]{1,2}|[0-9]{1,6},[0-9]{1,2}|[0-9]{1,4}\.[0-9]{1,2}"
+    rf"|{_DATE}"
+)
+_BETWEEN_AMOUNTS: Final = re.compile(
+    r",\s+|\s?[\u2013\u2014]\s?|(?<=,[0-9]{3})\s-\s(?=[0-9]{1,3},[0-9]{3})"
 )
 
 
@@ -73,5 +94,16 @@ def share(part: int, whole: int) -> str:
 
 
 def _masked(match: re.Match[str]) -> str:
-    """Seven digits or more masked, whatever stands around them; a date as it is."""
-    return match[0] if match["date"] else mask_number(match[0])
+    """Seven digits or more masked, whatever stands around them; dates and amounts as they are."""
+    return match[0] if match["date"] or _are_amounts(match[0]) else mask_number(match[0])
+
+
+def _are_amounts(run: str) -> bool:
+    """Whether commas make the run an amount, or a list in which amounts and dates stand: a comma
+    groups and lists far more often than it parts a telephone number."""
+    if "," not in run or run.startswith("+"):
+        return False
+    parts = _BETWEEN_AMOUNTS.split(run)
+    others = [part for part in parts if not _AMOUNT_OR_DATE.fullmatch(part)]
+    digits = sum(letter.isdecimal() for part in others for letter in part)
+    return len(others) < len(parts) and digits < _FEWEST_DIGITS

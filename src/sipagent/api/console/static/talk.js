@@ -84,13 +84,20 @@
     return told;
   };
 
+  const SILENT = "No sound comes through: no way leads from this browser to the provider's audio. What is said is still shown below.";
+  // A browser that finds no way may never say so: its connection then stays as new.
+  const CONNECTED_WITHIN = 10_000;
+
   const watchConnection = (peer) => {
+    setTimeout(() => {
+      if (call?.peer === peer && peer.connectionState !== "connected") tell(SILENT);
+    }, CONNECTED_WITHIN);
     peer.addEventListener("connectionstatechange", () => {
       if (call?.peer !== peer) return;
       switch (peer.connectionState) {
         case "connected": tell("You are connected."); break;
         case "disconnected": tell("The connection is interrupted."); break;
-        case "failed": tell("No sound comes through: no way leads from this browser to the provider's audio. What is said is still shown below."); break;
+        case "failed": tell(SILENT); break;
       }
     });
   };
