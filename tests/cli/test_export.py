@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,18 @@ def objects(text: str) -> list[dict[str, Any]]:
 
 def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_whoever_reads_no_further_ends_it_quietly(kept: Place) -> None:
+    words = ("calls", "export", "--tenant", "acme", "--data-dir", str(kept.data))
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = (sys.executable, "-m", "sipagent", *words)
+    ended = subprocess.run(
+        command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write_end)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_json_lines_hold_everything_of_a_tenant(kept: Place) -> None:

@@ -257,6 +257,19 @@ async def signed_in(office: Office, name: str, tenant: str | None, scope: Scope)
         yield browser, kept.csrf
 
 
+async def test_a_link_chooses_its_agent_or_says_that_there_is_none(office: Office) -> None:
+    async with signed_in(office, "Olga", None, Scope.CONTROL) as (browser, _):
+        for link in ({"agent": "beta/plain"}, {"agent": "plain", "tenant": "beta"}):
+            page = (await browser.get("/console/talk", params=link)).text
+            assert '<option value="beta/plain" selected>' in page
+            assert "talk-absent" not in page
+        for wanted in ("plain", "nobody", "acme/nobody"):  # "plain" is two agents
+            page = (await browser.get("/console/talk", params={"agent": wanted})).text
+            assert "selected" not in page
+            assert f"There is no one agent {wanted}" in page
+            assert Read(page).faults() == []
+
+
 async def test_the_page_talks(office: Office) -> None:
     office.simulator.set_talks(script=SCRIPT)
     async with signed_in(office, "Ann", "acme", Scope.CONTROL) as (browser, csrf):

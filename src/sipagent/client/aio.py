@@ -321,4 +321,5 @@ def _garbled(error: httpx.DecodingError) -> UnreadableError:
 def _unreachable(error: httpx.TransportError) -> UnreachableError:
     """The error, without what was asked."""
     sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-    return UnreachableError(type(error).__name__, sent=sent)
+    host = error.request.url.netloc.decode("ascii", "replace")
+    return UnreachableError(type(error).__name__, sent=sent, host=host)

@@ -53,16 +53,21 @@ class UnreadableError(SipagentClientError):
 
 
 class UnreachableError(SipagentClientError):
-    """No answer came. `sent`: the request may have reached the service."""
+    """No answer came from `host`. `sent`: the request may have reached the service."""
 
-    def __init__(self, what: str, *, sent: bool) -> None:
-        super().__init__(what, sent)
+    def __init__(self, what: str, *, sent: bool, host: str = "") -> None:
+        super().__init__(what, sent, host)
         self.what = what
         self.sent = sent
+        self.host = host
 
     def __str__(self) -> str:
         may = "it may be done all the same" if self.sent else "nothing has been sent"
-        return f"the service was not reached ({self.what}); {may}"
+        at = f" at {self.host}" if self.host else ""
+        return (
+            f"the service was not reached{at} ({self.what}): see that it runs, and that the URL is"
+            f" its own (SIPAGENT_URL, --url); {may}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
