@@ -141,4 +141,6 @@ async def test_a_port_that_is_taken_is_a_failed_start(tmp_path: Path) -> None:
             tmp_path, {**environment(tmp_path, "http://127.0.0.1:1/v1"), "PORT": port}
         )
         assert await process.exit_code() == 3
-    assert "Traceback" not in (tmp_path / "log.jsonl").read_text()
+    said = (tmp_path / "log.jsonl").read_text()
+    assert "Traceback" not in said
+    assert "PORT, HOST" in said

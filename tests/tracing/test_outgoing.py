@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sipagent.model import CallId
+from sipagent.tracing.otlp import Otlp
 from sipagent.tracing.outgoing import MOST_WAITING, Outgoing
 from sipagent.tracing.span import Span
 
@@ -88,7 +89,7 @@ def test_a_collector_that_hangs_delays_nobody_and_loses_what_has_no_room(sink: S
 
 
 def test_a_collector_that_is_away_is_told_once_and_when_it_is_back(sink: Sink) -> None:
-    outgoing = Outgoing(sink.send, sink.count)
+    outgoing = Outgoing(sink.send, sink.count, to="collector:4318")
     secret = "https://user:pw@collector"
     with capture_logs() as lines:
         for raises, taken in ((ValueError(secret), True), (None, False), (None, True)):
@@ -98,6 +99,24 @@ def test_a_collector_that_is_away_is_told_once_and_when_it_is_back(sink: Sink) -
         "traces cannot be exported",
         "traces exported again",
     ]
-    assert lines[0]["reason"] == "ValueError"
+    assert (lines[0]["reason"], lines[0]["to"]) == ("ValueError", "collector:4318")
     assert secret not in str(lines)
     assert sink.counts == {"failed": 2, "exported": 1}
+
+
+@pytest.mark.parametrize(
+    ("variables", "shown"),
+    [
+        ({}, "localhost:4318"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://user:pw@collector:4318/x"}, "collector:4318"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://other/v1/traces"}, "other"),
+    ],
+)
+def test_a_collector_is_called_by_its_host(
+    variables: dict[str, str], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert Otlp("here").collector == shown

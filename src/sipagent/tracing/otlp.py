@@ -2,6 +2,7 @@
 and our spans in its form. It is imported when traces are wanted, and nowhere else."""
 
 import logging
+import os
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ from sipagent.tracing.span import Span
 
 _SERVICE = "service.name"
 _SCOPE = InstrumentationScope("sipagent", __version__)
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_DEFAULT_ENDPOINT = "http://localhost:4318"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -39,8 +42,9 @@ class Otlp:
 
     @property
     def collector(self) -> str:
-        """Its host and port; the rest of its address may hold credentials."""
-        return urlsplit(self._exporter._endpoint).netloc.rpartition("@")[2]
+        """Its host and port, as the environment has them; the rest may hold credentials."""
+        named = next(filter(None, map(os.environ.get, _ENDPOINTS)), _DEFAULT_ENDPOINT)
+        return urlsplit(named).netloc.rpartition("@")[2]
 
     def sampled(self, call_id: CallId) -> bool:
         """Whether the call is to be traced: all who are asked of it say the same."""

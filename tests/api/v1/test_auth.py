@@ -19,6 +19,7 @@ from sipagent.api.v1.auth import (
     MOST_ADDRESSES,
     MOST_ADMITTED,
     MOST_FAILED,
+    TURN_WITHIN,
     Doorkeeper,
     require,
 )
@@ -41,10 +42,11 @@ class FakeKeys:
 
     operator: bool = True
     away: bool = False
+    takes: float = 0.0
     asked: list[str] = field(default_factory=list)
 
     async def principal(self, token: str) -> Principal | None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.takes)
         if self.away:
             raise ConnectionError
         self.asked.append(token)
@@ -145,6 +147,23 @@ async def test_many_attempts_at_once_are_no_more_than_one_after_the_other() -> N
         statuses = [answer.status_code for answer in answers]
         assert set(statuses) == {401, 429}
         assert len(here.keys.asked) < 2 * MOST_FAILED
+
+
+@pytest.mark.virtual_time
+async def test_nobody_waits_for_ever_behind_neighbours_whom_nobody_answers() -> None:
+    keys = FakeKeys(takes=60.0)
+    doorkeeper = Doorkeeper(keys, HandClock())
+    async with asyncio.TaskGroup() as tasks:
+        first = [tasks.create_task(doorkeeper.admit("anna", "a")) for _ in range(MOST_FAILED)]
+        await asyncio.sleep(1.0)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Problem) as away:
+            await doorkeeper.admit("bert", "a")
+        assert (away.value.status, away.value.code) == (503, "records-away")
+        assert asyncio.get_running_loop().time() - began == pytest.approx(TURN_WITHIN)
+    assert {one.result().name for one in first} == {"Anna"}
+    keys.takes = 0.0
+    assert (await doorkeeper.admit("bert", "a")).name == "Bert"
 
 
 async def test_many_people_at_one_address_come_in_at_once() -> None:

@@ -7,7 +7,8 @@ import asyncio
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from ipaddress import IPv6Address, IPv6Network
 from typing import Annotated, Final
 from weakref import WeakValueDictionary
@@ -25,6 +26,9 @@ MOST_FAILED: Final = 10
 """Attempts with no token that holds, from one address within FAILED_WITHIN."""
 
 FAILED_WITHIN: Final = 60.0
+TURN_WITHIN: Final = 5.0
+"""Seconds in which an address gets to ask about a token that has not been admitted yet."""
+
 MOST_ADDRESSES: Final = 4096
 MOST_ADMITTED: Final = 4096
 
@@ -111,8 +115,20 @@ class Doorkeeper:
         """Whether this token held when it was last asked about, here and lately."""
         return _mark(token) in self._admitted
 
-    def _turn(self, address: str) -> asyncio.Semaphore:
-        return self._turns.setdefault(_one_of(address), asyncio.Semaphore(MOST_FAILED))
+    @asynccontextmanager
+    async def _turn(self, address: str) -> AsyncIterator[None]:
+        """One of the places of this address. Raises Problem 503 where none becomes free, which is
+        where the records do not answer those who have them."""
+        places = self._turns.setdefault(_one_of(address), asyncio.Semaphore(MOST_FAILED))
+        try:
+            async with asyncio.timeout(TURN_WITHIN):
+                await places.acquire()
+        except TimeoutError:
+            raise records_away() from None
+        try:
+            yield
+        finally:
+            places.release()
 
     async def _judged(self, token: str, mark: bytes, address: str) -> Principal:
         principal = await self._principal(token)
